@@ -1,0 +1,47 @@
+# OneCard 一卡通. Two commands matter: `make demo` and `make test`.
+#
+#   make setup     system packages (idempotent; as root or through sudo)
+#   make demo      builds and runs one whole day of one-card life
+#   make test      every test: unit, property, end to end with a real pcscd
+#   make lint      format, clippy with warnings denied, licences
+#   make thumb     card-spec and card-os for Cortex-M33 (library build)
+#   make bench     card benchmark (a command, never a timed test)
+#   make audit     RustSec advisories (needs the network; not in CI)
+
+CARGO ?= cargo
+PROFILE_DIR = target/debug
+
+.PHONY: all setup demo test lint thumb bench audit clean
+
+all: demo
+
+setup:
+	@sh deploy/setup.sh
+
+demo: setup
+	$(CARGO) build
+	$(PROFILE_DIR)/onecard demo $(ARGS)
+
+test: setup
+	$(CARGO) test --workspace --no-fail-fast
+	$(MAKE) --no-print-directory thumb
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) deny --log-level error check licenses bans sources
+
+# The rustup toolchain carries no embedded target; Debian's rustc-web and rust-web-src do.
+thumb:
+	RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 $(CARGO) build --release --target thumbv8m.main-none-eabi \
+	  -Z build-std=core -p card-spec
+
+bench:
+	$(CARGO) build --release
+	target/release/onecard bench card --json
+
+audit:
+	$(CARGO) deny check advisories
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,217 @@
+//! Dates and times as the card carries them: packed decimal, local time (Asia/Shanghai).
+
+use crate::{FormatError, bcd};
+
+/// A calendar date, packed decimal `YYYYMMDD`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CardDate([u8; 4]);
+
+/// A local date and time, packed decimal `YYYYMMDDhhmmss`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CardTime([u8; 7]);
+
+const fn days_in_month(year: u16, month: u8) -> u8 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
+        2 => 28,
+        _ => 31,
+    }
+}
+
+impl CardDate {
+    /// From year, month, day; refuses dates that do not exist.
+    pub fn new(year: u16, month: u8, day: u8) -> Result<Self, FormatError> {
+        if !(1..=9999).contains(&year)
+            || !(1..=12).contains(&month)
+            || day == 0
+            || day > days_in_month(year, month)
+        {
+            return Err(FormatError::Range);
+        }
+        Ok(Self([
+            bcd::pack((year / 100) as u8),
+            bcd::pack((year % 100) as u8),
+            bcd::pack(month),
+            bcd::pack(day),
+        ]))
+    }
+
+    /// From four packed bytes.
+    pub fn from_bytes(bytes: [u8; 4]) -> Result<Self, FormatError> {
+        let year = u16::from(bcd::unpack(bytes[0])?) * 100 + u16::from(bcd::unpack(bytes[1])?);
+        Self::new(year, bcd::unpack(bytes[2])?, bcd::unpack(bytes[3])?)
+    }
+
+    /// The packed bytes.
+    pub const fn to_bytes(self) -> [u8; 4] {
+        self.0
+    }
+
+    fn pair(self, i: usize) -> u8 {
+        (self.0[i] >> 4) * 10 + (self.0[i] & 0x0F)
+    }
+
+    /// The year.
+    pub fn year(self) -> u16 {
+        u16::from(self.pair(0)) * 100 + u16::from(self.pair(1))
+    }
+
+    /// The month, 1 to 12.
+    pub fn month(self) -> u8 {
+        self.pair(2)
+    }
+
+    /// The day of the month.
+    pub fn day(self) -> u8 {
+        self.pair(3)
+    }
+
+    /// This date at a time of day.
+    pub fn at(self, hour: u8, minute: u8, second: u8) -> Result<CardTime, FormatError> {
+        if hour > 23 || minute > 59 || second > 59 {
+            return Err(FormatError::Range);
+        }
+        let [a, b, c, d] = self.0;
+        Ok(CardTime([
+            a,
+            b,
+            c,
+            d,
+            bcd::pack(hour),
+            bcd::pack(minute),
+            bcd::pack(second),
+        ]))
+    }
+}
+
+impl CardTime {
+    /// From seven packed bytes.
+    pub fn from_bytes(bytes: [u8; 7]) -> Result<Self, FormatError> {
+        let [a, b, c, d, hour, minute, second] = bytes;
+        CardDate::from_bytes([a, b, c, d])?.at(
+            bcd::unpack(hour)?,
+            bcd::unpack(minute)?,
+            bcd::unpack(second)?,
+        )
+    }
+
+    /// The packed bytes.
+    pub const fn to_bytes(self) -> [u8; 7] {
+        self.0
+    }
+
+    /// The date part.
+    pub const fn date(self) -> CardDate {
+        let [a, b, c, d, ..] = self.0;
+        CardDate([a, b, c, d])
+    }
+
+    /// Hour, minute, second.
+    pub fn clock(self) -> (u8, u8, u8) {
+        let at = |i: usize| (self.0[i] >> 4) * 10 + (self.0[i] & 0x0F);
+        (at(4), at(5), at(6))
+    }
+}
+
+/// `2026-11-23`
+impl core::fmt::Display for CardDate {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "{:04}-{:02}-{:02}",
+            self.year(),
+            self.month(),
+            self.day()
+        )
+    }
+}
+
+/// `2026-11-23T08:15:00`
+impl core::fmt::Display for CardTime {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (h, m, s) = self.clock();
+        write!(f, "{}T{h:02}:{m:02}:{s:02}", self.date())
+    }
+}
+
+impl core::fmt::Debug for CardDate {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Display::fmt(self, f)
+    }
+}
+
+impl core::fmt::Debug for CardTime {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Display::fmt(self, f)
+    }
+}
+
+fn digits<const N: usize>(text: &str, separators: &[(usize, u8)]) -> Result<[u8; N], FormatError> {
+    let mut out = [0u8; N];
+    if text.len() != 2 * N + separators.len() {
+        return Err(FormatError::Length);
+    }
+    let mut nibble = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        if let Some((_, expected)) = separators.iter().find(|(at, _)| *at == i) {
+            if byte != *expected {
+                return Err(FormatError::Digit);
+            }
+            continue;
+        }
+        if !byte.is_ascii_digit() || nibble >= 2 * N {
+            return Err(FormatError::Digit);
+        }
+        out[nibble / 2] |= (byte - b'0') << if nibble % 2 == 0 { 4 } else { 0 };
+        nibble += 1;
+    }
+    Ok(out)
+}
+
+impl core::str::FromStr for CardDate {
+    type Err = FormatError;
+    /// `YYYY-MM-DD`
+    fn from_str(text: &str) -> Result<Self, FormatError> {
+        Self::from_bytes(digits::<4>(text, &[(4, b'-'), (7, b'-')])?)
+    }
+}
+
+impl core::str::FromStr for CardTime {
+    type Err = FormatError;
+    /// `YYYY-MM-DDThh:mm:ss`
+    fn from_str(text: &str) -> Result<Self, FormatError> {
+        let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        Self::from_bytes(digits::<7>(text, &separators)?)
+    }
+}
+
+#[cfg(feature = "serde")]
+crate::id::serde_as_text!(CardDate, CardTime);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_dates_that_do_not_exist() {
+        assert!(CardDate::new(2023, 2, 29).is_err());
+        assert!(CardDate::new(2024, 2, 29).is_ok());
+        assert!(CardDate::new(1900, 2, 29).is_err());
+        assert!(CardDate::from_bytes([0x20, 0x1A, 0x01, 0x01]).is_err());
+        assert!(CardTime::from_bytes([0x20, 0x26, 0x11, 0x23, 0x24, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn text_round_trips() {
+        extern crate std;
+        use std::string::ToString;
+        let time: CardTime = "2026-11-23T08:15:09".parse().expect("valid");
+        assert_eq!(time.to_bytes(), [0x20, 0x26, 0x11, 0x23, 0x08, 0x15, 0x09]);
+        assert_eq!(time.to_string(), "2026-11-23T08:15:09");
+        assert!("2026-11-23 08:15:09".parse::<CardTime>().is_err());
+        assert!("2026-11-2é".parse::<CardDate>().is_err());
+    }
+}

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs what OneCard's build, demo and tests need on Debian. Idempotent: a machine that has
+# everything is left alone and needs neither root nor the network.
+set -eu
+
+packages="pkg-config gcc libpcsclite-dev pcscd vsmartcard-vpcd opensc pcsc-tools lld rustc-web rust-web-src"
+
+missing=""
+for package in $packages; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+done
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: no cargo found. Install a Rust toolchain (1.94 or newer) first: https://rustup.rs" >&2
+    exit 1
+fi
+
+if [ -n "$missing" ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "setup: this is not a Debian system. Install what these packages hold, then run again:$missing" >&2
+        exit 1
+    fi
+    if [ "$(id -u)" = 0 ]; then
+        sudo=""
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        sudo="sudo"
+    elif command -v sudo >/dev/null 2>&1 && [ -t 0 ]; then
+        sudo="sudo"
+    else
+        echo "setup: missing packages:$missing" >&2
+        echo "setup: run as root, or: sudo apt-get install$missing" >&2
+        exit 1
+    fi
+    echo "setup: installing$missing"
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi

@@ -1,0 +1,2 @@
+//! onecard
+fn main() {}
