@@ -193,7 +193,8 @@ pub fn region_key(master: &Key, suite: SuiteId, region: RegionCode, iin: [u8; 2]
     }
 }
 
-/// The card key under a region key (purse, medical purse and issuer-domain keys).
+/// The card key under a region key (purse and issuer-domain keys; the medical purse's keys are
+/// social-security keys, because a medical PSAM is given F1 and F2 only: [`ssse_card_key`]).
 ///
 /// AES: AN10922 over `PAN(10) | generation | key type | key index`. PBOC suites: one level over
 /// the last eight bytes of the PAN.
@@ -241,7 +242,7 @@ pub fn ssse_f2(region: RegionCode) -> [u8; 8] {
     f2
 }
 
-/// The card's social-security key under a region key: factor F1 = last eight bytes of the ATR.
+/// The card's social-security (and medical) key under a region key: factor F1 = last eight bytes of the ATR.
 /// Type and index do not enter: each (type, key id) has its own master.
 pub fn ssse_card_key(region: &Key, suite: SuiteId, f1: &[u8; 8]) -> Key {
     one_level(region, suite, f1)

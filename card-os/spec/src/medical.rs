@@ -241,6 +241,63 @@ impl Visit {
     }
 }
 
+/// One load of the personal account, in every fact that a MAC covers: the purse's formulas with
+/// type [`LOAD`], keys MLK and MTK (this project's choice).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Amount.
+    pub amount: Fen,
+    /// SAM or terminal number of the loading point.
+    pub terminal: SamNo,
+    /// Online sequence of the medical purse, before its increment.
+    pub seq: u16,
+    /// The card's random number.
+    pub rnd: [u8; 4],
+    /// Personal account before the load.
+    pub balance_before: Fen,
+}
+
+impl Load {
+    fn session(&self, suite: SuiteId, mlk: &Key) -> MacKey {
+        let [a, b, c, d] = self.rnd;
+        let [high, low] = self.seq.to_be_bytes();
+        mlk.session(suite, &[a, b, c, d, high, low, 0x80, 0x00])
+    }
+
+    fn fields(&self) -> [u8; 11] {
+        let mut out = [0; 11];
+        out[..4].copy_from_slice(&self.amount.to_card().unwrap_or([0xFF; 4]));
+        out[4] = LOAD;
+        out[5..].copy_from_slice(&self.terminal.to_bytes());
+        out
+    }
+
+    /// MAC1, from the card to the HSM: `balance | amount | type | terminal`.
+    pub fn mac1(&self, suite: SuiteId, mlk: &Key) -> [u8; 4] {
+        let balance = self.balance_before.to_card().unwrap_or([0xFF; 4]);
+        self.session(suite, mlk).mac4(&[&balance, &self.fields()])
+    }
+
+    /// MAC2, from the HSM to the card: `amount | type | terminal | time`.
+    pub fn mac2(&self, suite: SuiteId, mlk: &Key, time: CardTime) -> [u8; 4] {
+        self.session(suite, mlk)
+            .mac4(&[&self.fields(), &time.to_bytes()])
+    }
+
+    /// TAC: `new balance | seq | amount | type | terminal | time`.
+    pub fn tac(&self, suite: SuiteId, mtk: &Key, time: CardTime) -> [u8; 4] {
+        let after = (self.balance_before + self.amount)
+            .to_card()
+            .unwrap_or([0xFF; 4]);
+        mtk.tac_key(suite).mac4(&[
+            &after,
+            &self.seq.to_be_bytes(),
+            &self.fields(),
+            &time.to_bytes(),
+        ])
+    }
+}
+
 /// What a medical PSAM needs for MAC1 (`80 70 01 00 2C`):
 /// `rnd4 seq2 3 x amount4 type1 time7 ver1 alg1 F1(8) F2(8)`; answers `termseq4 MAC1`.
 pub fn psam_init(

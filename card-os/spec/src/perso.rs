@@ -149,7 +149,7 @@ pub fn initialize_update(kvn: u8, host_challenge: [u8; 8]) -> Apdu {
 /// `diversification data 10 | KVN 03 i | card challenge 8 | card cryptogram 8 | sequence 3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitializeUpdateAnswer {
-    /// Key diversification data: the PAN or SAM serial, ten bytes.
+    /// Key diversification data: the chip serial, ten packed decimal bytes, the same for life.
     pub diversification: [u8; 10],
     /// Key version number.
     pub kvn: u8,

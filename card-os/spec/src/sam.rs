@@ -170,11 +170,27 @@ pub fn terminal_no(data: &[u8]) -> Result<SamNo, FormatError> {
 
 /// Field lock, first step: deliver the DACK diversified for this card
 /// (`80 1A 45 02 10 serial8 | issuer8`; usage 45 = two levels, type 5).
-pub fn deliver_lock_key(serial8: [u8; 8], issuer8: IssuerId) -> Apdu {
-    let mut data = [0; 16];
+///
+/// The field's command names no algorithm. A SAM that holds keys of several suites takes it as one
+/// more byte behind (Lc 11): this project's extension, left out with `None`.
+pub fn deliver_lock_key(serial8: [u8; 8], issuer8: IssuerId, suite: Option<SuiteId>) -> Apdu {
+    let mut data = [0; 17];
     data[..8].copy_from_slice(&serial8);
-    data[8..].copy_from_slice(&issuer8.0);
-    apdu::build(0x80, 0x1A, 0x45, 0x02, &data, None)
+    data[8..16].copy_from_slice(&issuer8.0);
+    apdu::build(0x80, 0x1A, 0x45, 0x02, with_suite(&mut data, suite), None)
+}
+
+/// Puts the algorithm byte last, or leaves the last byte off.
+fn with_suite(data: &mut [u8], suite: Option<SuiteId>) -> &[u8] {
+    match suite {
+        Some(suite) => {
+            if let Some(last) = data.last_mut() {
+                *last = suite as u8;
+            }
+            data
+        }
+        None => data.split_last().map_or(&[], |(_, field)| field),
+    }
 }
 
 /// Field lock, second step: `80 FA 05 00 10 rnd4 | 00000000 | 841E000004 800000`. The SAM answers
@@ -191,13 +207,20 @@ pub const LOCK_BLOCK: [u8; 8] = [0x84, 0x1E, 0x00, 0x00, 0x04, 0x80, 0x00, 0x00]
 
 /// Delivers a social-security key for one card and challenge:
 /// `BF DE 48 kid 18 F1 | F2 | R` (usage 48 = two diversification levels, type MAC and encrypt).
-/// The next [`encrypt`] works with the process key, the card key diversified once more by R.
-pub fn ssse_deliver(kid: u8, f1: [u8; 8], f2: [u8; 8], challenge: [u8; 8]) -> Apdu {
-    let mut data = [0; 24];
+/// The next [`encrypt`] works with the process key, the card key diversified once more by R. The
+/// algorithm byte behind (Lc 19) is this project's extension, as in [`deliver_lock_key`].
+pub fn ssse_deliver(
+    kid: u8,
+    f1: [u8; 8],
+    f2: [u8; 8],
+    challenge: [u8; 8],
+    suite: Option<SuiteId>,
+) -> Apdu {
+    let mut data = [0; 25];
     data[..8].copy_from_slice(&f1);
     data[8..16].copy_from_slice(&f2);
-    data[16..].copy_from_slice(&challenge);
-    apdu::build(0xBF, 0xDE, 0x48, kid, &data, None)
+    data[16..24].copy_from_slice(&challenge);
+    apdu::build(0xBF, 0xDE, 0x48, kid, with_suite(&mut data, suite), None)
 }
 
 /// CIPHER DATA, encrypt one eight-byte value: `80 FA 00 00 08 T`. Readers fetch the answer with

@@ -88,6 +88,9 @@ impl CardDate {
 }
 
 impl CardTime {
+    /// The earliest time the format holds: 0001-01-01T00:00:00.
+    pub const MIN: Self = Self([0x00, 0x01, 0x01, 0x01, 0, 0, 0]);
+
     /// From seven packed bytes.
     pub fn from_bytes(bytes: [u8; 7]) -> Result<Self, FormatError> {
         let [a, b, c, d, hour, minute, second] = bytes;

@@ -1,0 +1,282 @@
+//! Personalisation: INSTALL names the application, STORE DATA stages its data groups, and only
+//! the last block makes all of them visible, in one commit.
+
+use super::{Isd, Open, SessionState, card_state};
+use crate::{
+    apdu::{Answer, Command, Out, Outcome, put},
+    error::Error,
+    keystore::{self, Slot},
+    layout::App,
+    medical,
+    nvm::Nvm,
+    purse, sam, ssse,
+    store::Store,
+};
+use card_spec::{
+    SuiteId, aid,
+    keys::{KeyHeader, KeyType, kcv},
+    perso::{CardState, Dgi, kcv_kind, pin_from_block},
+    suite::Key,
+};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// One data group on its way into an application.
+pub(crate) struct Item<'a> {
+    pub(crate) dgi: Dgi,
+    /// Where its data starts in the staging area, and its whole length.
+    pub(crate) at: usize,
+    pub(crate) len: usize,
+    /// The data, or the beginning of it when it is longer than any structured group.
+    pub(crate) data: &'a [u8],
+}
+
+/// Longest structured data group: a metro record with its number.
+const STRUCTURED: usize = 192;
+
+impl<N: Nvm> Isd<'_, N> {
+    /// INSTALL [for personalization]: `00 00 len AID 00 00 00`.
+    pub(super) fn install(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
+        if (command.p1, command.p2) != (0x20, 0x00) {
+            return Err(Error::Parameters);
+        }
+        let (name, rest) = match command.data {
+            [0, 0, length, rest @ ..] => rest
+                .split_at_checked(usize::from(*length))
+                .ok_or(Error::Data)?,
+            _ => return Err(Error::Data),
+        };
+        if rest != [0, 0, 0] {
+            return Err(Error::Data);
+        }
+        let target = match name {
+            _ if name == aid::T_UNION => App::Purse,
+            _ if name == aid::SSSE => App::Ssse,
+            _ if name == aid::SSSE_MEDICAL => App::Medical,
+            _ if name == aid::T_UNION_SAM || name == aid::SSSE_SAM => App::Sam,
+            _ => return Err(Error::NotFound),
+        };
+        self.ram.target = Some(target);
+        self.ram.staged = 0;
+        self.ram.next_block = 0;
+        put(out, &[0x00])?;
+        Ok(Answer::Done)
+    }
+
+    /// STORE DATA: blocks in order from 0; bit 8 of P1 marks the last.
+    pub(super) fn store_data(&mut self, command: Command<'_>) -> Outcome {
+        let target = self.ram.target.ok_or(Error::Conditions)?;
+        let last = match command.p1 {
+            0x08 => false,
+            0x88 => true,
+            _ => return Err(Error::Parameters),
+        };
+        let (staged, expected) = (self.ram.staged, self.ram.next_block);
+        self.ram.staged = 0;
+        self.ram.next_block = 0;
+        if command.p2 != expected {
+            return Err(Error::Parameters);
+        }
+        self.store.stage(staged, command.data)?;
+        let end = staged + command.data.len();
+        if !last {
+            self.ram.staged = end;
+            self.ram.next_block = expected.checked_add(1).ok_or(Error::Space)?;
+            return Ok(Answer::Done);
+        }
+        let SessionState::Open(open) = &self.ram.state else {
+            return Err(Error::Security);
+        };
+        apply_all(self.store, open, target, end)?;
+        Ok(Answer::Done)
+    }
+}
+
+/// Applies every staged group; the dispatcher commits all of them or none.
+fn apply_all<N: Nvm>(
+    store: &mut Store<N>,
+    open: &Open,
+    target: App,
+    end: usize,
+) -> Result<(), Error> {
+    let mut at = 0;
+    while at < end {
+        let (dgi, length, head) = header(store, at, end)?;
+        let from = at + head;
+        at = from
+            .checked_add(length)
+            .filter(|next| *next <= end)
+            .ok_or(Error::Data)?;
+        let mut buffer = [0u8; STRUCTURED];
+        let data = &mut buffer[..length.min(STRUCTURED)];
+        store.staged(from, data)?;
+        let item = Item {
+            dgi,
+            at: from,
+            len: length,
+            data,
+        };
+        let applied = apply(store, open, target, &item);
+        buffer.zeroize();
+        applied?;
+    }
+    Ok(())
+}
+
+/// DGI, length, and bytes of both: `DGI 2 | length 1` or `DGI 2 | FF | length 2`.
+fn header<N: Nvm>(store: &Store<N>, at: usize, end: usize) -> Result<(Dgi, usize, usize), Error> {
+    let mut head = [0u8; 5];
+    let available = (end - at).min(5);
+    store.staged(at, &mut head[..available])?;
+    let [d0, d1, short, l0, l1] = head;
+    let dgi = Dgi(u16::from_be_bytes([d0, d1]));
+    match (short, available) {
+        (0xFF, 5) => Ok((dgi, usize::from(u16::from_be_bytes([l0, l1])), 5)),
+        (0xFF, _) | (_, 0..=2) => Err(Error::Data),
+        (short, _) => Ok((dgi, usize::from(short), 3)),
+    }
+}
+
+fn apply<N: Nvm>(
+    store: &mut Store<N>,
+    open: &Open,
+    target: App,
+    item: &Item<'_>,
+) -> Result<(), Error> {
+    let known = match item.dgi {
+        Dgi::KEY if target != App::Sam => {
+            card_key(store, open, target, [0; 3], item.data)?;
+            true
+        }
+        Dgi::SAM_KEY if target == App::Sam => {
+            let (region, rest) = item.data.split_first_chunk::<3>().ok_or(Error::Data)?;
+            card_key(store, open, target, *region, rest)?;
+            true
+        }
+        Dgi::PIN => {
+            pin(store, open, target, item.data)?;
+            true
+        }
+        // An opening balance belongs to issuing; later the account changes by loads only.
+        Dgi::MEDICAL_BALANCE
+            if !matches!(
+                card_state(&store.area(App::Isd))?,
+                CardState::OpReady | CardState::Initialized
+            ) =>
+        {
+            return Err(Error::Conditions);
+        }
+        _ => match target {
+            App::Purse => purse::personalise(&mut store.area(App::Purse), item)?,
+            App::Ssse => ssse::personalise(&mut store.area(App::Ssse), item)?,
+            App::Medical => medical::personalise(&mut store.area(App::Medical), item)?,
+            App::Sam => sam::personalise(&mut store.area(App::Sam), item)?,
+            App::Isd => false,
+        },
+    };
+    if known { Ok(()) } else { Err(Error::Reference) }
+}
+
+/// Which key types an application may hold.
+const fn allowed(target: App, key_type: KeyType) -> bool {
+    match target {
+        App::Purse => matches!(
+            key_type,
+            KeyType::Dpk
+                | KeyType::Dlk
+                | KeyType::Dtk
+                | KeyType::Dack
+                | KeyType::Damk
+                | KeyType::Dpuk
+                | KeyType::Dprk
+        ),
+        App::Ssse => {
+            matches!(
+                key_type,
+                KeyType::Irk | KeyType::Rk | KeyType::Uk | KeyType::Puk
+            )
+        }
+        App::Medical => matches!(key_type, KeyType::Mpk | KeyType::Mlk | KeyType::Mtk),
+        App::Sam => sam::may_hold(key_type),
+        App::Isd => false,
+    }
+}
+
+/// `header4 | E_DEK(key16) | KCV3`.
+fn card_key<N: Nvm>(
+    store: &mut Store<N>,
+    open: &Open,
+    target: App,
+    region: [u8; 3],
+    data: &[u8],
+) -> Result<(), Error> {
+    let data: &[u8; 23] = data.try_into().map_err(|_| Error::Data)?;
+    let [h0, h1, h2, h3, rest @ ..] = *data;
+    let (encrypted, check) = rest.split_first_chunk::<16>().ok_or(Error::Data)?;
+    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::Data)?;
+    if !allowed(target, header.key_type) {
+        return Err(Error::Data);
+    }
+    let mut value = *encrypted;
+    open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut value);
+    let key = Key::new(value);
+    value.zeroize();
+    if !bool::from(kcv(&key, header.suite, kcv_kind(header.suite)).ct_eq(check)) {
+        return Err(Error::Data);
+    }
+    if names_suite(target, header.key_type) && has_other_suite(store, target, header)? {
+        return Err(Error::Data);
+    }
+    keystore::put(
+        store,
+        target,
+        &Slot {
+            region,
+            header,
+            key,
+        },
+    )?;
+    if (target, header.key_type) == (App::Purse, KeyType::Damk) {
+        purse::maintenance_key_renewed(&mut store.area(App::Purse))?;
+    }
+    Ok(())
+}
+
+/// On a user card a command names a key by type and id alone, so one id may mean only one suite.
+/// TAC keys are chosen by the suite of the transaction, and a SAM is told the algorithm.
+const fn names_suite(target: App, key_type: KeyType) -> bool {
+    !matches!(target, App::Sam) && !matches!(key_type, KeyType::Dtk | KeyType::Mtk)
+}
+
+fn has_other_suite<N: Nvm>(
+    store: &mut Store<N>,
+    target: App,
+    header: KeyHeader,
+) -> Result<bool, Error> {
+    let other = store.area(target).key(|slot| {
+        slot.header.key_type == header.key_type
+            && slot.header.index == header.index
+            && slot.header.suite != header.suite
+    })?;
+    Ok(other.is_some())
+}
+
+/// `pin id | tries | E_DEK(length | PIN | FF..)`.
+fn pin<N: Nvm>(store: &mut Store<N>, open: &Open, target: App, data: &[u8]) -> Result<(), Error> {
+    let data: &[u8; 18] = data.try_into().map_err(|_| Error::Data)?;
+    let [id, tries, encrypted @ ..] = *data;
+    if id != card_spec::perso::pin::HOLDER {
+        return Err(Error::Data);
+    }
+    let mut block = encrypted;
+    open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut block);
+    let value = pin_from_block(&block).map_err(|_| Error::Data);
+    let done = value.and_then(|value| match target {
+        App::Purse => purse::set_pin(&mut store.area(App::Purse), tries, value),
+        // DF04 has no PIN of its own: the medical purse asks for the social-security PIN.
+        App::Ssse | App::Medical => ssse::set_pin(&mut store.area(App::Ssse), tries, value),
+        App::Sam | App::Isd => Err(Error::Reference),
+    });
+    block.zeroize();
+    done
+}

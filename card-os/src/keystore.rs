@@ -1,0 +1,90 @@
+//! Key slots. A slot belongs to one application; type, index, version and suite are its header.
+
+use crate::{
+    error::Error,
+    layout::{App, KEYS},
+    nvm::Nvm,
+    store::Store,
+};
+use card_spec::{keys::KeyHeader, suite::Key};
+use zeroize::Zeroize;
+
+/// Slots on a card: 22 keys of a user card in one suite, or a SAM's keys for a province's regions.
+const SLOTS: usize = 96;
+/// `owner 1 | region 3 | header 4 | key 16`.
+const SLOT: usize = 24;
+pub(crate) const AREA: usize = SLOTS * SLOT;
+
+/// A key with everything that restricts its use.
+pub(crate) struct Slot {
+    /// Region of a SAM's key; zeros otherwise.
+    pub(crate) region: [u8; 3],
+    pub(crate) header: KeyHeader,
+    pub(crate) key: Key,
+}
+
+fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Result<Option<(u8, Slot)>, Error> {
+    let mut bytes = [0u8; SLOT];
+    store.read(KEYS.base + slot * SLOT, &mut bytes)?;
+    let [owner, r0, r1, r2, h0, h1, h2, h3, value @ ..] = bytes;
+    bytes.zeroize();
+    if owner == 0 {
+        return Ok(None);
+    }
+    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::Memory)?;
+    let key = Key::new(value);
+    Ok(Some((
+        owner,
+        Slot {
+            region: [r0, r1, r2],
+            header,
+            key,
+        },
+    )))
+}
+
+pub(crate) fn find<N: Nvm>(
+    store: &Store<N>,
+    app: App,
+    wanted: impl Fn(&Slot) -> bool,
+) -> Result<Option<Slot>, Error> {
+    for i in 0..SLOTS {
+        match read(store, i)? {
+            Some((owner, slot)) if owner == app as u8 && wanted(&slot) => return Ok(Some(slot)),
+            // Slots fill from the front and are never emptied.
+            None => break,
+            Some(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Puts a key into its slot: over the one with the same identity, or into the next free slot.
+///
+/// On a user card the version is not part of the identity (a new version replaces the old); a SAM
+/// keeps the previous version until the last card using it retires.
+pub(crate) fn put<N: Nvm>(store: &mut Store<N>, app: App, new: &Slot) -> Result<(), Error> {
+    for i in 0..SLOTS {
+        let same = match read(store, i)? {
+            None => true,
+            Some((owner, old)) => {
+                owner == app as u8
+                    && old.region == new.region
+                    && (old.header.key_type, old.header.index, old.header.suite)
+                        == (new.header.key_type, new.header.index, new.header.suite)
+                    && (app != App::Sam || old.header.version == new.header.version)
+            }
+        };
+        if same {
+            let mut bytes = [0u8; SLOT];
+            bytes[0] = app as u8;
+            bytes[1..4].copy_from_slice(&new.region);
+            bytes[4..8].copy_from_slice(&new.header.to_bytes());
+            bytes[8..].copy_from_slice(new.key.expose());
+            let written = store.write(KEYS, i * SLOT, &bytes);
+            bytes.zeroize();
+            return written;
+        }
+    }
+    Err(Error::Space)
+}

@@ -1,0 +1,326 @@
+//! The medical purse in DF04: a personal account and two yearly totals.
+
+use crate::{
+    apdu::{self, Answer, Out, Outcome, put},
+    counter::{ROW, Row},
+    error::Error,
+    isd::Item,
+    nvm::{Entropy, Nvm},
+    pin::Verified,
+    store::Area,
+};
+use card_spec::{
+    Fen, SuiteId,
+    id::SamNo,
+    keys::{KeyHeader, KeyType},
+    medical::{Balance, Load, PurchaseInit, Split, Visit, year_to_bcd},
+    perso::Dgi,
+    purse::InitRequest,
+    suite::Key,
+    time::CardTime,
+};
+use subtle::ConstantTimeEq;
+
+mod at {
+    use super::{ROW, Row};
+
+    pub(super) const BALANCE: usize = 0;
+    /// Self-paid total 4, pooled total 4, year 2.
+    pub(super) const TOTALS: usize = 4;
+    pub(super) const OFFLINE_SEQ: usize = 14;
+    pub(super) const ONLINE_SEQ: usize = 16;
+    pub(super) const LOAD_ROW: Row = Row::mac(18);
+    pub(super) const PURCHASE_ROW: Row = Row::mac(18 + ROW);
+    pub(super) const END: usize = 18 + 2 * ROW;
+}
+pub(crate) const AREA: usize = at::END;
+
+/// What the medical purse remembers while DF04 is selected.
+#[derive(Default)]
+pub(crate) struct Ram {
+    transaction: Transaction,
+}
+
+#[derive(Default)]
+enum Transaction {
+    #[default]
+    None,
+    Load {
+        load: Load,
+        header: KeyHeader,
+        key: Key,
+    },
+    Visit {
+        split: Split,
+        terminal: SamNo,
+        seq: u16,
+        rnd: [u8; 4],
+        header: KeyHeader,
+        key: Key,
+    },
+}
+
+/// A medical command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Command<'a> {
+    Balance(Balance),
+    InitLoad(&'a [u8]),
+    Credit(&'a [u8; 11]),
+    InitPurchase(&'a [u8; 19]),
+    Debit(&'a [u8; 15]),
+}
+
+impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
+    type Error = Error;
+
+    fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
+        match (c.ins, c.p1, c.p2) {
+            (0x26, 0x00, 0x01) => Ok(Self::Balance(Balance::Personal)),
+            (0x26, 0x00, 0x02) => Ok(Self::Balance(Balance::SelfPaid)),
+            (0x26, 0x00, 0x03) => Ok(Self::Balance(Balance::Pooled)),
+            (0x28, 0x00, 0x01) => Ok(Self::InitLoad(c.data)),
+            (0x28, 0x01, 0x01) => Ok(Self::InitPurchase(c.array()?)),
+            (0x2A, 0x00, 0x00) => Ok(Self::Credit(c.array()?)),
+            (0x2C, 0x01, 0x00) => Ok(Self::Debit(c.array()?)),
+            (0x26 | 0x28 | 0x2A | 0x2C, ..) => Err(Error::Parameters),
+            _ => Err(Error::Instruction),
+        }
+    }
+}
+
+/// The medical purse at work on one command.
+pub(crate) struct Medical<'a, N, R> {
+    pub(crate) area: Area<'a, N>,
+    pub(crate) entropy: &'a mut R,
+    pub(crate) ram: &'a mut Ram,
+    /// The social-security PIN, if the holder entered it.
+    pub(crate) pin: Option<&'a Verified>,
+}
+
+struct Totals {
+    self_paid: Fen,
+    pooled: Fen,
+    year: u16,
+}
+
+impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
+    pub(crate) fn run(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
+        match command {
+            Command::Balance(which) => self.balance(which, out),
+            Command::InitLoad(data) => self.init_load(data, out),
+            Command::Credit(data) => self.credit(data, out),
+            Command::InitPurchase(data) => self.init_purchase(data, out),
+            Command::Debit(data) => self.debit(data, out),
+        }
+    }
+
+    fn personal(&self) -> Result<Fen, Error> {
+        Ok(Fen::from_card(self.area.array(at::BALANCE)?))
+    }
+
+    fn totals(&self) -> Result<Totals, Error> {
+        let [a, b, c, d, e, f, g, h, y, z] = self.area.array(at::TOTALS)?;
+        Ok(Totals {
+            self_paid: Fen::from_card([a, b, c, d]),
+            pooled: Fen::from_card([e, f, g, h]),
+            year: card_spec::medical::year_from_bcd([y, z]).map_err(|_| Error::Memory)?,
+        })
+    }
+
+    fn tac_key(&self, suite: SuiteId) -> Result<Key, Error> {
+        self.area
+            .key(|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite)?
+            .map(|slot| slot.key)
+            .ok_or(Error::KeyIndex)
+    }
+
+    fn seq(&self, at: usize) -> Result<u16, Error> {
+        match self.area.u16(at)? {
+            u16::MAX => Err(Error::Counter),
+            seq => Ok(seq),
+        }
+    }
+
+    fn rnd(&mut self) -> [u8; 4] {
+        let mut rnd = [0u8; 4];
+        self.entropy.fill(&mut rnd);
+        rnd
+    }
+
+    fn balance(&self, which: Balance, out: &mut Out) -> Outcome {
+        let totals = self.totals()?;
+        let (amount, year) = match which {
+            Balance::Personal => (self.personal()?, None),
+            Balance::SelfPaid => (totals.self_paid, Some(totals.year)),
+            Balance::Pooled => (totals.pooled, Some(totals.year)),
+        };
+        put(out, &amount.to_card()?)?;
+        if let Some(year) = year {
+            put(out, &year_to_bcd(year))?;
+        }
+        Ok(Answer::Exact)
+    }
+
+    fn init_load(&mut self, data: &[u8], out: &mut Out) -> Outcome {
+        self.ram.transaction = Transaction::None;
+        let request = InitRequest::from_bytes(data)?;
+        self.pin.ok_or(Error::Security)?;
+        at::LOAD_ROW.check(&self.area)?;
+        let slot = self.area.key_by_index(KeyType::Mlk, request.kid)?;
+        let balance = self.personal()?;
+        if request.amount == Fen::ZERO || (balance + request.amount).to_card().is_err() {
+            return Err(Error::Data);
+        }
+        let seq = self.seq(at::ONLINE_SEQ)?;
+        let rnd = self.rnd();
+        let load = Load {
+            amount: request.amount,
+            terminal: request.terminal,
+            seq,
+            rnd,
+            balance_before: balance,
+        };
+        let suite = slot.header.suite;
+        put(out, &balance.to_card()?)?;
+        put(out, &seq.to_be_bytes())?;
+        put(out, &[slot.header.version, suite as u8])?;
+        put(out, &rnd)?;
+        put(out, &load.mac1(suite, &slot.key))?;
+        self.ram.transaction = Transaction::Load {
+            load,
+            header: slot.header,
+            key: slot.key,
+        };
+        Ok(Answer::Done)
+    }
+
+    fn credit(&mut self, data: &[u8; 11], out: &mut Out) -> Outcome {
+        let Transaction::Load { load, header, key } = core::mem::take(&mut self.ram.transaction)
+        else {
+            return Err(Error::Conditions);
+        };
+        let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
+        let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
+        let mtk = self.tac_key(header.suite)?;
+        let expected = load.mac2(header.suite, &key, time);
+        let matches = || expected.ct_eq(&mac2).into();
+        at::LOAD_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        let after = load.balance_before + load.amount;
+        self.area.write(at::BALANCE, &after.to_card()?)?;
+        self.area
+            .write(at::ONLINE_SEQ, &load.seq.saturating_add(1).to_be_bytes())?;
+        put(out, &load.tac(header.suite, &mtk, time))?;
+        Ok(Answer::Done)
+    }
+
+    /// `kid | personal | self-paid | pooled | terminal`; the PIN first.
+    fn init_purchase(&mut self, data: &[u8; 19], out: &mut Out) -> Outcome {
+        self.ram.transaction = Transaction::None;
+        self.pin.ok_or(Error::Security)?;
+        at::PURCHASE_ROW.check(&self.area)?;
+        let (amounts, terminal) = data.split_at(13);
+        let (kid, amounts) = amounts.split_first().ok_or(Error::Length)?;
+        let split = Split::from_bytes(amounts.try_into().map_err(|_| Error::Length)?);
+        let terminal = SamNo::from_bytes(terminal.try_into().map_err(|_| Error::Length)?)?;
+        let slot = self.area.key_by_index(KeyType::Mpk, *kid)?;
+        let (balance, totals) = (self.personal()?, self.totals()?);
+        if split.personal.0 > balance.0 {
+            return Err(Error::Insufficient);
+        }
+        let seq = self.seq(at::OFFLINE_SEQ)?;
+        let rnd = self.rnd();
+        let init = PurchaseInit {
+            balance,
+            self_paid_total: totals.self_paid,
+            pooled_total: totals.pooled,
+            year: totals.year,
+            seq,
+            key_version: slot.header.version,
+            suite: slot.header.suite,
+            rnd,
+        };
+        put(out, &init.to_bytes())?;
+        self.ram.transaction = Transaction::Visit {
+            split,
+            terminal,
+            seq,
+            rnd,
+            header: slot.header,
+            key: slot.key,
+        };
+        Ok(Answer::Done)
+    }
+
+    /// `termseq4 | time7 | MAC1` -> `TAC | MAC2`.
+    fn debit(&mut self, data: &[u8; 15], out: &mut Out) -> Outcome {
+        let Transaction::Visit {
+            split,
+            terminal,
+            seq,
+            rnd,
+            header,
+            key,
+        } = core::mem::take(&mut self.ram.transaction)
+        else {
+            return Err(Error::Conditions);
+        };
+        let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
+        let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
+        let terminal_seq = u32::from_be_bytes([s0, s1, s2, s3]);
+        let visit = Visit {
+            split,
+            terminal,
+            terminal_seq,
+            time,
+            seq,
+            rnd,
+        };
+        let suite = header.suite;
+        let mtk = self.tac_key(suite)?;
+        // The totals are computed before the MAC is judged: an overflow must not cost a try.
+        let balance = self.personal()? - split.personal;
+        let totals = self.totals_after(split, time)?;
+        let expected = visit.mac1(suite, &key);
+        let matches = || expected.ct_eq(&mac1).into();
+        at::PURCHASE_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        self.area.write(at::BALANCE, &balance.to_card()?)?;
+        self.area.write(at::TOTALS, &totals)?;
+        self.area
+            .write(at::OFFLINE_SEQ, &seq.saturating_add(1).to_be_bytes())?;
+        put(out, &visit.tac(suite, &mtk, balance))?;
+        put(out, &visit.mac2(suite, &key))?;
+        Ok(Answer::Done)
+    }
+
+    /// The totals start again with the year of the transaction; a clock that is behind adds to
+    /// the year already begun.
+    fn totals_after(&self, split: Split, time: CardTime) -> Result<[u8; 10], Error> {
+        let old = self.totals()?;
+        let year = time.date().year();
+        let base = if year > old.year {
+            Totals {
+                self_paid: Fen::ZERO,
+                pooled: Fen::ZERO,
+                year,
+            }
+        } else {
+            old
+        };
+        let [a, b, c, d] = (base.self_paid + split.self_paid).to_card()?;
+        let [e, f, g, h] = (base.pooled + split.pooled).to_card()?;
+        let [y, z] = year_to_bcd(base.year);
+        Ok([a, b, c, d, e, f, g, h, y, z])
+    }
+}
+
+/// Applies one data group of personalisation. `Ok(false)`: not one of this application's.
+pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
+    match item.dgi {
+        Dgi::MEDICAL_BALANCE => {
+            let amount: [u8; 4] = item.data.try_into().map_err(|_| Error::Data)?;
+            area.write(at::BALANCE, &amount)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}

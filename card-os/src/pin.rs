@@ -1,0 +1,133 @@
+//! PINs: two to six packed bytes, a try counter, and the proof that one was verified.
+
+use crate::{counter::Row, error::Error, keystore::Slot, nvm::Nvm, store::Area};
+use card_spec::sm::{self, Challenge8};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// `maximum tries 1 | tries left 1 | length 1 | value 6`.
+pub(crate) const PIN: usize = 9;
+
+/// A verified PIN. Only [`verify`] makes one; whatever needs the PIN asks for the value.
+#[derive(Debug)]
+pub(crate) struct Verified(());
+
+/// Sets the PIN with a full try counter.
+pub(crate) fn set<N: Nvm>(
+    area: &mut Area<'_, N>,
+    at: usize,
+    tries: u8,
+    pin: &[u8],
+) -> Result<(), Error> {
+    if !(1..=15).contains(&tries) || !(2..=6).contains(&pin.len()) {
+        return Err(Error::Data);
+    }
+    let mut bytes = [0u8; PIN];
+    bytes[0] = tries;
+    bytes[1] = tries;
+    bytes[2] = pin.len() as u8;
+    bytes[3..3 + pin.len()].copy_from_slice(pin);
+    let written = area.write(at, &bytes);
+    bytes.zeroize();
+    written
+}
+
+/// A new value with the try counter restored, after an authorised unblock or reload.
+pub(crate) fn reload<N: Nvm>(area: &mut Area<'_, N>, at: usize, pin: &[u8]) -> Result<(), Error> {
+    let maximum = area.byte(at)?;
+    if maximum == 0 {
+        return Err(Error::Reference);
+    }
+    set(area, at, maximum, pin)
+}
+
+/// Tries left, as VERIFY without data reports them.
+pub(crate) fn tries<N: Nvm>(area: &Area<'_, N>, at: usize) -> Result<Error, Error> {
+    match area.array(at)? {
+        [0, _] => Err(Error::Reference),
+        [_, 0] => Ok(Error::Blocked),
+        [_, left] => Ok(Error::Tries(left)),
+    }
+}
+
+/// Compares. The try is taken and committed first; success gives it back.
+pub(crate) fn verify<N: Nvm>(
+    area: &mut Area<'_, N>,
+    at: usize,
+    candidate: &[u8],
+) -> Result<Verified, Error> {
+    let [maximum, left, length] = area.array(at)?;
+    if maximum == 0 {
+        return Err(Error::Reference);
+    }
+    if !(2..=6).contains(&candidate.len()) {
+        return Err(Error::Length);
+    }
+    let remaining = left.checked_sub(1).ok_or(Error::Blocked)?;
+    area.write(at + 1, &[remaining])?;
+    area.commit()?;
+    let mut stored = area.array::<6>(at + 3)?;
+    let mut given = [0u8; 6];
+    given[..candidate.len()].copy_from_slice(candidate);
+    let same = stored.ct_eq(&given) & length.ct_eq(&(candidate.len() as u8));
+    stored.zeroize();
+    given.zeroize();
+    if !bool::from(same) {
+        return Err(match remaining {
+            0 => Error::Blocked,
+            n => Error::Tries(n),
+        });
+    }
+    area.write(at + 1, &[maximum])?;
+    Ok(Verified(()))
+}
+
+/// CHANGE PIN: `old | FF | new`. Packed PINs have no FF byte.
+pub(crate) fn change<N: Nvm>(
+    area: &mut Area<'_, N>,
+    at: usize,
+    data: &[u8],
+) -> Result<Verified, Error> {
+    let split = data.iter().position(|b| *b == 0xFF).ok_or(Error::Data)?;
+    let (old, new) = data.split_at(split);
+    let new = new.get(1..).unwrap_or_default();
+    if !(2..=6).contains(&new.len()) || new.contains(&0xFF) {
+        return Err(Error::Data);
+    }
+    let verified = verify(area, at, old)?;
+    reload(area, at, new)?;
+    Ok(verified)
+}
+
+/// PIN UNBLOCK and RELOAD by secure messaging: `E(length | PIN | 80 ..) | MAC4`, one key for both.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the fields of one APDU and where they act"
+)]
+pub(crate) fn unblock<N: Nvm>(
+    area: &mut Area<'_, N>,
+    row: Row,
+    at: usize,
+    slot: &Slot,
+    challenge: Challenge8,
+    header: [u8; 5],
+    data: &[u8],
+    mac: [u8; 4],
+) -> Result<(), Error> {
+    let suite = slot.header.suite;
+    let mut plain = [0u8; 16];
+    let plain = match plain.get_mut(..data.len()) {
+        Some(plain) if data.len() == suite.block() => plain,
+        _ => return Err(Error::Length),
+    };
+    plain.copy_from_slice(data);
+    let expected = sm::mac(suite, &slot.key, challenge, header, data);
+    row.guard(area, || expected.ct_eq(&mac).into(), Error::SmWrong)?;
+    sm::decrypt(suite, &slot.key, challenge, plain);
+    let done = match sm::pin_from_plaintext(plain) {
+        Some(new) => reload(area, at, new),
+        None => Err(Error::Data),
+    };
+    plain.zeroize();
+    done
+}

@@ -1,0 +1,186 @@
+//! PIN commands, blocking and secure-messaging writes.
+
+use super::{Purse, State, at, command::MacHeader, command::Target, state};
+use crate::{
+    apdu::{Answer, Outcome},
+    error::Error,
+    keystore::Slot,
+    nvm::{Entropy, Nvm},
+    pin,
+};
+use card_spec::{
+    SuiteId,
+    keys::KeyType,
+    purse::{files, sfi},
+    sm::{self, Challenge8},
+};
+use subtle::ConstantTimeEq;
+
+/// APPLICATION BLOCK, temporary, with its Lc: the only command that DACK may authorise.
+const FIELD_LOCK: MacHeader = [0x84, 0x1E, 0x00, 0x00, 0x04];
+
+impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
+    pub(super) fn verify(&mut self, candidate: &[u8]) -> Outcome {
+        if candidate.is_empty() {
+            return Err(pin::tries(&self.area, at::PIN)?);
+        }
+        self.ram.pin = None;
+        self.ram.pin = Some(pin::verify(&mut self.area, at::PIN, candidate)?);
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn change_pin(&mut self, data: &[u8]) -> Outcome {
+        self.ram.pin = None;
+        self.ram.pin = Some(pin::change(&mut self.area, at::PIN, data)?);
+        Ok(Answer::Done)
+    }
+
+    /// `84 24 00 00|01 enc | MAC` under DPUK: the PIN inside becomes the PIN, tries restored.
+    pub(super) fn unblock_pin(&mut self, header: MacHeader, data: &[u8], mac: [u8; 4]) -> Outcome {
+        let challenge = self.take_challenge()?;
+        let slot = self.any_key(KeyType::Dpuk)?;
+        pin::unblock(
+            &mut self.area,
+            at::PIN_ROW,
+            at::PIN,
+            &slot,
+            challenge,
+            header,
+            data,
+            mac,
+        )?;
+        self.ram.pin = None;
+        Ok(Answer::Done)
+    }
+
+    /// `80 5E 00 00 PIN | MAC` under DPRK. PBOC's MAC covers the PIN alone, so a recorded command
+    /// could be replayed; the AES suite binds it to the last challenge.
+    pub(super) fn reload_pin(&mut self, header: MacHeader, new: &[u8], mac: [u8; 4]) -> Outcome {
+        let slot = self.any_key(KeyType::Dprk)?;
+        let suite = slot.header.suite;
+        let expected = match suite {
+            SuiteId::Aes => {
+                let challenge = self.take_challenge()?;
+                sm::mac(suite, &slot.key, challenge, header, new)
+            }
+            SuiteId::Sm4 | SuiteId::Tdes => slot.key.tac_key(suite).mac4(&[new]),
+        };
+        let matches = || expected.ct_eq(&mac).into();
+        at::PIN_ROW.guard(&mut self.area, matches, Error::SmWrong)?;
+        pin::reload(&mut self.area, at::PIN, new)?;
+        self.ram.pin = None;
+        Ok(Answer::Done)
+    }
+
+    /// APPLICATION BLOCK. DACK is accepted for the field lock alone, DAMK for both forms.
+    pub(super) fn block(&mut self, header: MacHeader, permanent: bool, mac: [u8; 4]) -> Outcome {
+        let challenge = self.take_challenge()?;
+        let mut expected = heapless::Vec::<[u8; 4], 2>::new();
+        let field = header == FIELD_LOCK && !permanent;
+        for (key_type, allowed) in [(KeyType::Dack, field), (KeyType::Damk, true)] {
+            if let (true, Ok(slot)) = (allowed, self.any_key(key_type)) {
+                let mac = sm::mac(slot.header.suite, &slot.key, challenge, header, &[]);
+                let _ = expected.push(mac);
+            }
+        }
+        self.maintenance(mac, &expected)?;
+        // A permanent block is never weakened to a temporary one.
+        if state(&self.area)? != State::PermanentlyBlocked {
+            let to = if permanent {
+                State::PermanentlyBlocked
+            } else {
+                State::Blocked
+            };
+            self.area.write(at::STATE, &[to as u8])?;
+        }
+        self.forget();
+        Ok(Answer::Done)
+    }
+
+    /// APPLICATION UNBLOCK under DAMK; also opens load and purchase again after wrong MACs.
+    pub(super) fn unblock(&mut self, header: MacHeader, mac: [u8; 4]) -> Outcome {
+        if state(&self.area)? == State::PermanentlyBlocked {
+            return Err(Error::Permanent);
+        }
+        self.by_damk(header, &[], mac)?;
+        self.area.write(at::STATE, &[State::Ready as u8])?;
+        at::LOAD_ROW.clear_row(&mut self.area)?;
+        at::PURCHASE_ROW.clear_row(&mut self.area)?;
+        Ok(Answer::Done)
+    }
+
+    /// CARD BLOCK under DAMK; the caller blocks the card.
+    pub(super) fn card_block(&mut self, header: MacHeader, mac: [u8; 4]) -> Result<(), Error> {
+        self.by_damk(header, &[], mac)?;
+        self.forget();
+        Ok(())
+    }
+
+    /// `04 D6` and `04 DC` under DAMK.
+    pub(super) fn secure_update(
+        &mut self,
+        header: MacHeader,
+        target: Target,
+        data: &[u8],
+        mac: [u8; 4],
+    ) -> Outcome {
+        let place = match target {
+            Target::Binary { sfi, offset } => {
+                let (at, len) = match sfi {
+                    sfi::PUBLIC => (at::FILE15, files::Public::LEN),
+                    sfi::HOLDER => (at::FILE16, 55),
+                    sfi::REGION => (at::FILE17, files::Region::LEN),
+                    _ => return Err(Error::NotFound),
+                };
+                let offset = usize::from(offset);
+                if data.is_empty() || offset + data.len() > len {
+                    return Err(Error::Offset);
+                }
+                at + offset
+            }
+            Target::Metro { number } if data.len() == files::Metro::LEN => Self::metro_at(number)?,
+            Target::Metro { .. } => return Err(Error::Length),
+        };
+        self.by_damk(header, data, mac)?;
+        self.area.write(place, data)?;
+        self.forget();
+        Ok(Answer::Done)
+    }
+
+    fn by_damk(&mut self, header: MacHeader, data: &[u8], mac: [u8; 4]) -> Result<(), Error> {
+        let challenge = self.take_challenge()?;
+        let slot = self.any_key(KeyType::Damk)?;
+        let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, data);
+        self.maintenance(mac, &[expected])
+    }
+
+    /// Checks a maintenance MAC. The third wrong one in a row locks maintenance *and* the purse:
+    /// otherwise a thief could make his card deaf to the field lock.
+    fn maintenance(&mut self, mac: [u8; 4], expected: &[[u8; 4]]) -> Result<(), Error> {
+        let matches = || expected.iter().any(|e| bool::from(e.ct_eq(&mac)));
+        let result = at::MAINTENANCE_ROW.guard(&mut self.area, matches, Error::SmWrong);
+        if result == Err(Error::SmWrong)
+            && at::MAINTENANCE_ROW.is_locked(&self.area)
+            && state(&self.area)? == State::Ready
+        {
+            self.area.write(at::STATE, &[State::Blocked as u8])?;
+            self.area.commit()?;
+            self.forget();
+        }
+        result
+    }
+
+    fn forget(&mut self) {
+        *self.ram = super::Ram::default();
+    }
+
+    fn any_key(&self, key_type: KeyType) -> Result<Slot, Error> {
+        self.area
+            .key(|slot| slot.header.key_type == key_type)?
+            .ok_or(Error::Reference)
+    }
+
+    fn take_challenge(&mut self) -> Result<Challenge8, Error> {
+        Ok(self.challenge.take().ok_or(Error::NoChallenge)?.as_iv())
+    }
+}

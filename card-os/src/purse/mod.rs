@@ -1,0 +1,285 @@
+//! The transit purse: files, balance and the PBOC commands.
+
+mod command;
+mod cyclic;
+mod load;
+mod maintain;
+mod perso;
+mod purchase;
+
+pub(crate) use command::Command;
+pub(crate) use perso::{maintenance_key_renewed, personalise, set_pin};
+
+use crate::{
+    apdu::{Answer, Out, Outcome, put},
+    counter::{ROW, Row},
+    error::Error,
+    nvm::{Entropy, Nvm},
+    pin,
+    select::Challenge,
+    store::Area,
+};
+use card_spec::{
+    Fen, aid,
+    keys::KeyType,
+    purse::{files, mac::Purchase, sfi},
+};
+use cyclic::Cyclic;
+
+/// Offsets inside the purse's area.
+mod at {
+    use super::{Cyclic, ROW, Row, files, pin};
+
+    pub(super) const STATE: usize = 0;
+    pub(super) const FILE15: usize = 1;
+    pub(super) const FILE16: usize = FILE15 + files::Public::LEN;
+    pub(super) const FILE17: usize = FILE16 + 55;
+    pub(super) const LIMITS: usize = FILE17 + files::Region::LEN;
+    pub(super) const METRO: usize = LIMITS + files::Limits::LEN;
+    /// Money on the card, four bytes signed: negative while an overdraft is used.
+    pub(super) const BALANCE: usize = METRO + super::METRO_RECORDS * files::Metro::LEN;
+    pub(super) const OFFLINE_SEQ: usize = BALANCE + 4;
+    pub(super) const ONLINE_SEQ: usize = OFFLINE_SEQ + 2;
+    /// Date 4 and total 4 of the offline spending of that date.
+    pub(super) const DAY: usize = ONLINE_SEQ + 2;
+    /// `type 1 | sequence 2 | MAC2 4 | TAC 4` of the last purchase, then of the last load.
+    pub(super) const PROVE_PURCHASE: usize = DAY + 8;
+    pub(super) const PROVE_LOAD: usize = PROVE_PURCHASE + 11;
+    pub(super) const LOAD_ROW: Row = Row::mac(PROVE_LOAD + 11);
+    pub(super) const PURCHASE_ROW: Row = Row::mac(PROVE_LOAD + 11 + ROW);
+    pub(super) const MAINTENANCE_ROW: Row = Row::mac(PROVE_LOAD + 11 + 2 * ROW);
+    pub(super) const PIN_ROW: Row = Row::mac(PROVE_LOAD + 11 + 3 * ROW);
+    pub(super) const PIN: usize = PROVE_LOAD + 11 + 4 * ROW;
+    pub(super) const LOG: Cyclic = Cyclic::new(PIN + pin::PIN, files::LogRecord::LEN, 10);
+    pub(super) const JOURNEY: Cyclic = Cyclic::new(LOG.end(), files::Journey::LEN, 10);
+    pub(super) const END: usize = JOURNEY.end();
+}
+pub(crate) const AREA: usize = at::END;
+
+/// Records of file 1A: metro, and one for special uses.
+const METRO_RECORDS: usize = 2;
+
+/// What the application is able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    Absent = 0,
+    Ready = 1,
+    Blocked = 2,
+    PermanentlyBlocked = 3,
+}
+
+/// What the purse remembers while it is selected.
+#[derive(Default)]
+pub(crate) struct Ram {
+    pin: Option<pin::Verified>,
+    transaction: Transaction,
+}
+
+/// The transaction that an INIT opened. DEBIT and CREDIT consume it, whatever comes of them.
+#[derive(Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value per card, no heap to box into"
+)]
+enum Transaction {
+    #[default]
+    None,
+    Load(load::Open),
+    Purchase(purchase::Open),
+}
+
+/// The purse at work on one command.
+pub(crate) struct Purse<'a, N, R> {
+    pub(crate) area: Area<'a, N>,
+    pub(crate) entropy: &'a mut R,
+    pub(crate) ram: &'a mut Ram,
+    pub(crate) challenge: &'a mut Option<Challenge>,
+}
+
+/// What the command asks of the card beyond the purse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    None,
+    /// CARD BLOCK was authorised.
+    BlockCard,
+}
+
+pub(crate) fn state<N: Nvm>(area: &Area<'_, N>) -> Result<State, Error> {
+    Ok(match area.byte(at::STATE)? {
+        0 => State::Absent,
+        1 => State::Ready,
+        2 => State::Blocked,
+        _ => State::PermanentlyBlocked,
+    })
+}
+
+/// The FCI, with file 15 inside.
+pub(crate) fn fci<N: Nvm>(area: &Area<'_, N>) -> Result<[u8; 51], Error> {
+    let mut name = [0u8; 8];
+    name.copy_from_slice(aid::T_UNION);
+    Ok(files::fci(&name, &area.array(at::FILE15)?))
+}
+
+/// The PAN in file 15 of a personalised purse.
+pub(crate) fn pan<N: Nvm>(area: &Area<'_, N>) -> Result<Option<[u8; 10]>, Error> {
+    if state(area)? == State::Absent {
+        return Ok(None);
+    }
+    Ok(Some(area.array(at::FILE15 + 10)?))
+}
+
+impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
+    /// Runs one command.
+    pub(crate) fn run(
+        &mut self,
+        command: Command<'_>,
+        out: &mut Out,
+    ) -> Result<(Answer, Effect), Error> {
+        if state(&self.area)? != State::Ready && !command.works_when_blocked() {
+            return Err(Error::Locked);
+        }
+        let answer = match command {
+            Command::CardBlock(header, mac) => {
+                self.card_block(header, mac)?;
+                return Ok((Answer::Done, Effect::BlockCard));
+            }
+            Command::ReadBinary { sfi, offset, le } => self.read_binary(sfi, offset, le, out),
+            Command::ReadRecord { sfi, number } => self.read_record(sfi, number, out),
+            Command::Balance(which) => self.balance(which, out),
+            Command::Verify(pin) => self.verify(pin),
+            Command::ChangePin(data) => self.change_pin(data),
+            Command::UnblockPin { header, data, mac } => self.unblock_pin(header, data, mac),
+            Command::ReloadPin { header, pin, mac } => self.reload_pin(header, pin, mac),
+            Command::InitLoad(data) => self.init_load(data, out),
+            Command::Credit(data) => self.credit(data, out),
+            Command::InitPurchase { capp, data } => self.init_purchase(capp, data, out),
+            Command::UpdateCache { p1, p2, data } => self.update_cache(p1, p2, data),
+            Command::Debit(data) => self.debit(data, out),
+            Command::Prove { tx, seq } => self.prove(tx, seq, out),
+            Command::Block {
+                header,
+                permanent,
+                mac,
+            } => self.block(header, permanent, mac),
+            Command::Unblock(header, mac) => self.unblock(header, mac),
+            Command::SecureUpdate {
+                header,
+                target,
+                data,
+                mac,
+            } => self.secure_update(header, target, data, mac),
+        };
+        Ok((answer?, Effect::None))
+    }
+
+    fn balance_fen(&self) -> Result<i32, Error> {
+        Ok(i32::from_be_bytes(self.area.array(at::BALANCE)?))
+    }
+
+    fn limits(&self) -> Result<files::Limits, Error> {
+        Ok(files::Limits::from_bytes(&self.area.array(at::LIMITS)?)?)
+    }
+
+    /// The balance that INIT, MACs and TACs speak of: the overdraft limit counted in, so never
+    /// negative. Without an overdraft it is the money on the card.
+    fn available(&self) -> Result<Fen, Error> {
+        Ok(Fen(i64::from(self.balance_fen()?)) + self.limits()?.overdraft)
+    }
+
+    fn tac_key(&self, suite: card_spec::SuiteId) -> Result<card_spec::suite::Key, Error> {
+        self.area
+            .key(|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == suite)?
+            .map(|slot| slot.key)
+            .ok_or(Error::KeyIndex)
+    }
+
+    fn balance(&self, which: command::Balance, out: &mut Out) -> Outcome {
+        let balance = Fen(i64::from(self.balance_fen()?));
+        let amount = match which {
+            command::Balance::Money => balance.max(Fen::ZERO),
+            command::Balance::OverdraftUsed => (-balance).max(Fen::ZERO),
+            command::Balance::OverdraftLimit => self.limits()?.overdraft,
+        };
+        put(out, &amount.to_card()?)?;
+        Ok(Answer::Exact)
+    }
+
+    fn read_binary(&self, sfi: u8, offset: usize, le: Option<usize>, out: &mut Out) -> Outcome {
+        let (at, len) = match sfi {
+            sfi::PUBLIC => (at::FILE15, files::Public::LEN),
+            sfi::HOLDER => (at::FILE16, 55),
+            sfi::REGION => (at::FILE17, files::Region::LEN),
+            sfi::LOG | sfi::METRO | sfi::JOURNEY => return Err(Error::Incompatible),
+            _ => return Err(Error::NotFound),
+        };
+        let rest = len
+            .checked_sub(offset)
+            .filter(|n| *n > 0)
+            .ok_or(Error::Offset)?;
+        let mut buffer = [0u8; files::Region::LEN];
+        let part = &mut buffer[..le.unwrap_or(rest).min(rest)];
+        self.area.read(at + offset, part)?;
+        put(out, part)?;
+        Ok(Answer::Done)
+    }
+
+    fn read_record(&self, sfi: u8, number: u8, out: &mut Out) -> Outcome {
+        match sfi {
+            sfi::LOG => at::LOG.read(&self.area, number, out)?,
+            sfi::JOURNEY => at::JOURNEY.read(&self.area, number, out)?,
+            sfi::METRO => put(out, &self.metro(number)?)?,
+            sfi::PUBLIC | sfi::HOLDER | sfi::REGION => return Err(Error::Incompatible),
+            _ => return Err(Error::NotFound),
+        }
+        Ok(Answer::Exact)
+    }
+
+    fn metro_at(number: u8) -> Result<usize, Error> {
+        let index = usize::from(number)
+            .checked_sub(1)
+            .filter(|i| *i < METRO_RECORDS);
+        Ok(at::METRO + index.ok_or(Error::Record)? * files::Metro::LEN)
+    }
+
+    fn metro(&self, number: u8) -> Result<[u8; files::Metro::LEN], Error> {
+        self.area.array(Self::metro_at(number)?)
+    }
+
+    fn prove(&self, tx: u8, seq: [u8; 2], out: &mut Out) -> Outcome {
+        for at in [at::PROVE_PURCHASE, at::PROVE_LOAD] {
+            let kept: [u8; 11] = self.area.array(at)?;
+            if tx != 0 && kept[0] == tx && kept[1..3] == seq {
+                put(out, &kept[3..])?;
+                return Ok(Answer::Exact);
+            }
+        }
+        Err(Error::NoProve)
+    }
+}
+
+/// The eleven bytes kept for GET TRANSACTION PROVE.
+fn prove_record(tx: u8, seq_after: u16, mac2: [u8; 4], tac: [u8; 4]) -> [u8; 11] {
+    let mut kept = [0; 11];
+    kept[0] = tx;
+    kept[1..3].copy_from_slice(&seq_after.to_be_bytes());
+    kept[3..7].copy_from_slice(&mac2);
+    kept[7..].copy_from_slice(&tac);
+    kept
+}
+
+impl purchase::Open {
+    /// The facts that the MACs cover, once DEBIT named the terminal's side.
+    fn purchase(&self, terminal_seq: u32, time: card_spec::time::CardTime) -> Purchase {
+        Purchase {
+            amount: self.request.amount,
+            tx: self.tx,
+            terminal: self.request.terminal,
+            terminal_seq,
+            time,
+            seq: self.seq,
+            rnd: self.rnd,
+            context: self.context(),
+        }
+    }
+}

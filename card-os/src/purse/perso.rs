@@ -1,0 +1,73 @@
+//! What personalisation may write into the purse. It cannot write a balance: money enters by a load.
+
+use super::{METRO_RECORDS, State, at, state};
+use crate::{error::Error, isd::Item, nvm::Nvm, pin, store::Area};
+use card_spec::{
+    perso::Dgi,
+    purse::{files, sfi},
+};
+
+/// Applies one data group. `Ok(false)`: not one of the purse's.
+pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
+    const FILE15: Dgi = Dgi::file(sfi::PUBLIC);
+    const FILE16: Dgi = Dgi::file(sfi::HOLDER);
+    const FILE17: Dgi = Dgi::file(sfi::REGION);
+    const METRO: Dgi = Dgi::record(sfi::METRO);
+    match (item.dgi, item.data) {
+        (FILE15, data) => {
+            files::Public::from_bytes(data).map_err(|_| Error::Data)?;
+            exactly(area, at::FILE15, data, files::Public::LEN)?;
+            if state(area)? == State::Absent {
+                area.write(at::STATE, &[State::Ready as u8])?;
+            }
+        }
+        (FILE16, data) => exactly(area, at::FILE16, data, 55)?,
+        (FILE17, data) => exactly(area, at::FILE17, data, files::Region::LEN)?,
+        (METRO, [number, record @ ..]) if (1..=METRO_RECORDS).contains(&usize::from(*number)) => {
+            let index = usize::from(*number) - 1;
+            exactly(
+                area,
+                at::METRO + index * files::Metro::LEN,
+                record,
+                files::Metro::LEN,
+            )?;
+        }
+        (Dgi::LIMITS, data) => {
+            let limits = data.try_into().map_err(|_| Error::Data)?;
+            let limits = files::Limits::from_bytes(limits)?;
+            // Balances are stored in 31 bits.
+            let highest = limits.max_balance + limits.overdraft;
+            if highest.0 > i64::from(i32::MAX) || limits.overdraft.0 > 0x00FF_FFFF {
+                return Err(Error::Data);
+            }
+            area.write(at::LIMITS, data)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+pub(crate) fn set_pin<N: Nvm>(
+    area: &mut Area<'_, N>,
+    tries: u8,
+    value: &[u8],
+) -> Result<(), Error> {
+    pin::set(area, at::PIN, tries, value)
+}
+
+/// A fresh maintenance key from the issuer ends a lock by wrong MACs.
+pub(crate) fn maintenance_key_renewed<N: Nvm>(area: &mut Area<'_, N>) -> Result<(), Error> {
+    at::MAINTENANCE_ROW.clear_row(area)
+}
+
+fn exactly<N: Nvm>(
+    area: &mut Area<'_, N>,
+    at: usize,
+    data: &[u8],
+    len: usize,
+) -> Result<(), Error> {
+    if data.len() != len {
+        return Err(Error::Data);
+    }
+    area.write(at, data)
+}

@@ -1,0 +1,218 @@
+//! INITIALIZE FOR (CAPP) PURCHASE 消费初始化, UPDATE CAPP DATA CACHE, DEBIT 消费.
+
+use super::{Purse, Transaction, at, fci, prove_record};
+use crate::{
+    apdu::{Answer, Out, Outcome, put},
+    error::Error,
+    nvm::{Entropy, Nvm},
+};
+use card_spec::{
+    Fen,
+    keys::{KeyHeader, KeyType},
+    purse::{
+        InitRequest, TxType,
+        files::{Journey, LogRecord, Metro},
+        mac::{Context, ContextBuilder},
+        sfi,
+    },
+    suite::Key,
+    time::{CardDate, CardTime},
+};
+use heapless::Vec;
+use subtle::ConstantTimeEq;
+
+/// A purchase that was initialised.
+pub(super) struct Open {
+    pub(super) request: InitRequest,
+    pub(super) tx: TxType,
+    pub(super) seq: u16,
+    pub(super) rnd: [u8; 4],
+    header: KeyHeader,
+    key: Key,
+    cache: Option<Cache>,
+}
+
+/// Records that wait for the DEBIT of a CAPP transaction.
+struct Cache {
+    context: ContextBuilder,
+    journeys: Vec<[u8; Journey::LEN], 2>,
+    metro: Option<(u8, [u8; Metro::LEN])>,
+}
+
+impl Cache {
+    fn is_empty(&self) -> bool {
+        self.journeys.is_empty() && self.metro.is_none()
+    }
+}
+
+impl Open {
+    pub(super) fn context(&self) -> Context {
+        match &self.cache {
+            Some(cache) => cache.context.clone().finish(),
+            None => Context::default(),
+        }
+    }
+}
+
+impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
+    /// `kid | amount | terminal` -> `balance4 seq2 overdraft3 ver1 alg1 rnd4`.
+    pub(super) fn init_purchase(&mut self, capp: bool, data: &[u8], out: &mut Out) -> Outcome {
+        self.ram.transaction = Transaction::None;
+        let request = InitRequest::from_bytes(data)?;
+        at::PURCHASE_ROW.check(&self.area)?;
+        let slot = self.area.key_by_index(KeyType::Dpk, request.kid)?;
+        let (balance, limits) = (self.available()?, self.limits()?);
+        if request.amount.0 > balance.0 {
+            return Err(Error::Insufficient);
+        }
+        if request.amount.0 > limits.per_tap.0 {
+            return Err(Error::Conditions);
+        }
+        let seq = self.area.u16(at::OFFLINE_SEQ)?;
+        if seq == u16::MAX {
+            return Err(Error::Counter);
+        }
+        let mut rnd = [0u8; 4];
+        self.entropy.fill(&mut rnd);
+        put(out, &balance.to_card()?)?;
+        put(out, &seq.to_be_bytes())?;
+        put(out, &limits.overdraft.to_card()?[1..])?;
+        put(out, &[slot.header.version, slot.header.suite as u8])?;
+        put(out, &rnd)?;
+        let cache = if capp {
+            let context = ContextBuilder::new(&fci(&self.area)?);
+            Some(Cache {
+                context,
+                journeys: Vec::new(),
+                metro: None,
+            })
+        } else {
+            None
+        };
+        self.ram.transaction = Transaction::Purchase(Open {
+            request,
+            tx: if capp { TxType::Capp } else { TxType::Purchase },
+            seq,
+            rnd,
+            header: slot.header,
+            key: slot.key,
+            cache,
+        });
+        Ok(Answer::Done)
+    }
+
+    /// Keeps a record until the DEBIT. Deployed terminals write P2 as `SFI<<3` or `SFI<<3|4`.
+    pub(super) fn update_cache(&mut self, p1: u8, p2: u8, data: &[u8]) -> Outcome {
+        let Transaction::Purchase(Open {
+            cache: Some(cache), ..
+        }) = &mut self.ram.transaction
+        else {
+            return Err(Error::Conditions);
+        };
+        if !matches!(p2 & 7, 0 | 4) {
+            return Err(Error::Parameters);
+        }
+        match p2 >> 3 {
+            sfi::JOURNEY => {
+                if p1 != 0 {
+                    return Err(Error::Parameters);
+                }
+                let record = data.try_into().map_err(|_| Error::Length)?;
+                cache.journeys.push(record).map_err(|_| Error::Space)?;
+            }
+            sfi::METRO => {
+                let record = data.try_into().map_err(|_| Error::Length)?;
+                let before: [u8; Metro::LEN] = self.area.array(Self::metro_at(p1)?)?;
+                if cache.metro.is_some() {
+                    return Err(Error::Space);
+                }
+                cache.context.read_1a(&before);
+                cache.metro = Some((p1, record));
+            }
+            _ => return Err(Error::NotFound),
+        }
+        cache.context.update(p1, p2, data);
+        Ok(Answer::Done)
+    }
+
+    /// `termseq4 | time7 | MAC1` -> `TAC | MAC2`. Balance, sequence, log, cached records, daily
+    /// total, MAC2 and TAC change together or not at all.
+    pub(super) fn debit(&mut self, data: &[u8; 15], out: &mut Out) -> Outcome {
+        let Transaction::Purchase(open) = core::mem::take(&mut self.ram.transaction) else {
+            return Err(Error::Conditions);
+        };
+        if open.cache.as_ref().is_some_and(Cache::is_empty) {
+            return Err(Error::Conditions);
+        }
+        let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
+        let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
+        let purchase = open.purchase(u32::from_be_bytes([s0, s1, s2, s3]), time);
+        let suite = open.header.suite;
+        let dtk = self.tac_key(suite)?;
+        let expected = purchase.mac1(suite, &open.key);
+        let matches = || expected.ct_eq(&mac1).into();
+        at::PURCHASE_ROW.guard(&mut self.area, matches, Error::Mac)?;
+
+        let limits = self.limits()?;
+        let (date, spent) = self.day(time.date())?;
+        let spent = spent + purchase.amount;
+        if spent.0 > limits.per_day.0 {
+            return self.refuse_keeping_counters();
+        }
+        let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::Data)?;
+        let after = self
+            .balance_fen()?
+            .checked_sub(amount)
+            .ok_or(Error::Insufficient)?;
+        let seq_after = open.seq.checked_add(1).ok_or(Error::Counter)?;
+        let mac2 = purchase.mac2(suite, &open.key);
+        let tac = purchase.tac(suite, &dtk, Fen(i64::from(after)) + limits.overdraft);
+        let record = LogRecord {
+            seq: open.seq,
+            overdraft: limits.overdraft,
+            amount: purchase.amount,
+            tx: purchase.tx,
+            terminal: purchase.terminal,
+            time,
+        };
+        self.area.write(at::BALANCE, &after.to_be_bytes())?;
+        self.area.write(at::OFFLINE_SEQ, &seq_after.to_be_bytes())?;
+        self.write_day(date, spent)?;
+        at::LOG.append(&mut self.area, &record.to_bytes())?;
+        if let Some(cache) = &open.cache {
+            for journey in &cache.journeys {
+                at::JOURNEY.append(&mut self.area, journey)?;
+            }
+            if let Some((number, metro)) = &cache.metro {
+                self.area.write(Self::metro_at(*number)?, metro)?;
+            }
+        }
+        let kept = prove_record(purchase.tx as u8, seq_after, mac2, tac);
+        self.area.write(at::PROVE_PURCHASE, &kept)?;
+        put(out, &tac)?;
+        put(out, &mac2)?;
+        Ok(Answer::Done)
+    }
+
+    /// The MAC was right, only the day's limit is reached: the failure counted in advance must be
+    /// taken back although the command fails.
+    fn refuse_keeping_counters(&mut self) -> Outcome {
+        self.area.commit()?;
+        Err(Error::Conditions)
+    }
+
+    /// Date and total that a purchase on `date` adds to. A terminal whose clock is behind adds to
+    /// the later day: going back must not buy a fresh limit.
+    fn day(&self, date: CardDate) -> Result<(CardDate, Fen), Error> {
+        let [a, b, c, d, total @ ..] = self.area.array::<8>(at::DAY)?;
+        Ok(match CardDate::from_bytes([a, b, c, d]) {
+            Ok(stored) if stored >= date => (stored, Fen::from_card(total)),
+            _ => (date, Fen::ZERO),
+        })
+    }
+
+    pub(super) fn write_day(&mut self, date: CardDate, total: Fen) -> Result<(), Error> {
+        self.area.write(at::DAY, &date.to_bytes())?;
+        self.area.write(at::DAY + 4, &total.to_card()?)
+    }
+}

@@ -1,0 +1,437 @@
+//! The SAM application: purchase MACs for the class and the regions it holds keys of, the one
+//! field-lock MAC, and social-security authentication. It cannot load, unblock or rewrite a card.
+
+use crate::{
+    apdu::{self, Answer, Out, Outcome, put},
+    counter::{ROW, Row},
+    error::Error,
+    isd::Item,
+    keystore::Slot,
+    nvm::Nvm,
+    select::Challenge,
+    store::Area,
+};
+use card_spec::{
+    FormatError, SuiteId, bcd,
+    id::{IssuerId, RegionCode, SamNo},
+    keys::{self, KeyHeader, KeyType, class},
+    medical::{Split, VISIT, Visit},
+    perso::Dgi,
+    purse::{TxType, mac::Purchase},
+    sam::{self, InitForPurchase},
+    sm::{self, Challenge8},
+    suite::Key,
+    time::CardTime,
+};
+use subtle::ConstantTimeEq;
+
+mod at {
+    use super::{ROW, Row};
+
+    /// 1 once the terminal number was personalised.
+    pub(super) const STATE: usize = 0;
+    pub(super) const SERIAL: usize = 1;
+    pub(super) const TERMINAL_NO: usize = 11;
+    pub(super) const CLASS: usize = 17;
+    pub(super) const SEQ: usize = 18;
+    pub(super) const CEILING: usize = 22;
+    /// Wrong MAC2s. A card may cause them at will, so they do not lock quickly.
+    pub(super) const CREDIT_ROW: Row = Row::lifetime(26, 60_000);
+    pub(super) const CEILING_ROW: Row = Row::mac(26 + ROW);
+    pub(super) const END: usize = 26 + 2 * ROW;
+}
+pub(crate) const AREA: usize = at::END;
+
+/// What the SAM remembers while it is selected.
+#[derive(Default)]
+pub(crate) struct Ram {
+    /// MAC2 that the card of the open transaction must answer.
+    expected_mac2: Option<[u8; 4]>,
+    delivered: Delivered,
+}
+
+/// The key that DELIVERY KEY made ready; one use.
+#[derive(Default)]
+enum Delivered {
+    #[default]
+    None,
+    /// A card's DACK, for the one lock block.
+    Lock(SuiteId, Key),
+    /// A social-security process key, for one cryptogram.
+    Process(SuiteId, Key),
+}
+
+/// A SAM command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Command<'a> {
+    ReadBinary {
+        sfi: u8,
+        offset: usize,
+        le: Option<usize>,
+    },
+    /// `index_base` is [`class::SPARE`] when the terminal named a spare key in INIT.
+    InitForPurchase {
+        index_base: u8,
+        data: &'a [u8],
+    },
+    InitForVisit(&'a [u8; 44]),
+    Credit(&'a [u8; 4]),
+    DeliverLockKey(&'a [u8; 16], Option<SuiteId>),
+    DeliverProcessKey {
+        kid: u8,
+        data: &'a [u8; 24],
+        suite: Option<SuiteId>,
+    },
+    LockMac(&'a [u8; 16]),
+    Encrypt(&'a [u8; 8]),
+    RaiseCeiling {
+        header: [u8; 5],
+        data: &'a [u8; 8],
+    },
+}
+
+/// The field's data, and the algorithm byte that may follow it.
+fn named_suite<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Option<SuiteId>), Error> {
+    let (field, rest) = data.split_first_chunk::<L>().ok_or(Error::Length)?;
+    match rest {
+        [] => Ok((field, None)),
+        [byte] => Ok((field, Some(SuiteId::from_byte(*byte).ok_or(Error::Data)?))),
+        _ => Err(Error::Length),
+    }
+}
+
+impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
+    type Error = Error;
+
+    fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
+        match c.header() {
+            (0x00, 0xB0, p1, p2) if p1 & 0xE0 == 0x80 => Ok(Self::ReadBinary {
+                sfi: p1 & 0x1F,
+                offset: p2.into(),
+                le: c.le,
+            }),
+            (0x00, 0xB0, ..) => Err(Error::NoCurrentFile),
+            (0x80, 0x70, 0x00, index_base @ (0x00 | class::SPARE)) => Ok(Self::InitForPurchase {
+                index_base,
+                data: c.data,
+            }),
+            (0x80, 0x70, 0x01, 0x00) => Ok(Self::InitForVisit(c.array()?)),
+            (0x80, 0x72, 0x00, 0x00) => Ok(Self::Credit(c.array()?)),
+            (0x80, 0x1A, 0x45, 0x02) => {
+                let (data, suite) = named_suite(c.data)?;
+                Ok(Self::DeliverLockKey(data, suite))
+            }
+            (0xBF, 0xDE, 0x48, kid) => {
+                let (data, suite) = named_suite(c.data)?;
+                Ok(Self::DeliverProcessKey { kid, data, suite })
+            }
+            (0x80, 0xFA, 0x05, 0x00) => Ok(Self::LockMac(c.array()?)),
+            (0x80, 0xFA, 0x00, 0x00) => Ok(Self::Encrypt(c.array()?)),
+            (0x84, 0xF0, 0x00, 0x00) => Ok(Self::RaiseCeiling {
+                header: c.mac_header(),
+                data: c.array()?,
+            }),
+            (0x80, 0x70 | 0x72 | 0x1A | 0xFA, ..) | (0x84, 0xF0, ..) | (0xBF, 0xDE, ..) => {
+                Err(Error::Parameters)
+            }
+            (0x00 | 0x80 | 0x84 | 0xBF, ..) => Err(Error::Instruction),
+            _ => Err(Error::Class),
+        }
+    }
+}
+
+/// The SAM at work on one command.
+pub(crate) struct Sam<'a, N> {
+    pub(crate) area: Area<'a, N>,
+    pub(crate) ram: &'a mut Ram,
+    pub(crate) challenge: &'a mut Option<Challenge>,
+}
+
+/// Serial number of a personalised SAM.
+pub(crate) fn serial<N: Nvm>(area: &Area<'_, N>) -> Result<Option<[u8; 10]>, Error> {
+    if area.byte(at::STATE)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(area.array(at::SERIAL)?))
+}
+
+impl<N: Nvm> Sam<'_, N> {
+    pub(crate) fn run(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
+        match command {
+            Command::ReadBinary { sfi, offset, le } => self.read_binary(sfi, offset, le, out),
+            Command::InitForPurchase { index_base, data } => {
+                self.init_purchase(index_base, data, out)
+            }
+            Command::InitForVisit(data) => self.init_visit(data, out),
+            Command::Credit(mac2) => self.credit(mac2),
+            Command::DeliverLockKey(data, suite) => self.deliver_lock_key(data, suite),
+            Command::DeliverProcessKey { kid, data, suite } => {
+                self.deliver_process_key(kid, data, suite)
+            }
+            Command::LockMac(block) => self.lock_mac(block, out),
+            Command::Encrypt(value) => self.encrypt(value, out),
+            Command::RaiseCeiling { header, data } => self.raise_ceiling(header, data),
+        }
+    }
+
+    fn read_binary(&self, sfi: u8, offset: usize, le: Option<usize>, out: &mut Out) -> Outcome {
+        let (at, len) = match sfi {
+            sam::SFI_SERIAL => (at::SERIAL, 10),
+            sam::SFI_TERMINAL_NO => (at::TERMINAL_NO, 6),
+            sam::SFI_KEY_INDEX => (at::CLASS, 1),
+            _ => return Err(Error::NotFound),
+        };
+        let rest = len - offset.min(len);
+        if rest == 0 {
+            return Err(Error::Offset);
+        }
+        let mut buffer = [0u8; 10];
+        let part = &mut buffer[..le.unwrap_or(rest).min(rest)];
+        self.area.read(at + offset, part)?;
+        put(out, part)?;
+        Ok(Answer::Done)
+    }
+
+    fn terminal(&self) -> Result<SamNo, Error> {
+        SamNo::from_bytes(self.area.array(at::TERMINAL_NO)?).map_err(|_| Error::Memory)
+    }
+
+    /// The key of this SAM's own class (or its spare) for a region, version and algorithm.
+    fn class_key(
+        &self,
+        key_type: KeyType,
+        index_base: u8,
+        region: RegionCode,
+        version: u8,
+        suite: SuiteId,
+    ) -> Result<Slot, Error> {
+        let index = self.area.byte(at::CLASS)? | index_base;
+        let wanted = |slot: &Slot| {
+            slot.header
+                == KeyHeader {
+                    key_type,
+                    index,
+                    version,
+                    suite,
+                }
+                && slot.region == region.to_bytes()
+        };
+        self.area.key(wanted)?.ok_or(Error::KeyIndex)
+    }
+
+    /// Takes the next terminal sequence. The dispatcher commits it before the MAC leaves.
+    fn next_seq(&mut self) -> Result<u32, Error> {
+        let seq = self.area.u32(at::SEQ)?;
+        if seq >= self.area.u32(at::CEILING)? {
+            return Err(Error::Counter);
+        }
+        let next = seq.checked_add(1).ok_or(Error::Counter)?;
+        self.area.write(at::SEQ, &next.to_be_bytes())?;
+        Ok(next)
+    }
+
+    /// P2 00: the key of the class. P2 10 (this project's own): its spare, because the data field
+    /// names version and algorithm but not the key id that INIT was given.
+    fn init_purchase(&mut self, index_base: u8, data: &[u8], out: &mut Out) -> Outcome {
+        *self.ram = Ram::default();
+        let init = InitForPurchase::from_bytes(data)?;
+        if !matches!(init.tx, TxType::Purchase | TxType::Capp) {
+            return Err(Error::Data);
+        }
+        let region = init.issuer8.region().map_err(|_| Error::KeyIndex)?;
+        let slot = self.class_key(
+            KeyType::Dpk,
+            index_base,
+            region,
+            init.key_version,
+            init.suite,
+        )?;
+        let dpk =
+            keys::card_key_from_psam_fields(&slot.key, slot.header, init.serial8, init.issuer8)?;
+        let terminal_seq = self.next_seq()?;
+        let purchase = Purchase {
+            amount: init.amount,
+            tx: init.tx,
+            terminal: self.terminal()?,
+            terminal_seq,
+            time: init.time,
+            seq: init.seq,
+            rnd: init.rnd,
+            context: init.context,
+        };
+        self.ram.expected_mac2 = Some(purchase.mac2(init.suite, &dpk));
+        put(out, &terminal_seq.to_be_bytes())?;
+        put(out, &purchase.mac1(init.suite, &dpk))?;
+        Ok(Answer::Done)
+    }
+
+    /// `rnd4 seq2 3 x amount4 type1 time7 ver alg F1 F2`.
+    fn init_visit(&mut self, data: &[u8; 44], out: &mut Out) -> Outcome {
+        *self.ram = Ram::default();
+        let field = |from: usize, to: usize| data.get(from..to).unwrap_or_default();
+        let suite = SuiteId::from_byte(data[27]).ok_or(Error::Data)?;
+        if data[18] != VISIT {
+            return Err(Error::Data);
+        }
+        let region = region_from_f2(field(36, 44))?;
+        let slot = self.class_key(KeyType::Mpk, 0, region, data[26], suite)?;
+        let mpk = keys::ssse_card_key(&slot.key, suite, &fixed(field(28, 36))?);
+        let terminal_seq = self.next_seq()?;
+        let visit = Visit {
+            split: Split::from_bytes(fixed(field(6, 18))?),
+            terminal: self.terminal()?,
+            terminal_seq,
+            time: CardTime::from_bytes(fixed(field(19, 26))?)?,
+            seq: u16::from_be_bytes(fixed(field(4, 6))?),
+            rnd: fixed(field(0, 4))?,
+        };
+        self.ram.expected_mac2 = Some(visit.mac2(suite, &mpk));
+        put(out, &terminal_seq.to_be_bytes())?;
+        put(out, &visit.mac1(suite, &mpk))?;
+        Ok(Answer::Done)
+    }
+
+    fn credit(&mut self, mac2: &[u8; 4]) -> Outcome {
+        let expected = self.ram.expected_mac2.take().ok_or(Error::Conditions)?;
+        let matches = || expected.ct_eq(mac2).into();
+        at::CREDIT_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        Ok(Answer::Done)
+    }
+
+    fn deliver_lock_key(&mut self, data: &[u8; 16], suite: Option<SuiteId>) -> Outcome {
+        self.ram.delivered = Delivered::None;
+        let (serial8, issuer) = data.split_at(8);
+        let issuer = IssuerId(fixed(issuer)?);
+        let region = issuer.region().map_err(|_| Error::KeyIndex)?.to_bytes();
+        let slot = self
+            .area
+            .key(|slot| {
+                slot.header.key_type == KeyType::Dack
+                    && slot.region == region
+                    && suite.is_none_or(|suite| slot.header.suite == suite)
+            })?
+            .ok_or(Error::KeyIndex)?;
+        let key = keys::card_key_from_psam_fields(&slot.key, slot.header, fixed(serial8)?, issuer)?;
+        self.ram.delivered = Delivered::Lock(slot.header.suite, key);
+        Ok(Answer::Done)
+    }
+
+    /// MACs only `rnd4 | 00000000 | 841E000004 800000`: whatever else a stolen SAM is asked for,
+    /// a blocked card is all that can come of it.
+    fn lock_mac(&mut self, block: &[u8; 16], out: &mut Out) -> Outcome {
+        let Delivered::Lock(suite, key) = core::mem::take(&mut self.ram.delivered) else {
+            return Err(Error::Conditions);
+        };
+        let (iv, lock) = block.split_at(8);
+        if lock != sam::LOCK_BLOCK || !iv.ends_with(&[0; 4]) {
+            return Err(Error::Data);
+        }
+        let [a, b, c, d, e, ..] = sam::LOCK_BLOCK;
+        put(
+            out,
+            &sm::mac(suite, &key, Challenge8(fixed(iv)?), [a, b, c, d, e], &[]),
+        )?;
+        Ok(Answer::Fetch)
+    }
+
+    /// `F1 | F2 | R`: region key by F2, card key by F1, process key by R.
+    fn deliver_process_key(&mut self, kid: u8, data: &[u8; 24], suite: Option<SuiteId>) -> Outcome {
+        self.ram.delivered = Delivered::None;
+        let (f1, rest) = data.split_at(8);
+        let (f2, challenge) = rest.split_at(8);
+        let region = region_from_f2(f2)?.to_bytes();
+        let slot = self
+            .area
+            .key(|slot| {
+                matches!(slot.header.key_type, KeyType::Rk | KeyType::Irk)
+                    && slot.header.index == kid
+                    && slot.region == region
+                    && suite.is_none_or(|suite| slot.header.suite == suite)
+            })?
+            .ok_or(Error::KeyIndex)?;
+        let suite = slot.header.suite;
+        let card = keys::ssse_card_key(&slot.key, suite, &fixed(f1)?);
+        let process = keys::ssse_process_key(&card, suite, &fixed(challenge)?);
+        self.ram.delivered = Delivered::Process(suite, process);
+        Ok(Answer::Done)
+    }
+
+    fn encrypt(&mut self, value: &[u8; 8], out: &mut Out) -> Outcome {
+        let Delivered::Process(suite, key) = core::mem::take(&mut self.ram.delivered) else {
+            return Err(Error::Conditions);
+        };
+        put(out, &key.cryptogram8(suite, value))?;
+        Ok(Answer::Fetch)
+    }
+
+    fn raise_ceiling(&mut self, header: [u8; 5], data: &[u8; 8]) -> Outcome {
+        let challenge = self.challenge.take().ok_or(Error::NoChallenge)?.as_iv();
+        let [a, b, c, d, mac @ ..] = *data;
+        let ceiling = [a, b, c, d];
+        let slot = self
+            .area
+            .key(|slot| slot.header.key_type == KeyType::SamCeiling)?
+            .ok_or(Error::Reference)?;
+        let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, &ceiling);
+        let matches = || expected.ct_eq(&mac).into();
+        at::CEILING_ROW.guard(&mut self.area, matches, Error::SmWrong)?;
+        if u32::from_be_bytes(ceiling) <= self.area.u32(at::CEILING)? {
+            // A right MAC: the failure counted in advance is taken back.
+            self.area.commit()?;
+            return Err(Error::Data);
+        }
+        self.area.write(at::CEILING, &ceiling)?;
+        Ok(Answer::Done)
+    }
+}
+
+fn fixed<const L: usize>(bytes: &[u8]) -> Result<[u8; L], Error> {
+    bytes.try_into().map_err(|_| Error::Length)
+}
+
+/// The region of an F2: six ASCII digits and "sx".
+fn region_from_f2(f2: &[u8]) -> Result<RegionCode, Error> {
+    let digits = f2.strip_suffix(b"sx").ok_or(Error::KeyIndex)?;
+    let text = core::str::from_utf8(digits).map_err(|_| Error::KeyIndex)?;
+    let packed: Result<[u8; 3], FormatError> = bcd::pack_digits(text);
+    packed
+        .and_then(RegionCode::from_bytes)
+        .map_err(|_| Error::KeyIndex)
+}
+
+/// Key types a SAM may hold. Everything that could load, unblock or rewrite a card is refused.
+pub(crate) const fn may_hold(key_type: KeyType) -> bool {
+    matches!(
+        key_type,
+        KeyType::Dpk
+            | KeyType::Dack
+            | KeyType::Mpk
+            | KeyType::Irk
+            | KeyType::Rk
+            | KeyType::SamIssue
+            | KeyType::SamCeiling
+    )
+}
+
+/// Applies one data group of personalisation. `Ok(false)`: not one of the SAM's.
+pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
+    const SERIAL: Dgi = Dgi::file(sam::SFI_SERIAL);
+    const TERMINAL_NO: Dgi = Dgi::file(sam::SFI_TERMINAL_NO);
+    const KEY_INDEX: Dgi = Dgi::file(sam::SFI_KEY_INDEX);
+    match (item.dgi, item.data) {
+        (SERIAL, data) if data.len() == 10 && bcd::is_decimal(data) => {
+            area.write(at::SERIAL, data)?
+        }
+        (TERMINAL_NO, data) if data.len() == 6 && bcd::is_decimal(data) => {
+            area.write(at::TERMINAL_NO, data)?;
+            area.write(at::STATE, &[1])?;
+        }
+        (KEY_INDEX, [index @ (class::TRANSIT | class::PARKING_TAXI | class::RETAIL)]) => {
+            area.write(at::CLASS, &[*index])?;
+        }
+        (Dgi::SAM_CEILING, data) if data.len() == 4 => area.write(at::CEILING, data)?,
+        (SERIAL | TERMINAL_NO | KEY_INDEX | Dgi::SAM_CEILING, _) => return Err(Error::Data),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}

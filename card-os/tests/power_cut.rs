@@ -1,0 +1,474 @@
+//! Power is cut at every write and around every commit of a day in the card's life: at the next
+//! power-up the card is wholly before or wholly after the command, and the money is conserved.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use card_os::{Card, Nvm, NvmError};
+use card_spec::{
+    Channel, ChannelError, Fen, SuiteId, Sw, aid, apdu,
+    channel::exchange,
+    id::Pan,
+    keys::{KeyType, class},
+    medical::{self, Split},
+    perso::Dgi,
+    purse::{
+        self, InitRequest, LoadInit, PurchaseInit, TxType,
+        files::{LogRecord, Public},
+        mac::{Context, ContextBuilder, Load},
+        sfi,
+    },
+    sam,
+    ssse::{self, Profile},
+};
+use common::{SEED, sam_no, time};
+use virtual_card::{
+    Cut, ImageNvm, PowerCut, SeededEntropy, VirtualCard, host,
+    sample::{self, Sample, SampleSam},
+};
+
+/// Memory of a card under test: the real one, or one with a defect.
+trait Memory: Nvm {
+    fn image(&mut self) -> &mut ImageNvm;
+}
+
+impl Memory for ImageNvm {
+    fn image(&mut self) -> &mut ImageNvm {
+        self
+    }
+}
+
+/// The defect: every write is durable at once, in the order in which the card makes them.
+struct Eager(ImageNvm);
+
+impl Memory for Eager {
+    fn image(&mut self) -> &mut ImageNvm {
+        &mut self.0
+    }
+}
+
+impl Nvm for Eager {
+    fn read(&self, at: usize, out: &mut [u8]) -> Result<(), NvmError> {
+        self.0.read(at, out)
+    }
+    fn begin(&mut self) -> Result<(), NvmError> {
+        Ok(())
+    }
+    fn write(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError> {
+        self.0.begin()?;
+        self.0.write(at, data)?;
+        self.0.commit()
+    }
+    fn commit(&mut self) -> Result<(), NvmError> {
+        Ok(())
+    }
+    fn rollback(&mut self) {}
+}
+
+/// What anybody can see of a card: balances, sequences, logs, records, files. Security counters
+/// are not part of it: they may be ahead.
+type Seen = Vec<Vec<u8>>;
+
+fn look(image: &[u8]) -> Option<Seen> {
+    let mut card = VirtualCard::from_image(image.to_vec(), SEED).ok()?;
+    let mut seen = Seen::new();
+    let mut see = |command: &[u8], must: bool| -> Option<()> {
+        let reply = exchange(&mut card, command).ok()?;
+        if must && !reply.sw.is_ok() {
+            return None;
+        }
+        let mut answer = reply.data.to_vec();
+        answer.extend(reply.sw.to_bytes());
+        seen.push(answer);
+        Some(())
+    };
+    see(&apdu::select(aid::T_UNION), true)?;
+    see(&purse::get_balance(), true)?;
+    see(&apdu::read_binary(sfi::REGION, 0, 60), true)?;
+    for number in 1..=4 {
+        see(&apdu::read_record(sfi::LOG, number, 23), false)?;
+        see(&apdu::read_record(sfi::JOURNEY, number, 48), false)?;
+    }
+    see(&apdu::read_record(sfi::METRO, 1, 128), true)?;
+    for seq in 0..4 {
+        for tx in [TxType::Load, TxType::Purchase, TxType::Capp] {
+            see(&purse::prove(tx, seq), false)?;
+        }
+    }
+    // INIT shows the sequences and changes nothing.
+    let init = InitRequest {
+        kid: 1,
+        amount: Fen(0),
+        terminal: sam_no(),
+    };
+    let reply = exchange(&mut card, &init.purchase().ok()?).ok()?;
+    seen.push(reply.data.get(..6)?.to_vec());
+    let mut see = |command: &[u8]| -> Option<()> {
+        let reply = exchange(&mut card, command).ok()?;
+        seen.push(reply.sw.is_ok().then(|| reply.data.to_vec())?);
+        Some(())
+    };
+    see(&apdu::select(aid::SSSE_MEDICAL))?;
+    for which in [
+        medical::Balance::Personal,
+        medical::Balance::SelfPaid,
+        medical::Balance::Pooled,
+    ] {
+        see(&medical::get_balance(which))?;
+    }
+    see(&apdu::select(aid::SSSE))?;
+    see(&[0x00, 0xB2, 0x06, 5 << 3, 0x06])?;
+    Some(seen)
+}
+
+fn balance_of(seen: &Seen) -> i64 {
+    i64::from(u32::from_be_bytes(seen[1][..4].try_into().unwrap()))
+}
+
+/// A card that notes what it looks like after every command.
+struct Watched<N> {
+    card: Card<N, SeededEntropy>,
+    states: Vec<Option<Seen>>,
+    watching: bool,
+    apdus: usize,
+}
+
+impl<N: Memory> Channel for Watched<N> {
+    fn transmit(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, ChannelError> {
+        let n = self.card.transmit(command, response);
+        if self.card.nvm_mut().image().is_dead() {
+            return Err(ChannelError::CardRemoved);
+        }
+        self.apdus += 1;
+        if self.watching {
+            let image = self.card.nvm_mut().image().bytes().to_vec();
+            self.states.push(look(&image));
+        }
+        Ok(n)
+    }
+    fn atr(&self) -> &[u8] {
+        self.card.atr()
+    }
+}
+
+/// The facts of a run that an outsider keeps: what was loaded and what was debited for sure.
+#[derive(Default)]
+struct Books {
+    loaded: i64,
+    debited: i64,
+    /// The amount in flight when the card was torn out, with the command that would move it.
+    in_flight: i64,
+}
+
+struct Bench {
+    image: Vec<u8>,
+    sam: Vec<u8>,
+    social: Vec<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let sam = |kind| {
+            sample::sample_sam(kind, sam_no(), SEED)
+                .unwrap()
+                .image()
+                .to_vec()
+        };
+        Self {
+            image: Sample::new(SuiteId::Aes, Profile::V2)
+                .card(SEED)
+                .unwrap()
+                .image()
+                .to_vec(),
+            sam: sam(SampleSam::Purse(class::TRANSIT)),
+            social: sam(SampleSam::Social),
+        }
+    }
+
+    fn card<N: Memory>(&self, wrap: impl Fn(ImageNvm) -> N) -> Watched<N> {
+        let nvm = ImageNvm::from_image(self.image.clone()).unwrap();
+        let card = Card::new(wrap(nvm), SeededEntropy::new([3; 32]));
+        Watched {
+            card,
+            states: Vec::new(),
+            watching: false,
+            apdus: 0,
+        }
+    }
+
+    /// A day: load, CAPP with two records, purchase, hospital visit, a record rewritten, files
+    /// rewritten by the issuer. Ends at the first torn command.
+    fn day<N: Memory>(&self, card: &mut Watched<N>, books: &mut Books) -> Result<(), ChannelError> {
+        let mut sam = VirtualCard::from_image(self.sam.clone(), [4; 32]).unwrap();
+        common::put(&mut sam, &apdu::select(aid::T_UNION_SAM));
+        let fci = exchange(card, &apdu::select(aid::T_UNION))?.data;
+        let public = Public::from_fci(&fci).unwrap();
+
+        // Load 50.00.
+        exchange(card, &apdu::verify(0, &sample::PIN_BYTES))?;
+        let request = InitRequest {
+            kid: 1,
+            amount: Fen(5_000),
+            terminal: sam_no(),
+        };
+        let init = exchange(card, &request.load().unwrap())?;
+        let init = LoadInit::from_bytes(&init.data).unwrap();
+        let load = Load {
+            amount: request.amount,
+            tx: TxType::Load,
+            terminal: request.terminal,
+            seq: init.seq,
+            rnd: init.rnd,
+            balance_before: init.balance,
+        };
+        let dlk = sample::card_key(sample::header(KeyType::Dlk, 1, SuiteId::Aes)).unwrap();
+        let mac2 = load.mac2(SuiteId::Aes, &dlk, time());
+        books.in_flight = 5_000;
+        ok(exchange(card, &purse::credit_for_load(time(), mac2))?);
+        books.loaded += 5_000;
+
+        // CAPP with a journey and the metro record, then a plain purchase.
+        for (amount, capp) in [(300, true), (200, false)] {
+            let request = InitRequest {
+                amount: Fen(amount),
+                ..request
+            };
+            let tx = if capp { TxType::Capp } else { TxType::Purchase };
+            let command = if capp {
+                request.capp_purchase()
+            } else {
+                request.purchase()
+            };
+            let init = exchange(card, &command.unwrap())?;
+            let init = PurchaseInit::from_bytes(&init.data).unwrap();
+            let mut context = Context::default();
+            if capp {
+                let mut builder = ContextBuilder::new(&fci);
+                ok(exchange(
+                    card,
+                    &purse::update_capp_cache(sfi::JOURNEY, 0, &[7; 48]),
+                )?);
+                builder.update(0, sfi::JOURNEY << 3, &[7; 48]);
+                builder.read_1a(&[0; 128]);
+                ok(exchange(
+                    card,
+                    &purse::update_capp_cache(sfi::METRO, 1, &[8; 128]),
+                )?);
+                builder.update(1, (sfi::METRO << 3) | 4, &[8; 128]);
+                context = builder.finish();
+            }
+            let serial8 = public.pan.serial8();
+            let command = sam::InitForPurchase::new(
+                &init,
+                request.amount,
+                tx,
+                time(),
+                serial8,
+                public.issuer,
+                context,
+            );
+            let mac1 = common::ask(&mut sam, &command.to_apdu().unwrap());
+            let mac1 = sam::Mac1::from_bytes(&mac1).unwrap();
+            books.in_flight = -amount;
+            ok(exchange(
+                card,
+                &purse::debit(mac1.terminal_seq, time(), mac1.mac1),
+            )?);
+            books.debited += amount;
+        }
+        books.in_flight = 0;
+        self.visit(card)?;
+        self.rewrite_expiry(card)?;
+        rewrite_region(card)
+    }
+
+    fn visit<N: Memory>(&self, card: &mut Watched<N>) -> Result<(), ChannelError> {
+        let mut social = VirtualCard::from_image(self.social.clone(), [4; 32]).unwrap();
+        common::put(&mut social, &apdu::select(aid::SSSE_SAM));
+        exchange(card, &apdu::select(aid::SSSE_MEDICAL))?;
+        exchange(card, &apdu::verify(0, &sample::PIN_BYTES))?;
+        let split = Split {
+            personal: Fen(452),
+            self_paid: Fen(23),
+            pooled: Fen(9),
+        };
+        let init = exchange(card, &medical::init_purchase(1, split, sam_no()).unwrap())?;
+        let init = medical::PurchaseInit::from_bytes(&init.data).unwrap();
+        let f1 = ssse::f1(sample::PAN.parse::<Pan>().unwrap());
+        let region = sample::REGION.parse().unwrap();
+        let command = medical::psam_init(&init, split, time(), f1, region).unwrap();
+        let mac1 = sam::Mac1::from_bytes(&common::ask(&mut social, &command)).unwrap();
+        ok(exchange(
+            card,
+            &medical::debit(mac1.terminal_seq, time(), mac1.mac1),
+        )?);
+        Ok(())
+    }
+
+    fn rewrite_expiry<N: Memory>(&self, card: &mut Watched<N>) -> Result<(), ChannelError> {
+        exchange(card, &apdu::select(aid::SSSE))?;
+        let challenge = exchange(card, &apdu::get_challenge(8))?.data;
+        let challenge: [u8; 8] = challenge.as_slice().try_into().unwrap();
+        let key = sample::card_key(sample::header(KeyType::Uk, 4, SuiteId::Aes)).unwrap();
+        let process = card_spec::keys::ssse_process_key(&key, SuiteId::Aes, &challenge);
+        let cryptogram = process.cryptogram8(SuiteId::Aes, &[1; 8]);
+        ok(exchange(
+            card,
+            &ssse::external_authenticate(4, cryptogram, [1; 8]),
+        )?);
+        let expires = [0x20, 0x40, 0x12, 0x31];
+        ok(exchange(
+            card,
+            &ssse::update_by_tag(5, ssse::tag::EXPIRES.0, &expires).unwrap(),
+        )?);
+        Ok(())
+    }
+}
+
+/// The issuer rewrites file 17 and the metro record in one STORE DATA sequence of two blocks.
+fn rewrite_region<N: Memory>(card: &mut Watched<N>) -> Result<(), ChannelError> {
+    let removed = |error| match error {
+        host::HostError::Channel(error) => error,
+        other => panic!("{other}"),
+    };
+    let keys = sample::issuer_keys();
+    let mut issuer = host::Scp03::open(card, &keys, 0x30, 0x33, [5; 8]).map_err(removed)?;
+    let mut metro = vec![1];
+    metro.extend([0x77; 128]);
+    let groups = [
+        (Dgi::file(sfi::REGION), vec![0x66; 60]),
+        (Dgi::record(sfi::METRO), metro),
+        (Dgi::file(sfi::HOLDER), vec![0x55; 55]),
+    ];
+    issuer
+        .personalise(card, aid::T_UNION, &groups)
+        .map_err(removed)
+}
+
+fn ok(reply: card_spec::Reply) {
+    assert_eq!(reply.sw, Sw::OK);
+}
+
+/// Runs the day once for every cut; returns what was wrong, if anything.
+fn violations<N: Memory>(wrap: impl Fn(ImageNvm) -> N + Copy) -> (usize, Vec<String>) {
+    let bench = Bench::new();
+    let mut reference = bench.card(wrap);
+    reference.watching = true;
+    let start = look(&bench.image);
+    bench
+        .day(&mut reference, &mut Books::default())
+        .expect("an uncut day");
+    let opening = balance_of(start.as_ref().unwrap());
+
+    let mut wrong = Vec::new();
+    let mut cuts = 0;
+    for kind in [
+        PowerCut::AtWrite,
+        PowerCut::BeforeCommit,
+        PowerCut::AfterCommit,
+    ] {
+        for n in 1.. {
+            let mut card = bench.card(wrap);
+            card.card.nvm_mut().image().arm(Some(kind(n)));
+            let mut books = Books::default();
+            if bench.day(&mut card, &mut books).is_ok() {
+                break;
+            }
+            cuts += 1;
+            let torn = card.apdus;
+            let image = card.card.nvm_mut().image();
+            image.restore_power();
+            let now = look(image.bytes());
+            let before = if torn == 0 {
+                &start
+            } else {
+                &reference.states[torn - 1]
+            };
+            if now.is_none() || (now != *before && now != reference.states[torn]) {
+                wrong.push(format!("{:?}: command {torn} is half done", kind(n)));
+            } else if let Some(now) = &now {
+                // The card says what it holds; the outsider knows all but the torn command.
+                let sure = opening + books.loaded - books.debited;
+                let balance = balance_of(now);
+                let moved = balance == sure + books.in_flight && now != before.as_ref().unwrap();
+                if balance != sure && !moved {
+                    wrong.push(format!("{:?}: {balance} fen, not {sure}", kind(n)));
+                }
+            }
+        }
+    }
+    (cuts, wrong)
+}
+
+#[test]
+fn every_cut_leaves_the_card_before_or_after_the_command() {
+    let (cuts, wrong) = violations(|nvm| nvm);
+    assert!(
+        cuts > 100,
+        "only {cuts} cuts: the script does not reach the card's memory"
+    );
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The test above can fail: with writes durable one by one it finds half-done commands.
+#[test]
+fn a_memory_without_atomic_commits_is_found_out() {
+    let (_, wrong) = violations(Eager);
+    assert!(wrong.len() > 10, "{wrong:?}");
+}
+
+/// A torn DEBIT that took place is provable: PROVE answers its MAC2 and TAC.
+#[test]
+fn a_debit_whose_answer_was_lost_can_be_proved() {
+    let bench = Bench::new();
+    let mut card = VirtualCard::from_image(bench.image, [3; 32]).unwrap();
+    let mut sam = common::sam_for(class::TRANSIT);
+    common::select_purse(&mut card);
+    let tap = common::Tap::new(Fen(100));
+    let init = tap.init(&mut card).unwrap();
+    let mac1 = tap.mac1(&mut card, &mut sam, &init, Context::default());
+    card.script(Some(Cut::AfterApdu {
+        cla: 0x80,
+        ins: 0x54,
+        nth: 1,
+    }));
+    let debit = purse::debit(mac1.terminal_seq, time(), mac1.mac1);
+    assert_eq!(
+        exchange(&mut card, &debit).unwrap_err(),
+        ChannelError::CardRemoved
+    );
+    common::select_purse(&mut card);
+    let proof = common::ask(&mut card, &purse::prove(TxType::Purchase, init.seq + 1));
+    let proof = purse::Debited::from_prove(&proof).unwrap();
+    common::put(&mut sam, &sam::credit(proof.mac2));
+    let record = common::ask(&mut card, &apdu::read_record(sfi::LOG, 1, 23));
+    assert_eq!(LogRecord::from_bytes(&record).unwrap().amount, Fen(100));
+}
+
+/// Pulling the card out before the answer buys no free guess: not of a PIN, not of a MAC.
+#[test]
+fn security_counters_commit_first() {
+    let image = Bench::new().image;
+    let mut card = VirtualCard::from_image(image.clone(), [3; 32]).unwrap();
+    for _ in 0..3 {
+        common::select_purse(&mut card);
+        card.script(Some(Cut::Power(PowerCut::AfterCommit(1))));
+        let guess = exchange(&mut card, &apdu::verify(0, &[0; 3]));
+        assert_eq!(guess.unwrap_err(), ChannelError::CardRemoved);
+    }
+    common::select_purse(&mut card);
+    let right = common::send(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
+    assert_eq!(right.sw, Sw::AUTH_BLOCKED);
+
+    let mut card = VirtualCard::from_image(image, [3; 32]).unwrap();
+    let tap = common::Tap::new(Fen(1));
+    for _ in 0..3 {
+        common::select_purse(&mut card);
+        tap.init(&mut card).unwrap();
+        card.script(Some(Cut::Power(PowerCut::AfterCommit(1))));
+        let guess = exchange(&mut card, &purse::debit(1, time(), [0; 4]));
+        assert_eq!(guess.unwrap_err(), ChannelError::CardRemoved);
+    }
+    common::select_purse(&mut card);
+    assert_eq!(tap.init(&mut card), Err(Sw::AUTH_BLOCKED));
+}

@@ -1,0 +1,21 @@
+//! card-os in a process: in memory, on an image file, behind pcscd.
+//!
+//! * [`VirtualCard`]: a card (or SAM) as a [`card_spec::Channel`], with scripted tearing;
+//! * [`vpcd`]: the same card in a virtual reader of pcscd, for any PC/SC program;
+//! * [`host`]: the issuer's side of SCP03 with static keys, for sample cards and tests;
+//! * [`sample`]: personalised sample cards and SAMs with published keys.
+//!
+//! Chance comes from the seed that the caller gives: same seed, same commands, same bytes.
+#![forbid(unsafe_code)]
+
+mod card;
+mod entropy;
+pub mod host;
+mod nvm;
+pub mod sample;
+pub mod vpcd;
+
+pub use card::{Counters, Cut, VirtualCard};
+pub use card_os::Interface;
+pub use entropy::SeededEntropy;
+pub use nvm::{ImageError, ImageNvm, PowerCut};
