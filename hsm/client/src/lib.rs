@@ -1,0 +1,418 @@
+//! What the HSM can be asked.
+//!
+//! One trait, implemented by the HSM itself in process (`hsm::SoftHsm`) and by [`TcpHsm`], the
+//! client of `onecard hsm serve`. Calls are blocking: callers on an async runtime use its blocking
+//! pool. Keys never cross this border in clear: they leave wrapped under a card's DEK, or not at all.
+#![forbid(unsafe_code)]
+
+mod tcp;
+mod wire;
+
+pub use tcp::TcpHsm;
+pub use wire::{FRAME_VERSION, FrameError, MAX_FRAME, Request, Response, read_frame, write_frame};
+
+use card_spec::{
+    Fen, SuiteId,
+    id::{Generation, Pan, RegionCode, SamNo},
+    keys::{KcvKind, KeyHeader, KeyType},
+    purse::{TxType, mac::Context},
+    time::CardTime,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why the HSM refused. Numbered: the number is part of the protocol and of audit lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "error", rename_all = "kebab-case")]
+pub enum HsmError {
+    /// 1: no such key (type, index, version, suite).
+    #[error("HSM 1: no key {key}: run the key ceremony or check index and version")]
+    UnknownKey {
+        /// Type, index, version and suite asked for.
+        key: String,
+    },
+    /// 2: the key's attributes do not allow this use.
+    #[error("HSM 2: key {key} may not be used for {operation}")]
+    WrongUsage {
+        /// The key.
+        key: String,
+        /// The operation refused.
+        operation: String,
+    },
+    /// 3: a cryptogram or MAC did not verify.
+    #[error("HSM 3: {what} does not verify")]
+    NotAuthentic {
+        /// Which proof.
+        what: String,
+    },
+    /// 4: a limit or an earlier answer forbids it.
+    #[error("HSM 4: refused: {why}")]
+    Refused {
+        /// Which rule.
+        why: String,
+    },
+    /// 5: no such SCP03 session.
+    #[error("HSM 5: the personalisation session is unknown or closed: start again with the card")]
+    UnknownSession,
+    /// 6: the HSM is not in the state that the call needs.
+    #[error("HSM 6: the HSM is {state}; this call needs {needs}")]
+    WrongState {
+        /// Present state.
+        state: String,
+        /// State needed.
+        needs: String,
+    },
+    /// 7: malformed request.
+    #[error("HSM 7: malformed request: {why}")]
+    Malformed {
+        /// What was wrong.
+        why: String,
+    },
+    /// 8: the HSM cannot be reached.
+    #[error(
+        "HSM 8: cannot reach the HSM at {address}: {why}. Is `onecard hsm serve` running there?"
+    )]
+    Unreachable {
+        /// Address tried.
+        address: String,
+        /// What the operating system said.
+        why: String,
+    },
+    /// 9: the key store could not be read or written.
+    #[error("HSM 9: key store: {why}")]
+    Store {
+        /// What failed and what to do.
+        why: String,
+    },
+}
+
+impl HsmError {
+    /// The stable number.
+    pub const fn code(&self) -> u16 {
+        match self {
+            Self::UnknownKey { .. } => 1,
+            Self::WrongUsage { .. } => 2,
+            Self::NotAuthentic { .. } => 3,
+            Self::Refused { .. } => 4,
+            Self::UnknownSession => 5,
+            Self::WrongState { .. } => 6,
+            Self::Malformed { .. } => 7,
+            Self::Unreachable { .. } => 8,
+            Self::Store { .. } => 9,
+        }
+    }
+}
+
+/// Result of every call.
+pub type Result<T> = core::result::Result<T, HsmError>;
+
+/// State of the HSM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Key store closed.
+    Offline,
+    /// Serving.
+    Operational,
+    /// Serving, with two officers present: ceremony, export, destroy.
+    Authorised,
+    /// Audit chain or store did not verify: nothing is served.
+    Tampered,
+}
+
+/// One application master as people may see it: never its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyInfo {
+    /// What it is for.
+    pub key_type: KeyType,
+    /// Class or key id.
+    pub index: u8,
+    /// Version.
+    pub version: u8,
+    /// Algorithm.
+    pub suite: SuiteId,
+    /// Key check value, hex.
+    pub kcv: String,
+    /// Its kind.
+    pub kcv_kind: KcvKind,
+}
+
+/// What the HSM says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// State.
+    pub state: State,
+    /// Keys come from a published seed: every screen must say DEMO.
+    pub demo: bool,
+    /// Number of application masters.
+    pub keys: usize,
+    /// Number of audit lines and the head of their hash chain, hex.
+    pub audit_lines: u64,
+    /// Head of the audit chain.
+    pub audit_head: String,
+}
+
+/// Whose keys to derive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardRef {
+    /// Card number.
+    pub pan: Pan,
+    /// Generation.
+    pub generation: Generation,
+    /// Region.
+    pub region: RegionCode,
+}
+
+/// A purchase TAC (or medical, load, presence) to verify.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ProofCheck {
+    /// TAC of a purchase under DTK.
+    Purchase {
+        /// The card.
+        card: CardRef,
+        /// Suite and version of the DTK.
+        suite: SuiteId,
+        /// Version of the DTK.
+        version: u8,
+        /// Amount.
+        amount: Fen,
+        /// Type.
+        tx: TxType,
+        /// SAM number.
+        terminal: SamNo,
+        /// Terminal sequence.
+        terminal_seq: u32,
+        /// Time.
+        time: CardTime,
+        /// Offline sequence before its increment.
+        seq: u16,
+        /// Balance after.
+        balance_after: Fen,
+        /// Journey context (only H1 enters the TAC).
+        context: Context,
+        /// The TAC.
+        tac: [u8; 4],
+    },
+    /// TAC of a load under DTK.
+    Load {
+        /// The card.
+        card: CardRef,
+        /// Suite of the DTK.
+        suite: SuiteId,
+        /// Version of the DTK.
+        version: u8,
+        /// Amount.
+        amount: Fen,
+        /// SAM number.
+        terminal: SamNo,
+        /// Time sent in CREDIT FOR LOAD.
+        time: CardTime,
+        /// Online sequence before its increment.
+        seq: u16,
+        /// Balance before.
+        balance_before: Fen,
+        /// The TAC.
+        tac: [u8; 4],
+    },
+    /// TAC of a medical debit under MTK.
+    Visit {
+        /// The card.
+        card: CardRef,
+        /// Suite of the MTK.
+        suite: SuiteId,
+        /// Version of the MTK.
+        version: u8,
+        /// The three amounts.
+        split: card_spec::medical::Split,
+        /// SAM number.
+        terminal: SamNo,
+        /// Terminal sequence.
+        terminal_seq: u32,
+        /// Time.
+        time: CardTime,
+        /// Offline sequence of the medical purse, before its increment.
+        seq: u16,
+        /// Personal account after.
+        balance_after: Fen,
+        /// The TAC.
+        tac: [u8; 4],
+    },
+    /// Internal authentication of the social-security application under IRK: the card was here.
+    Presence {
+        /// The card.
+        card: CardRef,
+        /// Suite of the IRK.
+        suite: SuiteId,
+        /// Version of the IRK.
+        version: u8,
+        /// Challenge that the device sent.
+        challenge: [u8; 8],
+        /// The card's answer.
+        cryptogram: [u8; 8],
+    },
+}
+
+/// A ledger hold: the money for one load is reserved. Signed by the ledger's Ed25519 key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Ledger's id of the hold.
+    pub hold_id: String,
+    /// The card.
+    pub pan: Pan,
+    /// Online sequence.
+    pub seq: u16,
+    /// Amount.
+    pub amount: Fen,
+    /// Time of the hold.
+    pub time: CardTime,
+}
+
+impl Hold {
+    /// The bytes that the ledger signs.
+    pub fn signing_bytes(&self) -> Vec<u8> {
+        format!(
+            "onecard-hold-v1|{}|{}|{}|{}|{}",
+            self.hold_id, self.pan, self.seq, self.amount.0, self.time
+        )
+        .into_bytes()
+    }
+}
+
+/// A load to authorise in one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// The card.
+    pub card: CardRef,
+    /// Suite of the DLK.
+    pub suite: SuiteId,
+    /// Version of the DLK.
+    pub version: u8,
+    /// Terminal of the loading point.
+    pub terminal: SamNo,
+    /// The card's random number.
+    pub rnd: [u8; 4],
+    /// Balance before.
+    pub balance_before: Fen,
+    /// The card's MAC1.
+    pub mac1: [u8; 4],
+    /// The ledger's hold: amount, online sequence and time come from it.
+    pub hold: Hold,
+    /// Ed25519 signature over [`Hold::signing_bytes`].
+    pub hold_signature: Vec<u8>,
+}
+
+/// A personalisation session with one card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SessionId(pub u64);
+
+/// What opening a session answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The session.
+    pub session: SessionId,
+    /// EXTERNAL AUTHENTICATE, ready to send.
+    pub external_authenticate: Vec<u8>,
+}
+
+/// Keys to put on a card or a SAM, wrapped under the session's DEK.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "target", rename_all = "kebab-case")]
+pub enum KeyOrder {
+    /// Card keys.
+    Card {
+        /// Whose.
+        card: CardRef,
+        /// Which.
+        headers: Vec<KeyHeader>,
+    },
+    /// Region-level keys for a SAM.
+    Sam {
+        /// The SAM.
+        sam: SamNo,
+        /// IIN of the cards it serves (PBOC suites diversify by it).
+        iin: [u8; 2],
+        /// Regions it accepts.
+        regions: Vec<RegionCode>,
+        /// Which keys, for each region.
+        headers: Vec<KeyHeader>,
+    },
+}
+
+/// A first PIN: wrapped for the card, and in clear once, for the sealed PIN letter 密码信封.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinLetter {
+    /// E_DEK(PIN block), 16 bytes.
+    pub wrapped: Vec<u8>,
+    /// Six digits for the letter. Never logged.
+    pub letter: String,
+}
+
+impl core::fmt::Debug for PinLetter {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PinLetter(******)")
+    }
+}
+
+/// What a signature is for; each purpose has its own key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignPurpose {
+    /// Hotlist versions.
+    Hotlist,
+    /// Terminal parameters.
+    Parameters,
+    /// Audit checkpoints.
+    Audit,
+    /// Settlement statements.
+    Settlement,
+}
+
+/// The HSM.
+pub trait Hsm: Send + Sync {
+    /// State, key count, audit head.
+    fn status(&self) -> Result<Status>;
+
+    /// Every application master, sorted by type, index, version, suite; values never.
+    fn keys(&self) -> Result<Vec<KeyInfo>>;
+
+    /// Starts SCP03 with a card. `init_update` is the answer to INITIALIZE UPDATE with `host`;
+    /// the card cryptogram is checked here. Level is one of `card_spec::scp03::level::ALL`.
+    fn scp03_open(&self, host: [u8; 8], init_update: &[u8], level: u8) -> Result<Opened>;
+
+    /// Protects plain command APDUs in order (C-MAC, and C-ENC by the session's level).
+    fn scp03_wrap(&self, session: SessionId, commands: &[Vec<u8>]) -> Result<Vec<Vec<u8>>>;
+
+    /// PUT KEY that replaces the transport set by the issuer's set for this card (plain APDU; send
+    /// it through [`Self::scp03_wrap`]).
+    fn put_issuer_keys(&self, session: SessionId) -> Result<Vec<u8>>;
+
+    /// Diversifies keys and wraps them under the session's DEK. Each item is the data of one DGI
+    /// (`card_spec::perso::card_key` or `sam_key`).
+    fn wrap_keys(&self, session: SessionId, order: &KeyOrder) -> Result<Vec<Vec<u8>>>;
+
+    /// Draws a first PIN for the card of this session.
+    fn first_pin(&self, session: SessionId) -> Result<PinLetter>;
+
+    /// Ends a session; its keys are wiped.
+    fn scp03_close(&self, session: SessionId) -> Result<()>;
+
+    /// Verifies proofs (TACs, presence). One answer an item, in order; an unknown key is an error
+    /// of that item, not of the batch.
+    fn verify(&self, checks: &[ProofCheck]) -> Result<Vec<Result<bool>>>;
+
+    /// Authorises one load: MAC1, the hold's signature, the limits, and never two amounts for one
+    /// (card, online sequence). Returns MAC2. The same request again returns the same MAC2.
+    fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]>;
+
+    /// MAC that raises a SAM's terminal-sequence ceiling, for the SAM's challenge.
+    fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]>;
+
+    /// Signs with the key of a purpose (Ed25519).
+    fn sign(&self, purpose: SignPurpose, message: &[u8]) -> Result<Vec<u8>>;
+
+    /// The public key of a purpose, 32 bytes.
+    fn public_key(&self, purpose: SignPurpose) -> Result<Vec<u8>>;
+
+    /// Random bytes, at most 256.
+    fn random(&self, length: usize) -> Result<Vec<u8>>;
+}

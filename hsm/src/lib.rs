@@ -1,0 +1,34 @@
+//! The HSM in software: key hierarchy, key ceremony, encrypted store, audit log and server.
+//!
+//! A key value exists in clear only inside this crate: masters come from the provincial roots of a
+//! [`ceremony`], rest encrypted on disk and leave only diversified and wrapped under a card's DEK.
+//! [`SoftHsm`] implements [`hsm_client::Hsm`]; [`server`] serves it to other processes.
+//!
+//! Clock and randomness are arguments ([`Clock`], [`Entropy`]): with a seed, everything repeats.
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod ceremony;
+mod chain;
+mod entropy;
+mod hierarchy;
+mod loads;
+mod manufacturer;
+mod officers;
+mod proofs;
+pub mod server;
+mod sessions;
+mod soft;
+mod store;
+mod vault;
+mod wrapping;
+
+pub use ceremony::Roots;
+pub use entropy::Entropy;
+pub use hierarchy::catalog;
+pub use loads::LoadLimits;
+pub use manufacturer::Manufacturer;
+pub use officers::Officers;
+pub use soft::{Clock, Config, SoftHsm};
+pub use store::KdfCost;
+pub use zeroize::Zeroizing;

@@ -1,0 +1,280 @@
+//! [`SoftHsm`]: the HSM in one process, its keys in memory and its files in one directory.
+
+mod calls;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+};
+
+use card_spec::{
+    id::Pan,
+    keys::kcv,
+    perso::{KVN_TRANSPORT, kcv_kind},
+    time::CardTime,
+};
+use ed25519_dalek::VerifyingKey;
+use hsm_client::{HsmError, Result};
+use serde_json::{Value, json};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
+    audit::Audit,
+    ceremony::Transcript,
+    loads::Loads,
+    sessions::{Sessions, malformed},
+    store,
+    vault::{RegionCache, Vault},
+};
+
+/// Local time (Asia/Shanghai): simulated in a demonstration, the system's in production.
+pub type Clock = Arc<dyn Fn() -> CardTime + Send + Sync>;
+
+/// File names inside the HSM's directory.
+const KEYSTORE: &str = "keystore.bin";
+const AUDIT: &str = "audit.jsonl";
+const LOADS: &str = "loads.jsonl";
+const LOCK: &str = "lock";
+
+/// What an HSM needs to run.
+pub struct Config {
+    /// Directory of the key store, the audit log and the load memory; one process at a time.
+    pub directory: PathBuf,
+    /// Opens the key store.
+    pub passphrase: Zeroizing<String>,
+    /// To whom the audit log attributes ordinary calls: the operator or service that opened it.
+    pub actor: String,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Time.
+    pub clock: Clock,
+    /// Ed25519 public key of the ledger, whose holds authorise loads. Without it none is.
+    pub ledger_key: Option<[u8; 32]>,
+    /// Limits of loads.
+    pub limits: LoadLimits,
+}
+
+/// The HSM in software.
+pub struct SoftHsm {
+    vault: Vault,
+    actor: String,
+    entropy: Entropy,
+    clock: Clock,
+    ledger_key: Option<VerifyingKey>,
+    limits: LoadLimits,
+    regions: Mutex<RegionCache>,
+    sessions: Mutex<Sessions>,
+    /// The log and the load memory, or why they cannot be trusted.
+    health: core::result::Result<Mutex<Logs>, String>,
+    randoms: AtomicU64,
+    /// Held until the end: one process a directory.
+    _lock: File,
+}
+
+struct Logs {
+    audit: Audit,
+    loads: Loads,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock means that a thread of another call died; what it guards is checked again at
+    // its use (a session by the card's MAC, the logs by their chain).
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SoftHsm {
+    /// Makes a new HSM from the roots of a ceremony: derives every application master, draws the
+    /// signing keys, writes the store. An existing store is never overwritten.
+    pub fn create(
+        config: Config,
+        cost: KdfCost,
+        roots: Roots,
+        transcript: &Transcript,
+    ) -> Result<Self> {
+        check_transcript(&roots, transcript)?;
+        let vault = Vault::form(&roots, &config.entropy, (config.clock)())?;
+        drop(roots);
+        let directory = config.directory.clone();
+        fs::create_dir_all(&directory)
+            .map_err(|e| store::io_error(&directory, "cannot create", &e))?;
+        let lock = lock(&directory)?;
+        for name in [KEYSTORE, AUDIT, LOADS] {
+            let path = directory.join(name);
+            if path.exists() {
+                return Err(store::store(&format!(
+                    "{} exists: open this HSM, or hold the ceremony in another directory",
+                    path.display()
+                )));
+            }
+        }
+        let sealed = store::seal(&vault, &config.passphrase, cost, &config.entropy)?;
+        // The key store comes last: with it, everything is there.
+        let made = (|| {
+            let logs = Logs {
+                audit: Audit::create(&directory.join(AUDIT))?,
+                loads: Loads::create(&directory.join(LOADS))?,
+            };
+            store::write_new(&directory, KEYSTORE, &sealed)?;
+            Ok(logs)
+        })();
+        let logs = made.inspect_err(|_| remove_unfinished(&directory))?;
+        let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
+        let [a, b] = &transcript.officers;
+        hsm.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
+        hsm.note("created", json!({ "keys": hsm.vault.masters.len() }))?;
+        hsm.sync()?;
+        Ok(hsm)
+    }
+
+    /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
+    pub fn open(config: Config) -> Result<Self> {
+        let directory = config.directory.clone();
+        let sealed = store::read(&directory.join(KEYSTORE))?;
+        let lock = lock(&directory)?;
+        let vault = store::unseal(&sealed, &config.passphrase)?;
+        let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
+        let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
+            format!(
+                "load memory {}: {e}; restore the copy from the backup",
+                directory.join(LOADS).display()
+            )
+        });
+        let health = audit.and_then(|audit| loads.map(|loads| Mutex::new(Logs { audit, loads })));
+        let sound = health.is_ok();
+        let hsm = Self::assemble(config, vault, health, lock)?;
+        if sound {
+            hsm.note("opened", json!({ "keys": hsm.vault.masters.len() }))?;
+            hsm.sync()?;
+        }
+        Ok(hsm)
+    }
+
+    fn assemble(
+        mut config: Config,
+        vault: Vault,
+        health: core::result::Result<Mutex<Logs>, String>,
+        lock: File,
+    ) -> Result<Self> {
+        config.passphrase.zeroize();
+        let ledger_key = config
+            .ledger_key
+            .map(|key| VerifyingKey::from_bytes(&key))
+            .transpose()
+            .map_err(|_| malformed("the ledger's public key is no Ed25519 key"))?;
+        Ok(Self {
+            vault,
+            actor: config.actor,
+            entropy: config.entropy,
+            clock: config.clock,
+            ledger_key,
+            limits: config.limits,
+            regions: Mutex::default(),
+            sessions: Mutex::default(),
+            health,
+            randoms: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// Lets a card load again after three wrong MAC1s in a row.
+    pub fn clear_load_lock(&self, officers: &Officers, pan: Pan) -> Result<()> {
+        self.logs()?.loads.clear(pan)?;
+        self.note_as(
+            &officers.actor(),
+            "load-lock-cleared",
+            json!({ "pan": pan }),
+        )?;
+        self.sync()
+    }
+
+    /// The card maker's copy of the transport masters. Exporting it takes two officers.
+    pub fn manufacturer(&self, officers: &Officers) -> Result<Manufacturer> {
+        let masters = self.vault.isd_masters(KVN_TRANSPORT)?;
+        self.note_as(
+            &officers.actor(),
+            "transport-masters-exported",
+            json!({ "key_version": KVN_TRANSPORT }),
+        )?;
+        self.sync()?;
+        Ok(Manufacturer::new(masters))
+    }
+
+    /// Logs, or the refusal of a tampered HSM. Every call passes here.
+    fn logs(&self) -> Result<MutexGuard<'_, Logs>> {
+        self.sound().map(locked)
+    }
+
+    /// Without waiting for a log that is being written.
+    fn sound(&self) -> Result<&Mutex<Logs>> {
+        self.health.as_ref().map_err(|why| HsmError::WrongState {
+            state: format!("tampered ({why})"),
+            needs: "intact logs".to_owned(),
+        })
+    }
+
+    fn note(&self, act: &str, detail: Value) -> Result<()> {
+        self.note_as(&self.actor, act, detail)
+    }
+
+    fn note_as(&self, actor: &str, act: &str, detail: Value) -> Result<()> {
+        let time = (self.clock)();
+        self.logs()?.audit.note(time, actor, act, detail)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.logs()?.audit.sync()
+    }
+}
+
+impl Drop for SoftHsm {
+    fn drop(&mut self) {
+        // Best effort: what had to be durable was made durable before its answer.
+        let _ = self.note("closed", json!({}));
+        let _ = self.sync();
+    }
+}
+
+/// The transcript to be kept is that of these roots.
+fn check_transcript(roots: &Roots, transcript: &Transcript) -> Result<()> {
+    let same = roots.0.len() == transcript.roots.len()
+        && roots
+            .0
+            .iter()
+            .zip(&transcript.roots)
+            .all(|((suite, key), line)| {
+                let check = hex::encode_upper(kcv(key, *suite, kcv_kind(*suite)));
+                line.suite == *suite && line.kcv.as_ref() == Some(&check)
+            });
+    if same && !transcript.aborted {
+        return Ok(());
+    }
+    Err(malformed("the transcript is of another ceremony"))
+}
+
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join(LOCK);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    store::restrict(&mut options);
+    let file = options
+        .open(&path)
+        .map_err(|e| store::io_error(&path, "cannot open", &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(store::store(&format!(
+            "{} is in use by another process: stop that one, or connect to it",
+            directory.display()
+        ))),
+        Err(fs::TryLockError::Error(e)) => Err(store::io_error(&path, "cannot lock", &e)),
+    }
+}
+
+/// After a failed creation nothing is left; what cannot be removed is named by the next attempt.
+fn remove_unfinished(directory: &Path) {
+    for name in [KEYSTORE, AUDIT, LOADS] {
+        let _ = fs::remove_file(directory.join(name));
+        let _ = fs::remove_file(directory.join(format!("{name}.head")));
+    }
+}

@@ -1,0 +1,344 @@
+//! The calls of [`Hsm`], as [`SoftHsm`] answers them.
+
+use std::sync::atomic::Ordering;
+
+use card_spec::{
+    SuiteId,
+    id::SamNo,
+    keys::{KeyType, kcv},
+    perso::{InitializeUpdateAnswer, KVN_ISSUER, kcv_kind, pin_block},
+    purse::{TxType, mac::Load},
+    sam::RAISE_CEILING_HEADER,
+    sm::{self, Challenge8},
+};
+use ed25519_dalek::{Signature, Signer, SigningKey};
+use hsm_client::{
+    Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, PinLetter, ProofCheck, Result,
+    SessionId, SignPurpose, State, Status,
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{SoftHsm, locked};
+use crate::{
+    hierarchy::{FIRST_VERSION, name},
+    loads::Asked,
+    proofs,
+    sessions::{OpenSession, malformed, opened},
+    vault::{only, serial},
+    wrapping,
+};
+
+/// Most random bytes in one call.
+const RANDOM_MAX: usize = 256;
+/// Draws of a first PIN before giving up; one is wanted with probability 0.9998.
+const PIN_DRAWS_MAX: u32 = 64;
+
+impl Hsm for SoftHsm {
+    fn status(&self) -> Result<Status> {
+        let (state, audit_lines, audit_head) = match &self.health {
+            Ok(logs) => {
+                let logs = locked(logs);
+                (State::Operational, logs.audit.lines(), logs.audit.head())
+            }
+            Err(_) => (State::Tampered, 0, String::new()),
+        };
+        Ok(Status {
+            state,
+            demo: self.vault.demo || self.entropy.is_seeded(),
+            keys: self.vault.masters.len(),
+            audit_lines,
+            audit_head,
+        })
+    }
+
+    fn keys(&self) -> Result<Vec<KeyInfo>> {
+        self.sound()?;
+        Ok(self
+            .vault
+            .masters
+            .iter()
+            .map(|(header, key)| {
+                let kind = kcv_kind(header.suite);
+                KeyInfo {
+                    key_type: header.key_type,
+                    index: header.index,
+                    version: header.version,
+                    suite: header.suite,
+                    kcv: hex::encode_upper(kcv(key, header.suite, kind)),
+                    kcv_kind: kind,
+                }
+            })
+            .collect())
+    }
+
+    fn scp03_open(&self, host: [u8; 8], init_update: &[u8], level: u8) -> Result<Opened> {
+        self.sound()?;
+        let answer = InitializeUpdateAnswer::from_bytes(init_update)
+            .map_err(|_| malformed("an INITIALIZE UPDATE answer has 29 or 32 bytes and SCP 03"))?;
+        let card = serial(answer.diversification)?;
+        let keys = self
+            .vault
+            .isd_masters(answer.kvn)?
+            .card_set(answer.kvn, card);
+        let result = OpenSession::open(&keys, &host, &answer, level);
+        let detail = json!({
+            "card": card,
+            "key_version": answer.kvn,
+            "level": level,
+            "authentic": result.is_ok(),
+        });
+        self.note("scp03-open", detail)?;
+        let (session, command) = result?;
+        Ok(opened(locked(&self.sessions).insert(session), command))
+    }
+
+    fn scp03_wrap(&self, session: SessionId, commands: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+        self.sound()?;
+        locked(&self.sessions).get(session)?.wrap(commands)
+    }
+
+    fn put_issuer_keys(&self, session: SessionId) -> Result<Vec<u8>> {
+        self.sound()?;
+        let mut sessions = locked(&self.sessions);
+        let open = sessions.get(session)?;
+        let card = serial(open.diversification)?;
+        let issuer = self
+            .vault
+            .isd_masters(KVN_ISSUER)?
+            .card_set(KVN_ISSUER, card);
+        let command = open.put_key(&issuer)?;
+        self.note("put-issuer-keys", json!({ "card": card }))?;
+        Ok(command)
+    }
+
+    fn wrap_keys(&self, session: SessionId, order: &KeyOrder) -> Result<Vec<Vec<u8>>> {
+        self.sound()?;
+        let mut sessions = locked(&self.sessions);
+        let open = sessions.get(session)?;
+        open.needs_issuer_set()?;
+        let wrapped = wrapping::wrap(&self.vault, &mut locked(&self.regions), open, order)?;
+        let detail = match order {
+            KeyOrder::Card { card, headers } => json!({
+                "chip": serial(open.diversification)?,
+                "pan": card.pan,
+                "generation": card.generation,
+                "region": card.region,
+                "keys": headers.iter().map(|h| name(*h)).collect::<Vec<_>>(),
+            }),
+            KeyOrder::Sam {
+                sam,
+                regions,
+                headers,
+                ..
+            } => json!({
+                "chip": serial(open.diversification)?,
+                "sam": sam,
+                "regions": regions,
+                "keys": headers.iter().map(|h| name(*h)).collect::<Vec<_>>(),
+            }),
+        };
+        self.note("wrap-keys", detail)?;
+        Ok(wrapped)
+    }
+
+    fn first_pin(&self, session: SessionId) -> Result<PinLetter> {
+        self.sound()?;
+        let mut sessions = locked(&self.sessions);
+        let open = sessions.get(session)?;
+        open.needs_issuer_set()?;
+        let mut identity = open.diversification.to_vec();
+        identity.extend_from_slice(&open.challenge);
+        let mut stream = self.entropy.stream("first-pin", &identity, open.pins);
+        let letter = draw_pin(|| stream.array().map(u32::from_be_bytes))?;
+        let mut packed = Zeroizing::new([0; 3]);
+        hex::decode_to_slice(&letter, packed.as_mut())
+            .map_err(|_| malformed("a PIN has six digits"))?;
+        let block = pin_block(packed.as_ref()).map_err(|_| malformed("a PIN has six digits"))?;
+        open.pins += 1;
+        let wrapped = open.encrypt(block).to_vec();
+        let card = serial(open.diversification)?;
+        self.note("first-pin", json!({ "chip": card }))?;
+        Ok(PinLetter { wrapped, letter })
+    }
+
+    fn scp03_close(&self, session: SessionId) -> Result<()> {
+        self.sound()?;
+        let open = locked(&self.sessions).remove(session)?;
+        let card = serial(open.diversification)?;
+        self.note("scp03-close", json!({ "chip": card }))?;
+        self.sync()
+    }
+
+    fn verify(&self, checks: &[ProofCheck]) -> Result<Vec<Result<bool>>> {
+        self.sound()?;
+        let mut regions = locked(&self.regions);
+        Ok(checks
+            .iter()
+            .map(|check| proofs::verify(&self.vault, &mut regions, check))
+            .collect())
+    }
+
+    fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
+        self.sound()?;
+        self.check_hold(request)?;
+        let decided = self.decide_load(request);
+        let hold = &request.hold;
+        self.note(
+            "authorize-load",
+            json!({
+                "hold": hold.hold_id,
+                "pan": hold.pan,
+                "seq": hold.seq,
+                "amount_fen": hold.amount,
+                "terminal": request.terminal,
+                "refused": decided.as_ref().err().map(ToString::to_string),
+            }),
+        )?;
+        self.sync()?;
+        decided
+    }
+
+    fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]> {
+        self.sound()?;
+        let header = only(KeyType::SamCeiling, SuiteId::Aes, FIRST_VERSION);
+        let key = self.vault.sam_own_key(header, sam)?;
+        self.note("sam-ceiling", json!({ "sam": sam, "ceiling": ceiling }))?;
+        self.sync()?;
+        Ok(sm::mac(
+            SuiteId::Aes,
+            &key,
+            Challenge8(challenge),
+            RAISE_CEILING_HEADER,
+            &ceiling.to_be_bytes(),
+        ))
+    }
+
+    fn sign(&self, purpose: SignPurpose, message: &[u8]) -> Result<Vec<u8>> {
+        self.sound()?;
+        let key = self.signing_key(purpose)?;
+        let digest = hex::encode(Sha256::digest(message));
+        self.note("sign", json!({ "purpose": purpose, "sha256": digest }))?;
+        self.sync()?;
+        Ok(key.sign(message).to_bytes().to_vec())
+    }
+
+    fn public_key(&self, purpose: SignPurpose) -> Result<Vec<u8>> {
+        self.sound()?;
+        let key = self.signing_key(purpose)?;
+        Ok(key.verifying_key().to_bytes().to_vec())
+    }
+
+    fn random(&self, length: usize) -> Result<Vec<u8>> {
+        self.sound()?;
+        if length > RANDOM_MAX {
+            return Err(malformed("at most 256 random bytes in one call"));
+        }
+        let counter = self.randoms.fetch_add(1, Ordering::Relaxed);
+        let mut out = vec![0; length];
+        self.entropy.stream("random", &[], counter).fill(&mut out)?;
+        Ok(out)
+    }
+}
+
+impl SoftHsm {
+    /// The ledger's hold belongs to this card and is signed.
+    fn check_hold(&self, request: &LoadRequest) -> Result<()> {
+        if request.hold.pan != request.card.pan {
+            return Err(malformed("the hold is for another card"));
+        }
+        let key = self.ledger_key.ok_or_else(|| HsmError::WrongState {
+            state: "without the ledger's public key".to_owned(),
+            needs: "it to check holds: give it when the HSM is opened".to_owned(),
+        })?;
+        let authentic = Signature::from_slice(&request.hold_signature)
+            .is_ok_and(|s| key.verify_strict(&request.hold.signing_bytes(), &s).is_ok());
+        if authentic {
+            return Ok(());
+        }
+        Err(HsmError::NotAuthentic {
+            what: "the ledger's hold".to_owned(),
+        })
+    }
+
+    /// Limits, memory, MAC1; then MAC2, remembered before it is given out.
+    fn decide_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
+        let hold = &request.hold;
+        proofs::amounts(&[hold.amount, request.balance_before])?;
+        let header = only(KeyType::Dlk, request.suite, request.version);
+        let dlk = self
+            .vault
+            .card_key(&mut locked(&self.regions), header, &request.card)?;
+        let asked = Asked {
+            pan: hold.pan,
+            seq: hold.seq,
+            amount: hold.amount,
+            time: hold.time,
+            hold_id: &hold.hold_id,
+        };
+        let load = Load {
+            amount: hold.amount,
+            tx: TxType::Load,
+            terminal: request.terminal,
+            seq: hold.seq,
+            rnd: request.rnd,
+            balance_before: request.balance_before,
+        };
+        let mut logs = self.logs()?;
+        logs.loads.allow(self.limits, &asked)?;
+        if !bool::from(load.mac1(request.suite, &dlk).ct_eq(&request.mac1)) {
+            logs.loads.failed(hold.pan)?;
+            return Err(HsmError::NotAuthentic {
+                what: format!(
+                    "MAC1 of card {} (failure {} in a row)",
+                    hold.pan,
+                    logs.loads.failures(hold.pan)
+                ),
+            });
+        }
+        logs.loads.clear(hold.pan)?;
+        let mac2 = load.mac2(request.suite, &dlk, hold.time);
+        logs.loads.authorised(&asked, mac2)?;
+        Ok(mac2)
+    }
+
+    fn signing_key(&self, purpose: SignPurpose) -> Result<&SigningKey> {
+        self.vault
+            .signing
+            .get(&purpose)
+            .ok_or_else(|| HsmError::UnknownKey {
+                key: format!("signing key {purpose:?}"),
+            })
+    }
+}
+
+/// Six digits, each number equally likely: draws beyond the last whole million are thrown away.
+fn draw_pin(mut next: impl FnMut() -> Result<u32>) -> Result<String> {
+    const WHOLE: u32 = u32::MAX / 1_000_000 * 1_000_000;
+    for _ in 0..PIN_DRAWS_MAX {
+        let value = next()?;
+        if value < WHOLE {
+            return Ok(format!("{:06}", value % 1_000_000));
+        }
+    }
+    Err(HsmError::WrongState {
+        state: "getting the same random numbers again and again".to_owned(),
+        needs: "a working random generator".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_uniform_over_a_million() {
+        let mut draws = [u32::MAX, 4_294_000_000, 4_293_999_999].into_iter();
+        let pin = draw_pin(|| Ok(draws.next().expect("three"))).expect("third is taken");
+        assert_eq!(pin, "999999");
+        assert_eq!(draw_pin(|| Ok(7)).expect("drawn"), "000007");
+        assert!(draw_pin(|| Ok(u32::MAX)).is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! Ceremony, store, audit log and state over the life of an HSM.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use card_spec::{SuiteId, keys::kcv, perso::kcv_kind, suite::Key};
+use common::{NOW, config, create, officers};
+use hsm::{
+    Entropy, KdfCost, SoftHsm, audit,
+    ceremony::{self, Ceremony, CeremonyError, Step},
+};
+use hsm_client::{Hsm, HsmError, SignPurpose, State};
+
+fn check(suite: SuiteId, component: [u8; 16]) -> [u8; 3] {
+    kcv(&Key::new(component), suite, kcv_kind(suite))
+}
+
+#[test]
+fn ceremony_step_by_step() {
+    let at = NOW.parse().unwrap();
+    let start = || Ceremony::new(&officers(), &["Wu", "Zheng", "Huang"], at).unwrap();
+    assert!(matches!(
+        Ceremony::new(&officers(), &["Wu", "Zheng"], at),
+        Err(CeremonyError::Custodians(2))
+    ));
+    assert!(matches!(
+        Ceremony::new(&officers(), &["Wu", "Zheng", "Wu"], at),
+        Err(CeremonyError::SameCustodian(_))
+    ));
+    let mut ceremony = start();
+    let aes = |fill| check(SuiteId::Aes, [fill; 16]);
+    assert!(matches!(
+        ceremony.enter("Zheng", [1; 16], aes(1)),
+        Err(CeremonyError::Turn { .. })
+    ));
+    assert!(matches!(
+        ceremony.enter("Wu", [1; 16], aes(2)),
+        Err(CeremonyError::CheckValue { .. })
+    ));
+    assert_eq!(ceremony.enter("Wu", [1; 16], aes(1)), Ok(None));
+    assert_eq!(
+        ceremony.enter("Zheng", [1; 16], aes(1)),
+        Err(CeremonyError::Weak)
+    );
+    assert_eq!(ceremony.enter("Zheng", [2; 16], aes(2)), Ok(None));
+    // 1 ^ 2 ^ 3 = 0 would be no key.
+    assert_eq!(
+        ceremony.enter("Huang", [3; 16], aes(3)),
+        Err(CeremonyError::Weak)
+    );
+    // The root is the XOR of its components.
+    assert_eq!(
+        ceremony.enter("Huang", [4; 16], aes(4)),
+        Ok(Some(aes(1 ^ 2 ^ 4)))
+    );
+    assert!(matches!(
+        ceremony.next(),
+        Step::Component {
+            suite: SuiteId::Sm4,
+            number: 1,
+            of: 3,
+            ..
+        }
+    ));
+    let transcript = ceremony.abort();
+    assert!(transcript.aborted);
+    assert_eq!(transcript.roots[0].kcv, Some(hex::encode_upper(aes(7))));
+    assert!(matches!(start().finish(), Err(CeremonyError::Order(_))));
+}
+
+#[test]
+fn one_seed_one_hsm() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [a, b] = directories.each_ref().map(|d| create(d.path()));
+    assert_eq!(a.keys().unwrap(), b.keys().unwrap());
+    assert_eq!(a.keys().unwrap().len(), 71);
+    assert_eq!(a.random(32).unwrap(), b.random(32).unwrap());
+    assert_ne!(a.random(32).unwrap(), a.random(32).unwrap());
+    assert!(a.random(257).is_err());
+    assert_eq!(
+        a.sign(SignPurpose::Hotlist, b"x").unwrap(),
+        b.sign(SignPurpose::Hotlist, b"x").unwrap()
+    );
+    assert_ne!(
+        a.public_key(SignPurpose::Hotlist).unwrap(),
+        a.public_key(SignPurpose::Audit).unwrap()
+    );
+    let status = a.status().unwrap();
+    assert!(status.demo);
+    assert_eq!(status.state, State::Operational);
+}
+
+#[test]
+fn reopened_with_operating_system_randomness() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    let keys = hsm.keys().unwrap();
+    let signature = hsm.sign(SignPurpose::Settlement, b"day").unwrap();
+    drop(hsm);
+    let mut again = config(directory.path());
+    again.entropy = Entropy::os();
+    let hsm = SoftHsm::open(again).unwrap();
+    assert_eq!(hsm.keys().unwrap(), keys);
+    assert_eq!(
+        hsm.sign(SignPurpose::Settlement, b"day").unwrap(),
+        signature
+    );
+    assert!(hsm.status().unwrap().demo, "its keys came from a seed");
+    let key: [u8; 32] = hsm
+        .public_key(SignPurpose::Settlement)
+        .unwrap()
+        .try_into()
+        .unwrap();
+    ed25519_dalek::VerifyingKey::from_bytes(&key)
+        .unwrap()
+        .verify_strict(
+            b"day",
+            &ed25519_dalek::Signature::from_slice(&signature).unwrap(),
+        )
+        .unwrap();
+}
+
+fn store_error(result: hsm_client::Result<SoftHsm>) -> String {
+    match result {
+        Err(HsmError::Store { why }) => why,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened"),
+    }
+}
+
+#[test]
+fn what_goes_wrong_with_the_directory_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = SoftHsm::open(config(&directory.path().join("none")));
+    assert!(store_error(missing).contains("key ceremony"));
+    let hsm = create(directory.path());
+    assert!(store_error(SoftHsm::open(config(directory.path()))).contains("another process"));
+    drop(hsm);
+    let mut wrong = config(directory.path());
+    *wrong.passphrase = "guess".to_owned();
+    assert!(store_error(SoftHsm::open(wrong)).contains("wrong passphrase"));
+    let over = config(directory.path());
+    let (roots, transcript) = ceremony::run(
+        &over.entropy,
+        &officers(),
+        &["Wu", "Zheng", "Huang"],
+        NOW.parse().unwrap(),
+    )
+    .unwrap();
+    let over = SoftHsm::create(over, KdfCost::LIGHT, roots, &transcript);
+    assert!(store_error(over).contains("exists"));
+    assert!(SoftHsm::open(config(directory.path())).is_ok());
+}
+
+#[test]
+fn a_transcript_of_another_ceremony_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let hold = |seed| {
+        ceremony::run(
+            &Entropy::seeded([seed; 32]),
+            &officers(),
+            &["Wu", "Zheng", "Huang"],
+            NOW.parse().unwrap(),
+        )
+        .unwrap()
+    };
+    let ((roots, _), (_, transcript)) = (hold(1), hold(2));
+    let result = SoftHsm::create(config(directory.path()), KdfCost::LIGHT, roots, &transcript);
+    assert!(matches!(result, Err(HsmError::Malformed { .. })));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_audit_log_tells_who_and_hides_what() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    hsm.manufacturer(&officers()).unwrap();
+    hsm.sign(SignPurpose::Hotlist, b"list").unwrap();
+    let status = hsm.status().unwrap();
+    let path = directory.path().join("audit.jsonl");
+    let report = audit::verify(&path).unwrap();
+    assert_eq!(report.lines, status.audit_lines);
+    assert_eq!(report.head, status.audit_head);
+    drop(hsm);
+    let text = std::fs::read_to_string(&path).unwrap();
+    for expected in [
+        "\"act\":\"ceremony\"",
+        "Lin Mei + Chen Guo",
+        "transport-masters-exported",
+        "\"act\":\"sign\"",
+        "\"actor\":\"tests\"",
+        "\"act\":\"closed\"",
+    ] {
+        assert!(text.contains(expected), "{expected}");
+    }
+    // The components of this seeded ceremony are nowhere in any file but, encrypted, the store.
+    assert!(!text.contains("component\":"));
+}
+
+#[test]
+fn a_broken_log_stops_everything_but_the_status() {
+    for file in ["audit.jsonl", "loads.jsonl"] {
+        let directory = tempfile::tempdir().unwrap();
+        let hsm = create(directory.path());
+        hsm.sign(SignPurpose::Hotlist, b"list").unwrap();
+        drop(hsm);
+        let path = directory.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        if text.is_empty() {
+            std::fs::remove_file(directory.path().join(format!("{file}.head"))).unwrap();
+        } else {
+            std::fs::write(&path, text.replace("Lin Mei", "Lin Hei")).unwrap();
+            assert!(audit::verify(&path).is_err());
+        }
+        let hsm = SoftHsm::open(config(directory.path())).unwrap();
+        assert_eq!(hsm.status().unwrap().state, State::Tampered);
+        assert!(matches!(hsm.keys(), Err(HsmError::WrongState { .. })));
+        assert!(matches!(
+            hsm.sign(SignPurpose::Hotlist, b""),
+            Err(HsmError::WrongState { .. })
+        ));
+        assert!(hsm.random(8).is_err());
+        assert!(hsm.verify(&[]).is_err());
+        assert!(hsm.manufacturer(&officers()).is_err());
+    }
+}

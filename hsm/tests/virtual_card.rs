@@ -1,0 +1,266 @@
+//! Blank cards of card-os personalised through the HSM: the real card agrees with every key.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use card_spec::{
+    Channel, Fen, SuiteId, aid, apdu,
+    channel::exchange,
+    id::IssuerId,
+    keys::{KeyHeader, KeyType, ssse_kid},
+    perso::{
+        CardState, Dgi, initialize_update, install_for_personalization, pin, push_dgi,
+        set_card_status, store_data,
+    },
+    purse::{
+        InitRequest, LoadInit, credit_for_load,
+        files::{Limits, Public},
+        get_balance, sfi,
+    },
+    sam, ssse,
+    time::CardTime,
+};
+use common::{NOW, card, create, header, ledger, officers};
+use ed25519_dalek::Signer;
+use hsm::SoftHsm;
+use hsm_client::{Hold, Hsm, KeyOrder, LoadRequest, ProofCheck, SessionId};
+use virtual_card::VirtualCard;
+
+const SERIAL: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34];
+/// C-MAC and C-DECRYPTION: the answers come plain.
+const LEVEL: u8 = 0x03;
+
+fn blank(hsm: &SoftHsm) -> VirtualCard {
+    let maker = hsm.manufacturer(&officers()).unwrap();
+    VirtualCard::blank(SERIAL, maker.transport_keys(SERIAL).unwrap(), [3; 32]).unwrap()
+}
+
+fn ask(card: &mut VirtualCard, command: &[u8]) -> Vec<u8> {
+    let reply = exchange(card, command).unwrap();
+    assert!(
+        reply.sw.is_ok(),
+        "{} for {}",
+        reply.sw,
+        hex::encode(command)
+    );
+    reply.data.to_vec()
+}
+
+fn open(hsm: &dyn Hsm, card: &mut VirtualCard, kvn: u8) -> SessionId {
+    ask(card, &apdu::select(aid::ISD));
+    let host: [u8; 8] = hsm.random(8).unwrap().try_into().unwrap();
+    let answer = ask(card, &initialize_update(kvn, host));
+    let opened = hsm.scp03_open(host, &answer, LEVEL).unwrap();
+    ask(card, &opened.external_authenticate);
+    opened.session
+}
+
+/// Transport set out, issuer set in, and a session under it.
+fn take_over(hsm: &dyn Hsm, card: &mut VirtualCard) -> SessionId {
+    let transport = open(hsm, card, 0x01);
+    let put = hsm.put_issuer_keys(transport).unwrap();
+    protected(hsm, card, transport, &[put]);
+    hsm.scp03_close(transport).unwrap();
+    open(hsm, card, 0x30)
+}
+
+fn protected(hsm: &dyn Hsm, card: &mut VirtualCard, session: SessionId, commands: &[Vec<u8>]) {
+    for command in hsm.scp03_wrap(session, commands).unwrap() {
+        ask(card, &command);
+    }
+}
+
+fn personalise(
+    hsm: &dyn Hsm,
+    card: &mut VirtualCard,
+    session: SessionId,
+    application: &[u8],
+    groups: &[(Dgi, Vec<u8>)],
+) {
+    let mut stream = heapless::Vec::<u8, 4096>::new();
+    for (dgi, data) in groups {
+        push_dgi(&mut stream, *dgi, data).unwrap();
+    }
+    let mut commands = vec![install_for_personalization(application).to_vec()];
+    let blocks: Vec<&[u8]> = stream.chunks(224).collect();
+    for (i, block) in blocks.iter().enumerate() {
+        let last = i + 1 == blocks.len();
+        commands.push(store_data(last, i as u8, block).to_vec());
+    }
+    protected(hsm, card, session, &commands);
+}
+
+fn keys(hsm: &dyn Hsm, session: SessionId, headers: Vec<KeyHeader>) -> Vec<(Dgi, Vec<u8>)> {
+    let order = KeyOrder::Card {
+        card: card(),
+        headers,
+    };
+    let items = hsm.wrap_keys(session, &order).unwrap();
+    items.into_iter().map(|i| (Dgi::KEY, i)).collect()
+}
+
+fn pin_group(wrapped: &[u8]) -> (Dgi, Vec<u8>) {
+    let mut data = vec![pin::HOLDER, pin::TRIES];
+    data.extend_from_slice(wrapped);
+    (Dgi::PIN, data)
+}
+
+fn date(text: &str) -> card_spec::time::CardDate {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_card_is_issued_loaded_and_recognised() {
+    for suite in SuiteId::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let hsm = create(directory.path());
+        let mut holder = blank(&hsm);
+        let session = take_over(&hsm, &mut holder);
+        let who = card();
+        let public = Public {
+            issuer: IssuerId::new(who.pan, who.region, who.generation),
+            app_type: 1,
+            version: 1,
+            pan: who.pan,
+            valid_from: date("2026-01-01"),
+            valid_to: date("2035-12-31"),
+            card_type: 0,
+            generation: who.generation,
+        };
+        let limits = Limits {
+            max_balance: Fen::yuan(1000),
+            per_tap: Fen::yuan(200),
+            per_day: Fen::yuan(500),
+            overdraft: Fen::ZERO,
+        };
+        let letter = hsm.first_pin(session).unwrap();
+        let mut purse = vec![
+            (Dgi::file(sfi::PUBLIC), public.to_bytes().to_vec()),
+            (Dgi::LIMITS, limits.to_bytes().unwrap().to_vec()),
+            pin_group(&letter.wrapped),
+        ];
+        let purse_types = [KeyType::Dpk, KeyType::Dlk, KeyType::Dtk];
+        purse.extend(keys(
+            &hsm,
+            session,
+            purse_types.map(|t| header(t, 1, suite)).to_vec(),
+        ));
+        personalise(&hsm, &mut holder, session, aid::T_UNION, &purse);
+        let mut social = vec![(Dgi::PROFILE, vec![ssse::Profile::V2 as u8])];
+        social.extend(keys(
+            &hsm,
+            session,
+            vec![header(KeyType::Irk, ssse_kid::INTERNAL, suite)],
+        ));
+        personalise(&hsm, &mut holder, session, aid::SSSE, &social);
+        let states = [CardState::Initialized, CardState::Secured];
+        let states = states.map(|s| set_card_status(s).to_vec());
+        protected(&hsm, &mut holder, session, &states);
+        hsm.scp03_close(session).unwrap();
+
+        // A load, authorised by the HSM under the PIN of the letter.
+        holder.power_cycle();
+        ask(&mut holder, &apdu::select(aid::T_UNION));
+        let pin = hex::decode(&letter.letter).unwrap();
+        ask(&mut holder, &apdu::verify(pin::HOLDER, &pin));
+        let (amount, terminal) = (Fen::yuan(50), "350200000001".parse().unwrap());
+        let request = InitRequest {
+            kid: 1,
+            amount,
+            terminal,
+        };
+        let init = LoadInit::from_bytes(&ask(&mut holder, &request.load().unwrap())).unwrap();
+        let time: CardTime = NOW.parse().unwrap();
+        let hold = Hold {
+            hold_id: "1".to_owned(),
+            pan: who.pan,
+            seq: init.seq,
+            amount,
+            time,
+        };
+        let request = LoadRequest {
+            card: who,
+            suite: init.suite,
+            version: init.key_version,
+            terminal,
+            rnd: init.rnd,
+            balance_before: init.balance,
+            mac1: init.mac1,
+            hold_signature: ledger().sign(&hold.signing_bytes()).to_bytes().to_vec(),
+            hold,
+        };
+        let mac2 = hsm.authorize_load(&request).unwrap();
+        let tac = ask(&mut holder, &credit_for_load(time, mac2));
+        assert_eq!(ask(&mut holder, &get_balance()), amount.to_card().unwrap());
+
+        // Presence, as a proof of life asks for it.
+        ask(&mut holder, &apdu::select(aid::SSSE));
+        let challenge = [0x5A; 8];
+        let command = ssse::internal_authenticate(ssse_kid::INTERNAL, challenge);
+        let cryptogram: [u8; 8] = ask(&mut holder, &command).try_into().unwrap();
+        let load = ProofCheck::Load {
+            card: who,
+            suite,
+            version: 1,
+            amount,
+            terminal,
+            time,
+            seq: init.seq,
+            balance_before: init.balance,
+            tac: tac.try_into().unwrap(),
+        };
+        let presence = ProofCheck::Presence {
+            card: who,
+            suite,
+            version: 1,
+            challenge,
+            cryptogram,
+        };
+        assert_eq!(hsm.verify(&[load, presence]), Ok(vec![Ok(true), Ok(true)]));
+    }
+}
+
+#[test]
+fn a_sam_takes_its_keys_and_a_higher_ceiling() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    let mut module = blank(&hsm);
+    let session = take_over(&hsm, &mut module);
+    let number = "350200000001".parse().unwrap();
+    let order = KeyOrder::Sam {
+        sam: number,
+        iin: card().pan.iin(),
+        regions: vec![card().region],
+        headers: vec![
+            header(KeyType::Dpk, 1, SuiteId::Aes),
+            header(KeyType::SamCeiling, 1, SuiteId::Aes),
+        ],
+    };
+    let mut groups = vec![
+        (Dgi::file(sam::SFI_SERIAL), SERIAL.to_vec()),
+        (Dgi::file(sam::SFI_TERMINAL_NO), number.to_bytes().to_vec()),
+        (Dgi::file(sam::SFI_KEY_INDEX), vec![1]),
+        (Dgi::SAM_CEILING, 10u32.to_be_bytes().to_vec()),
+    ];
+    let items = hsm.wrap_keys(session, &order).unwrap();
+    groups.extend(items.into_iter().map(|i| (Dgi::SAM_KEY, i)));
+    personalise(&hsm, &mut module, session, aid::T_UNION_SAM, &groups);
+    hsm.scp03_close(session).unwrap();
+    module.power_cycle();
+    ask(&mut module, &apdu::select(aid::T_UNION_SAM));
+    let challenge = ask(&mut module, &apdu::get_challenge(8))
+        .try_into()
+        .unwrap();
+    let mac = hsm.sam_ceiling_mac(number, challenge, 1000).unwrap();
+    ask(&mut module, &sam::raise_ceiling(1000, mac));
+    // The same MAC with another ceiling is refused.
+    let challenge = ask(&mut module, &apdu::get_challenge(8))
+        .try_into()
+        .unwrap();
+    let mac = hsm.sam_ceiling_mac(number, challenge, 2000).unwrap();
+    let mut buffer = [0; 258];
+    let n = module
+        .transmit(&sam::raise_ceiling(3000, mac), &mut buffer)
+        .unwrap();
+    assert_ne!(buffer[..n], [0x90, 0x00]);
+}

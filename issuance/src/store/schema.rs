@@ -1,0 +1,36 @@
+//! Numbered migrations, embedded. Each is applied once, in order, in its own transaction.
+
+use super::{Result, StoreError};
+use sqlx::{Connection, Row, SqliteConnection};
+
+const MIGRATIONS: [&str; 5] = [
+    include_str!("../../migrations/0001_persons.sql"),
+    include_str!("../../migrations/0002_orders.sql"),
+    include_str!("../../migrations/0003_cards.sql"),
+    include_str!("../../migrations/0004_blanks.sql"),
+    include_str!("../../migrations/0005_audit.sql"),
+];
+
+/// Brings a database to the newest schema. `user_version` holds the number of the last migration.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    let known = MIGRATIONS.len() as i64;
+    let found: i64 = sqlx::query("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get(0)?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    let done = usize::try_from(found).unwrap_or(0);
+    for (number, sql) in (1..).zip(MIGRATIONS).skip(done) {
+        let mut tx = connection.begin().await?;
+        sqlx::raw_sql(sql).execute(&mut *tx).await?;
+        // A pragma takes no parameter; the number is ours.
+        let mark = format!("PRAGMA user_version = {number}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(mark))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
