@@ -1,2 +1,21 @@
-//! onecard
-fn main() {}
+//! `onecard`: the command line. It parses, wires and reports; it has no rules of its own.
+
+// Nothing outside can reach into an executable, so `pub` says only "used by another module".
+#![allow(unreachable_pub)]
+
+mod cli;
+mod config;
+mod exit;
+mod tables;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            eprintln!("onecard: {stop}");
+            ExitCode::from(stop.code as u8)
+        }
+    }
+}

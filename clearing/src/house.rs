@@ -1,0 +1,240 @@
+//! The clearing house: a store, an HSM, a clock, the rules, and the use cases on them.
+
+use crate::clock::Clock;
+use crate::error::{ClearingError, Refusal, Result};
+use crate::store::{PersonKey, Registered, Store};
+use card_spec::{Fen, id::Pan, time::CardDate};
+use clearing_api::{
+    day::CardShadow,
+    pension::Pension,
+    registry::{Hotlist, HotlistEntry, ListCard},
+};
+use ed25519_dalek::SigningKey;
+use hsm_client::{Hsm, SignPurpose};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why the rules could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// Tariffs.
+    #[error(transparent)]
+    Fare(#[from] fare::FareError),
+    /// Benefit policies, catalogue or institutions.
+    #[error(transparent)]
+    Benefit(#[from] benefit::DataError),
+    /// Social policies.
+    #[error(transparent)]
+    Social(#[from] social::PolicyError),
+}
+
+/// What things cost and who pays, read once from dated and sourced files.
+#[derive(Debug)]
+pub struct Rules {
+    /// Tariffs for re-rating.
+    pub tariffs: fare::Tariffs,
+    /// Benefit policies.
+    pub policies: benefit::PolicySet,
+    /// Medical catalogue.
+    pub catalogue: benefit::Catalogue,
+    /// Designated institutions.
+    pub institutions: benefit::Institutions,
+    /// Pension policy.
+    pub social: social::SocialPolicy,
+}
+
+impl Rules {
+    /// Reads a province's data folder, e.g. `data/fujian`.
+    pub fn load(folder: &Path) -> core::result::Result<Self, RulesError> {
+        Ok(Self {
+            tariffs: fare::Tariffs::load(folder)?,
+            policies: benefit::PolicySet::load_dir(&folder.join("benefits"))?,
+            catalogue: benefit::Catalogue::load(&folder.join("catalogue.csv"))?,
+            institutions: benefit::Institutions::load(&folder.join("institutions.toml"))?,
+            social: social::SocialPolicy::load(&folder.join("social.toml"))?,
+        })
+    }
+}
+
+/// Limits of one top-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopUpLimits {
+    /// Highest amount of one top-up.
+    pub per_load: Fen,
+    /// Highest balance afterwards.
+    pub max_balance: Fen,
+}
+
+impl Default for TopUpLimits {
+    /// 1,000 yuan each, the limit of an unregistered PBOC e-purse.
+    fn default() -> Self {
+        Self {
+            per_load: Fen::yuan(1_000),
+            max_balance: Fen::yuan(1_000),
+        }
+    }
+}
+
+/// The clearing house.
+pub struct House<S> {
+    pub(crate) store: S,
+    hsm: Arc<dyn Hsm>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) ledger_key: SigningKey,
+    pub(crate) limits: TopUpLimits,
+    /// One top-up at a time between hold and grant.
+    pub(crate) loading: tokio::sync::Mutex<()>,
+    /// One national call at a time, so that a double click waits for its first answer.
+    pub(crate) national: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
+}
+
+impl<S: Store> House<S> {
+    /// Puts the parts together. `ledger_key` signs holds; the HSM knows its public half.
+    pub fn new(
+        store: S,
+        hsm: Arc<dyn Hsm>,
+        clock: Arc<dyn Clock>,
+        rules: Arc<Rules>,
+        ledger_key: SigningKey,
+        limits: TopUpLimits,
+    ) -> Self {
+        Self {
+            store,
+            hsm,
+            clock,
+            rules,
+            ledger_key,
+            limits,
+            loading: tokio::sync::Mutex::new(()),
+            national: tokio::sync::Mutex::new(()),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The store.
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Tells loops to end.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// One blocking HSM call on the blocking pool.
+    pub(crate) async fn hsm<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn Hsm) -> hsm_client::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let hsm = Arc::clone(&self.hsm);
+        let answer = tokio::task::spawn_blocking(move || call(hsm.as_ref())).await;
+        Ok(answer.map_err(|_| ClearingError::Stopping)??)
+    }
+
+    /// Registers or changes something.
+    pub async fn register(&self, item: &Registered) -> Result<()> {
+        check_registered(item)?;
+        self.store.put(item, self.clock.now().date()).await
+    }
+
+    /// Lists a card generation.
+    pub async fn list_card(&self, entry: &ListCard) -> Result<HotlistEntry> {
+        const REASONS: [&str; 4] = ["lost", "clone", "replaced", "retired"];
+        if !REASONS.contains(&entry.reason.as_str()) {
+            return Err(Refusal::invalid("reason must be lost, clone, replaced or retired").into());
+        }
+        self.store.list(entry, self.clock.now().date()).await
+    }
+
+    /// The hotlist after a version, signed by the HSM.
+    pub async fn hotlist(&self, since: u64) -> Result<Hotlist> {
+        let mut hotlist = self.store.hotlist(since).await?;
+        let bytes = hotlist.signing_bytes();
+        let signature = self
+            .hsm(move |hsm| hsm.sign(SignPurpose::Hotlist, &bytes))
+            .await?;
+        hotlist.signature = hex::encode(signature);
+        Ok(hotlist)
+    }
+
+    /// What clearing knows of a card.
+    pub async fn card_shadow(&self, pan: Pan) -> Result<CardShadow> {
+        /// Most gaps named.
+        const GAPS: usize = 1_000;
+        let Some((_, listing)) = self.store.card(pan).await? else {
+            return Err(Refusal::not_found("no card with this number was handed out").into());
+        };
+        let trail = self.store.purse_trail(pan).await?;
+        let mut gaps = Vec::new();
+        // A new card's offline sequence starts at 0.
+        let mut expected = 0u16;
+        for seq in &trail.seqs {
+            gaps.extend((expected..*seq).take(GAPS - gaps.len()));
+            expected = seq.saturating_add(1);
+        }
+        Ok(CardShadow {
+            pan,
+            last_seq: trail.seqs.last().copied(),
+            balance: trail.balance,
+            gaps,
+            hotlisted: listing.is_some(),
+        })
+    }
+
+    /// One person's pension on the present day.
+    pub async fn pension(&self, psn_no: &str) -> Result<Pension> {
+        let Some(trail) = self.store.pension(psn_no).await? else {
+            return Err(match self.store.insured(PersonKey::PsnNo(psn_no)).await? {
+                Some(_) => Refusal::not_found("this person draws no pension"),
+                None => Refusal::not_found("no person with this number is registered"),
+            }
+            .into());
+        };
+        crate::pension::state(&self.rules.social, psn_no, &trail, self.today())
+    }
+
+    pub(crate) fn today(&self) -> CardDate {
+        self.clock.now().date()
+    }
+}
+
+/// Fields that would break something later.
+fn check_registered(item: &Registered) -> Result<()> {
+    let id_like = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 40
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let problem = match item {
+        Registered::Operator(operator) if !id_like(&operator.id) => {
+            Some("id must be 1 to 40 letters, digits, - _ or .")
+        }
+        Registered::Device(device)
+            if hex::decode(&device.public_key).map(|k| k.len()) != Ok(32) =>
+        {
+            Some("public_key must be 32 bytes in hex")
+        }
+        Registered::Card(card) if card.pan.is_sample() => {
+            Some("sample cards are refused by every production path")
+        }
+        Registered::Insured(insured) if !id_like(&insured.psn_no) => {
+            Some("psn_no must be 1 to 40 letters, digits, - _ or .")
+        }
+        Registered::Insured(insured)
+            if insured.account < Fen::ZERO || insured.pension.is_some_and(|p| p < Fen::ZERO) =>
+        {
+            Some("account and pension must not be negative")
+        }
+        _ => None,
+    };
+    problem.map_or(Ok(()), |why| Err(Refusal::invalid(why).into()))
+}

@@ -1,0 +1,420 @@
+//! The checks of one record, in the order of the outcome numbers: format, operator, terminal and
+//! SAM, card, proof, (duplicate and sequence: the store, which alone sees other records), hotlist,
+//! price or settlement. Functions of values.
+
+use super::card_of;
+use super::rating::{Rated, rate};
+use crate::clock::next_day;
+use crate::store::{Claim, Facts, Judged};
+use card_spec::{
+    Fen,
+    id::{DeviceNo, Pan},
+    keys::class,
+    purse::TxType,
+    time::CardTime,
+};
+use clearing_api::{
+    Outcome, Record,
+    record::{CardFacts, Debit, Event, Purchase, Service, Visit, presence_challenge},
+    registry::OperatorKind,
+};
+use hsm_client::{CardRef, HsmError, ProofCheck};
+
+/// What the HSM said of a proof; `None` when there was nothing to prove.
+pub(crate) type Verified = Option<Result<bool, HsmError>>;
+
+type Found = (Outcome, String);
+
+fn found(outcome: Outcome, detail: impl Into<String>) -> Result<(), Found> {
+    Err((outcome, detail.into()))
+}
+
+fn card_ref(card: &CardFacts) -> CardRef {
+    CardRef {
+        pan: card.pan,
+        generation: card.generation,
+        region: card.region,
+    }
+}
+
+/// The proof to verify, when the record carries one and the card is known. A record that an earlier
+/// check refuses is proved all the same: the money may have left the card.
+pub(crate) fn proof(device: DeviceNo, record: &Record, facts: &Facts) -> Option<ProofCheck> {
+    check_card(card_of(&record.event), facts).ok()?;
+    match &record.event {
+        Event::Purchase(p) => {
+            let Debit::Done { tac } = p.debit else {
+                return None;
+            };
+            check_purchase_form(p).ok()?;
+            Some(ProofCheck::Purchase {
+                card: card_ref(&p.card),
+                suite: p.card.suite,
+                version: p.card.key_version,
+                amount: p.amount,
+                tx: p.tx,
+                terminal: p.sam,
+                terminal_seq: p.terminal_seq,
+                time: p.time,
+                seq: p.seq,
+                balance_after: p.balance_after,
+                context: p.context,
+                tac,
+            })
+        }
+        Event::Visit(v) => {
+            let Debit::Done { tac } = v.debit else {
+                return None;
+            };
+            check_visit_form(v).ok()?;
+            Some(ProofCheck::Visit {
+                card: card_ref(&v.card),
+                suite: v.card.suite,
+                version: v.card.key_version,
+                split: v.split,
+                terminal: v.sam,
+                terminal_seq: v.terminal_seq,
+                time: v.time,
+                seq: v.seq,
+                balance_after: v.balance_after,
+                tac,
+            })
+        }
+        Event::ProofOfLife(p) => Some(ProofCheck::Presence {
+            card: card_ref(&p.card),
+            suite: p.card.suite,
+            version: p.card.key_version,
+            challenge: presence_challenge(device, record.journal_seq, record.at),
+            cryptogram: p.cryptogram,
+        }),
+        Event::CardLocked { .. } => None,
+    }
+}
+
+/// Judges one record.
+pub fn judge(
+    record: &Record,
+    facts: &Facts,
+    verified: Option<Result<bool, HsmError>>,
+    tariffs: &fare::Tariffs,
+) -> Judged {
+    let proved = matches!(verified, Some(Ok(true)));
+    let mut judged = Judged {
+        record: record.clone(),
+        outcome: Outcome::Accepted,
+        detail: String::new(),
+        mode: mode(&record.event, facts),
+        operator: operator(&record.event, facts).to_owned(),
+        pan: card_of(&record.event).pan,
+        app: "social",
+        amount: Fen::ZERO,
+        proved,
+        claim: None,
+    };
+    let result = match &record.event {
+        Event::Purchase(purchase) => {
+            judged.app = "purse";
+            judged.amount = purchase.amount;
+            judged.claim = Some(Claim {
+                card_seq: purchase.seq,
+                sam: purchase.sam,
+                terminal_seq: purchase.terminal_seq,
+                with_sam: facts.sams.contains_key(&purchase.sam),
+            });
+            judge_purchase(record, purchase, facts, &verified, tariffs)
+        }
+        Event::Visit(visit) => {
+            judged.app = "medical";
+            judged.amount = visit.split.personal;
+            judged.claim = Some(Claim {
+                card_seq: visit.seq,
+                sam: visit.sam,
+                terminal_seq: visit.terminal_seq,
+                with_sam: facts.sams.contains_key(&visit.sam),
+            });
+            judge_visit(record, visit, facts, &verified)
+        }
+        Event::ProofOfLife(proof) => check_card(&proof.card, facts)
+            .and_then(|()| check_proved(&verified))
+            .and_then(|()| check_hotlist(&proof.card, record, record.at, facts))
+            .and_then(|()| {
+                if proof.pin_verified {
+                    Ok(())
+                } else {
+                    found(
+                        Outcome::Malformed,
+                        "a proof of life needs the cardholder's PIN",
+                    )
+                }
+            }),
+        Event::CardLocked { card } => check_card(card, facts),
+    };
+    if let Err((outcome, detail)) = result {
+        judged.outcome = outcome;
+        judged.detail = detail;
+    }
+    judged
+}
+
+fn judge_purchase(
+    record: &Record,
+    purchase: &Purchase,
+    facts: &Facts,
+    verified: &Verified,
+    tariffs: &fare::Tariffs,
+) -> Result<(), Found> {
+    check_purchase_form(purchase)?;
+    check_operator(
+        purchase.service.operator(),
+        kind_of(&purchase.service),
+        facts,
+    )?;
+    let wanted = purchase.key_index & !class::SPARE;
+    check_sam(
+        purchase.sam,
+        purchase.service.operator(),
+        Some(wanted),
+        facts,
+    )?;
+    check_card(&purchase.card, facts)?;
+    match purchase.debit {
+        Debit::Unknown => return found(Outcome::HeldUnknown, ""),
+        Debit::NotDone => return found(Outcome::ClosedTorn, ""),
+        Debit::Done { .. } => check_proved(verified)?,
+    }
+    check_hotlist(&purchase.card, record, purchase.time, facts)?;
+    let rated = rate(tariffs, purchase, facts);
+    match rated {
+        Rated::Implausible(why) => found(Outcome::PriceImplausible, why),
+        _ if record.completes.is_some() => found(Outcome::CompletedTorn, rated.detail()),
+        Rated::Same => Ok(()),
+        Rated::Queried(why) => found(Outcome::PriceQueried, why),
+    }
+}
+
+fn judge_visit(
+    record: &Record,
+    visit: &Visit,
+    facts: &Facts,
+    verified: &Verified,
+) -> Result<(), Found> {
+    check_visit_form(visit)?;
+    check_operator(&visit.institution, OperatorKind::Hospital, facts)?;
+    check_sam(visit.sam, &visit.institution, None, facts)?;
+    check_card(&visit.card, facts)?;
+    match visit.debit {
+        Debit::Unknown => return found(Outcome::HeldUnknown, ""),
+        Debit::NotDone => return found(Outcome::ClosedTorn, ""),
+        Debit::Done { .. } => check_proved(verified)?,
+    }
+    check_hotlist(&visit.card, record, visit.time, facts)?;
+    check_settlement(visit, facts)?;
+    if record.completes.is_some() {
+        return found(Outcome::CompletedTorn, "");
+    }
+    Ok(())
+}
+
+/// Amounts that a card can hold, balances that follow, a purchase type.
+fn check_purchase_form(p: &Purchase) -> Result<(), Found> {
+    let fits = p.amount.to_card().is_ok() && p.balance_before.to_card().is_ok();
+    if !fits || !matches!(p.tx, TxType::Purchase | TxType::Capp) {
+        return found(
+            Outcome::Malformed,
+            "amount, balance or transaction type is impossible for a purse debit",
+        );
+    }
+    if p.balance_before.checked_sub(p.amount) != Some(p.balance_after) {
+        return found(
+            Outcome::Malformed,
+            "balance_after is not balance_before minus amount",
+        );
+    }
+    Ok(())
+}
+
+fn check_visit_form(v: &Visit) -> Result<(), Found> {
+    if v.split.to_bytes().is_err() || v.balance_before.to_card().is_err() {
+        return found(Outcome::Malformed, "an amount is impossible for a card");
+    }
+    if v.balance_before.checked_sub(v.split.personal) != Some(v.balance_after) {
+        return found(
+            Outcome::Malformed,
+            "balance_after is not balance_before minus the personal part",
+        );
+    }
+    Ok(())
+}
+
+fn check_operator(id: &str, kind: OperatorKind, facts: &Facts) -> Result<(), Found> {
+    match facts.operators.get(id) {
+        None => found(
+            Outcome::UnknownOperator,
+            format!("operator {id} is not registered"),
+        ),
+        Some(operator) if operator.kind != kind => found(
+            Outcome::UnknownOperator,
+            format!("operator {id} is registered for another kind of service"),
+        ),
+        Some(_) if facts.device_operator != id => found(
+            Outcome::UnknownDevice,
+            format!(
+                "the device belongs to {}, not to {id}",
+                facts.device_operator
+            ),
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_sam(
+    number: card_spec::id::SamNo,
+    operator: &str,
+    wanted: Option<u8>,
+    facts: &Facts,
+) -> Result<(), Found> {
+    let Some(sam) = facts.sams.get(&number) else {
+        return found(
+            Outcome::UnknownSam,
+            format!("SAM {number} is not registered"),
+        );
+    };
+    if sam.revoked {
+        return found(Outcome::RevokedSam, format!("SAM {number} was revoked"));
+    }
+    if sam.operator != operator {
+        return found(
+            Outcome::UnknownSam,
+            format!(
+                "SAM {number} belongs to {}, not to {operator}",
+                sam.operator
+            ),
+        );
+    }
+    match wanted {
+        Some(class) if sam.class != class => found(
+            Outcome::UnknownSam,
+            format!(
+                "SAM {number} is of class {}, the purchase of class {class}",
+                sam.class
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn check_card(card: &CardFacts, facts: &Facts) -> Result<(), Found> {
+    if card.pan.is_sample() {
+        return found(Outcome::SampleCard, "sample cards are for testing only");
+    }
+    match facts.cards.get(&card.pan) {
+        Some(known) if known.generation == card.generation && known.region == card.region => Ok(()),
+        Some(_) => found(
+            Outcome::UnknownCard,
+            "generation or region are not those of the card that was handed out",
+        ),
+        None => found(Outcome::UnknownCard, "the card was never handed out"),
+    }
+}
+
+fn check_proved(verified: &Verified) -> Result<(), Found> {
+    match verified {
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => found(Outcome::WrongTac, ""),
+        Some(Err(why)) => found(Outcome::WrongTac, why.to_string()),
+        None => found(Outcome::WrongTac, "the record carries no proof"),
+    }
+}
+
+/// A device must refuse a card that is on the list it holds, and must hold a list by the end of the
+/// day after the listing.
+fn check_hotlist(
+    card: &CardFacts,
+    record: &Record,
+    at: CardTime,
+    facts: &Facts,
+) -> Result<(), Found> {
+    match facts.listed.get(&(card.pan, card.generation)) {
+        Some(listing)
+            if listing.version <= record.hotlist_version || at.date() > next_day(listing.on) =>
+        {
+            found(
+                Outcome::Hotlisted,
+                format!("listed in version {} on {}", listing.version, listing.on),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_settlement(visit: &Visit, facts: &Facts) -> Result<(), Found> {
+    let Some(settled) = facts.settlements.get(&visit.setl_id) else {
+        return found(
+            Outcome::SettlementMismatch,
+            format!("there is no settlement {}", visit.setl_id),
+        );
+    };
+    let holder = facts.cards.get(&visit.card.pan).map(|card| &card.psn_no);
+    if holder != Some(&settled.psn_no) || settled.institution != visit.institution {
+        return found(
+            Outcome::SettlementMismatch,
+            "the settlement is of another person or institution",
+        );
+    }
+    if settled.split != visit.split {
+        let s = settled.split;
+        return found(
+            Outcome::SettlementMismatch,
+            format!(
+                "settled: personal {}, self-paid {}, pooled {}",
+                s.personal, s.self_paid, s.pooled
+            ),
+        );
+    }
+    Ok(())
+}
+
+const fn kind_of(service: &Service) -> OperatorKind {
+    match service {
+        Service::Bus { .. } => OperatorKind::Bus,
+        Service::MetroEntry { .. } | Service::MetroExit { .. } => OperatorKind::Metro,
+        Service::Taxi { .. } => OperatorKind::Taxi,
+        Service::ParkingMeter { .. } | Service::CarPark { .. } => OperatorKind::Parking,
+    }
+}
+
+/// The mode in reports. A locked card counts with the services of the device that locked it.
+fn mode(event: &Event, facts: &Facts) -> &'static str {
+    match event {
+        Event::Purchase(purchase) => purchase.service.mode(),
+        Event::Visit(_) => "medical",
+        Event::ProofOfLife(_) => "pension",
+        Event::CardLocked { .. } => match facts
+            .operators
+            .get(&facts.device_operator)
+            .map(|operator| operator.kind)
+        {
+            Some(OperatorKind::Metro) => "metro",
+            Some(OperatorKind::Taxi) => "taxi",
+            Some(OperatorKind::Parking) => "car_park",
+            Some(OperatorKind::TopUp) => "top_up",
+            Some(OperatorKind::Hospital) => "medical",
+            Some(OperatorKind::Agency) => "pension",
+            Some(OperatorKind::Bus) | None => "bus",
+        },
+    }
+}
+
+fn operator<'a>(event: &'a Event, facts: &'a Facts) -> &'a str {
+    match event {
+        Event::Purchase(purchase) => purchase.service.operator(),
+        Event::Visit(visit) => &visit.institution,
+        Event::ProofOfLife(_) | Event::CardLocked { .. } => &facts.device_operator,
+    }
+}
+
+/// The holder's age on a day, from the registry; `None` for cards without a registered person.
+pub(crate) fn holder_age(facts: &Facts, pan: Pan, at: CardTime) -> Option<u8> {
+    let birth = facts.holders.get(&pan)?.birth().ok()?;
+    Some(crate::clock::age_on(birth, at.date()))
+}

@@ -1,0 +1,154 @@
+//! Re-rating: the back office prices the sale again from the record's facts, with the registered
+//! card kind and the registered person's age, by the same fare engine.
+
+use super::checks::holder_age;
+use crate::store::Facts;
+use card_spec::{Fen, purse::files::Journey};
+use clearing_api::record::{Purchase, Service};
+use fare::{
+    BusRide, CarParkStay, MeterStay, MetroRide, OperatorId, PriorLeg, Rider, Tariffs, TaxiTrip,
+};
+
+/// What re-rating found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rated {
+    /// The same price.
+    Same,
+    /// Another price, or none that can be computed: paid, and queried.
+    Queried(String),
+    /// Above what any service of this mode can cost: quarantined.
+    Implausible(String),
+}
+
+impl Rated {
+    pub(super) fn detail(self) -> String {
+        match self {
+            Self::Same => String::new(),
+            Self::Queried(why) | Self::Implausible(why) => why,
+        }
+    }
+}
+
+/// Highest price of one sale by mode; beyond it a record is wrong, not dear.
+const fn maximum(service: &Service) -> Fen {
+    match service {
+        Service::Bus { .. } | Service::MetroEntry { .. } | Service::MetroExit { .. } => {
+            Fen::yuan(50)
+        }
+        Service::ParkingMeter { .. } | Service::CarPark { .. } => Fen::yuan(500),
+        Service::Taxi { .. } => Fen::yuan(2_000),
+    }
+}
+
+/// Prices a purchase again.
+pub fn rate(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Rated {
+    let maximum = maximum(&purchase.service);
+    if purchase.amount > maximum {
+        return Rated::Implausible(format!(
+            "{} is above the maximum of {maximum}",
+            purchase.amount
+        ));
+    }
+    match quote(tariffs, purchase, facts) {
+        Ok(price) if price == purchase.amount => Rated::Same,
+        Ok(price) => Rated::Queried(format!("charged {}, the fare is {price}", purchase.amount)),
+        Err(why) => Rated::Queried(format!("cannot be priced: {why}")),
+    }
+}
+
+/// The rider as registered. The age enters only where the terminal knew one: a card whose holder
+/// file it may not read is priced by its kind alone, there and here.
+fn rider(purchase: &Purchase, facts: &Facts, age: Option<u8>) -> Rider {
+    let pan = purchase.card.pan;
+    let kind = facts.cards.get(&pan).map(|card| card.kind);
+    Rider {
+        kind: kind.unwrap_or(card_spec::purse::files::CardKind::Normal),
+        age: age.and_then(|_| holder_age(facts, pan, purchase.time)),
+    }
+}
+
+fn prior_leg(prior: Option<&String>) -> Option<PriorLeg> {
+    let mut bytes = [0; Journey::LEN];
+    hex::decode_to_slice(prior?, &mut bytes).ok()?;
+    PriorLeg::from_journey(&Journey::from_bytes(&bytes).ok()?)
+}
+
+fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, String> {
+    let at = purchase.time;
+    let id = |text: &String| OperatorId::from(text.as_str());
+    let quote = match &purchase.service {
+        Service::Bus {
+            operator,
+            route,
+            prior,
+            age,
+            kind: _,
+        } => tariffs.quote_bus(&BusRide {
+            operator: id(operator),
+            route: route.as_str().into(),
+            at,
+            rider: rider(purchase, facts, *age),
+            prior: prior_leg(prior.as_ref()),
+        }),
+        Service::MetroEntry { .. } => return Ok(Fen::ZERO),
+        Service::MetroExit {
+            operator,
+            from,
+            to,
+            entered,
+            prior,
+            age,
+            kind: _,
+        } => tariffs.quote_metro(&MetroRide {
+            operator: id(operator),
+            from_stop: from.as_str().into(),
+            to_stop: to.as_str().into(),
+            entered_at: *entered,
+            exited_at: at,
+            rider: rider(purchase, facts, *age),
+            prior: prior_leg(prior.as_ref()),
+        }),
+        Service::Taxi {
+            operator,
+            vehicle: _,
+            metres,
+            waiting_seconds,
+            started,
+        } => tariffs.quote_taxi(&TaxiTrip {
+            operator: id(operator),
+            metres: *metres,
+            low_speed_seconds: *waiting_seconds,
+            started_at: *started,
+            ended_at: at,
+        }),
+        Service::ParkingMeter {
+            operator,
+            class,
+            vehicle,
+            from,
+        } => tariffs.quote_meter(&MeterStay {
+            operator: id(operator),
+            class: class.as_str().into(),
+            vehicle: serde_json::from_value(serde_json::Value::String(
+                vehicle.to_ascii_lowercase(),
+            ))
+            .map_err(|why| why.to_string())?,
+            from: *from,
+            to: at,
+        }),
+        Service::CarPark {
+            operator,
+            park,
+            vehicle: _,
+            from,
+        } => tariffs.quote_car_park(&CarParkStay {
+            operator: id(operator),
+            park: park.as_str().into(),
+            entered_at: *from,
+            exited_at: at,
+        }),
+    };
+    quote
+        .map(|quote| quote.amount)
+        .map_err(|why| why.to_string())
+}

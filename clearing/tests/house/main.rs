@@ -1,0 +1,13 @@
+//! The clearing house from outside: uploads, top-ups, hospital calls, days, audit.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod day;
+mod fake_hsm;
+mod http;
+mod ingest;
+mod medical;
+mod order;
+mod pension;
+mod topup;
+mod world;

@@ -1,0 +1,92 @@
+//! What can be wrong with tariff data, and with a question put to it.
+
+use crate::{OperatorId, ParkId, RouteId, StopId, VehicleClass, ZoneClass};
+
+/// Why a tariff set was not loaded. A set is refused whole; keep the last good one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FareError {
+    /// A file or folder could not be read.
+    #[error(
+        "cannot read {path}: {source}; check that the folder holds operators.toml and transit/"
+    )]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that must be there is missing.
+    #[error("{file} is missing; every tariff set needs it")]
+    Missing {
+        /// Path of the file inside the data folder.
+        file: String,
+    },
+    /// A file does not have its format.
+    #[error("{file}, line {line}: {problem}")]
+    Syntax {
+        /// Path of the file inside the data folder.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A value contradicts another one or breaks a rule.
+    #[error("{file}, {field}: {problem}")]
+    Field {
+        /// Path of the file inside the data folder.
+        file: String,
+        /// The field or record.
+        field: String,
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+}
+
+impl FareError {
+    pub(crate) fn field(
+        file: impl Into<String>,
+        field: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::Field {
+            file: file.into(),
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Why a question has no price. The terminal shows "see staff" and charges nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuoteError {
+    /// The operator has no tariff of the kind asked for.
+    #[error("operator {0} has no tariff of this kind; check the device profile")]
+    Operator(OperatorId),
+    /// The operator does not run this route.
+    #[error("operator {0} has no route {1}; check the device profile")]
+    Route(OperatorId, RouteId),
+    /// The stop is not in the operator's network.
+    #[error("operator {0} has no stop {1}; the card or the device has a newer network")]
+    Stop(OperatorId, StopId),
+    /// No path joins the two stations.
+    #[error("no path from {0} to {1}; check the segments of the metro tariff")]
+    NoPath(StopId, StopId),
+    /// The end lies before the start.
+    #[error("the end lies before the start; check the clocks of the two devices")]
+    TimeOrder,
+    /// A stay longer than [`crate::Tariffs::MAX_STAY_DAYS`] days.
+    #[error("the stay is longer than {0} days; settle it at the desk")]
+    TooLong(u16),
+    /// No such class of kerb-side spaces.
+    #[error("no parking class {0}; check the device profile")]
+    Zone(ZoneClass),
+    /// The tariff does not say what such a vehicle pays.
+    #[error("the tariff has no rate for vehicle class {0:?}")]
+    Vehicle(VehicleClass),
+    /// No such car park.
+    #[error("no car park {0}; check the device profile")]
+    Park(ParkId),
+}

@@ -1,0 +1,49 @@
+//! Pure fare engine: what a ride, a taxi trip or a parked hour costs, and why.
+//!
+//! Every price is a function of values: a [`Tariffs`] set read once from dated and sourced data,
+//! and one input such as [`BusRide`] or [`MetroRide`]. The terminal prices with it offline; the
+//! clearing house prices the same inputs again and must come to the same fen. Nothing here reads a
+//! clock, keeps state or uses a floating-point number.
+//!
+//! * Networks are GTFS (`agency`, `stops`, `routes`, `trips`, `stop_times`, `translations`, and
+//!   `fare_attributes` with `fare_rules` for flat fares). What GTFS lacks stands beside it in TOML
+//!   files, documented in `data/fujian/README.md`.
+//! * Money is [`card_spec::Fen`], distances are metres, times are local [`card_spec::time::CardTime`].
+//! * A [`Quote`] explains itself: its steps add up to its amount, and it names every tariff it used.
+//!
+//! The crate knows `card-spec` only.
+
+mod bus;
+mod calendar;
+mod car_park;
+mod clock;
+mod discount;
+mod error;
+mod gtfs;
+mod id;
+mod leg;
+mod load;
+mod metro;
+mod operator;
+mod quote;
+mod ride;
+mod schema;
+mod street_parking;
+mod tariffs;
+mod taxi;
+mod transfer;
+
+pub use bus::BusRide;
+pub use car_park::CarParkStay;
+pub use error::{FareError, QuoteError};
+pub use id::{
+    CityCode, LineCode, OperatorId, ParkId, RouteId, StationCode, StopId, TariffId, ZoneClass,
+};
+pub use leg::{LegClass, LegMark, OpenWindow, Place, PriorLeg};
+pub use metro::{EntryTerms, MetroEntry, MetroRide};
+pub use operator::{Operator, OperatorKind};
+pub use quote::{Provenance, Quote, Status, Step, TariffRef};
+pub use ride::Rider;
+pub use street_parking::{MeterStay, VehicleClass};
+pub use tariffs::{Route, Stop, Tariffs};
+pub use taxi::TaxiTrip;

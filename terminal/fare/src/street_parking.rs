@@ -1,0 +1,140 @@
+//! Kerb-side parking (道路停车): units of paid time, a cap every 24 hours.
+
+use std::collections::BTreeMap;
+
+use card_spec::{Fen, time::CardTime};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    FareError, LegMark, OperatorId, Quote, QuoteError, TariffRef, Tariffs, ZoneClass,
+    clock::{DAY, DailyWindow},
+    quote::Bill,
+    schema::{StreetClass, StreetParkingFile, VehicleFactors},
+};
+
+/// Vehicle classes of parking tariffs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VehicleClass {
+    /// Small 小型车.
+    Small,
+    /// Medium 中型车.
+    Medium,
+    /// Large 大型车.
+    Large,
+}
+
+/// A stay in a kerb-side space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterStay {
+    /// Whose tariff.
+    pub operator: OperatorId,
+    /// Class of the space.
+    pub class: ZoneClass,
+    /// Class of the vehicle.
+    pub vehicle: VehicleClass,
+    /// Arrival.
+    pub from: CardTime,
+    /// Departure.
+    pub to: CardTime,
+}
+
+/// A kerb-side parking tariff.
+#[derive(Debug)]
+pub(crate) struct StreetParkingTariff {
+    tariff: TariffRef,
+    paid: DailyWindow,
+    unit_seconds: i64,
+    vehicle: VehicleFactors,
+    classes: BTreeMap<ZoneClass, StreetClass>,
+}
+
+impl StreetParkingTariff {
+    pub(crate) fn new(file: &str, raw: StreetParkingFile) -> Result<Self, FareError> {
+        if raw.unit_minutes == 0 {
+            return Err(FareError::field(file, "unit_minutes", "must be above zero"));
+        }
+        let mut classes = BTreeMap::new();
+        for class in raw.class {
+            let id = class.id.clone();
+            if classes.insert(id.clone(), class).is_some() {
+                let field = format!("class `{id}`");
+                return Err(FareError::field(file, field, "appears twice"));
+            }
+        }
+        Ok(Self {
+            tariff: TariffRef {
+                id: raw.id,
+                provenance: raw.provenance,
+            },
+            paid: raw.paid,
+            unit_seconds: i64::from(raw.unit_minutes) * 60,
+            vehicle: raw.vehicle,
+            classes,
+        })
+    }
+
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &ZoneClass> {
+        self.classes.keys()
+    }
+
+    fn factor(&self, vehicle: VehicleClass) -> Option<i64> {
+        let factor = match vehicle {
+            VehicleClass::Small => self.vehicle.small,
+            VehicleClass::Medium => self.vehicle.medium,
+            VehicleClass::Large => self.vehicle.large,
+        };
+        factor.map(i64::from)
+    }
+
+    pub(crate) fn quote(&self, stay: &MeterStay) -> Result<Quote, QuoteError> {
+        let class = self
+            .classes
+            .get(&stay.class)
+            .ok_or_else(|| QuoteError::Zone(stay.class.clone()))?;
+        let factor = self
+            .factor(stay.vehicle)
+            .ok_or(QuoteError::Vehicle(stay.vehicle))?;
+        let (from, to) = Tariffs::bounded_stay(stay.from, stay.to)?;
+        let unit_fare = class.unit_fare.0.0 * factor;
+        let cap = class.cap_24h.0.0 * factor;
+        let (mut units, mut capped) = (0, 0);
+        let mut start = from;
+        while start < to {
+            let end = to.min(start + DAY);
+            let started =
+                (self.paid.overlap(start, end) + self.unit_seconds - 1) / self.unit_seconds;
+            units += started;
+            capped += (started * unit_fare - cap).max(0);
+            start = end;
+        }
+        let mut bill = Bill::new();
+        let (id, minutes) = (&self.tariff.id, self.unit_seconds / 60);
+        let base = Fen(units * unit_fare);
+        bill.add(
+            id,
+            &format!("class-{}", class.id),
+            format!(
+                "{}类泊位{units}×{minutes}分钟，每次{}元",
+                class.id,
+                Fen(unit_fare)
+            ),
+            format!(
+                "class {} space, {units} x {minutes} min at {}",
+                class.id,
+                Fen(unit_fare)
+            ),
+            base,
+        );
+        if capped > 0 {
+            bill.add(
+                id,
+                "cap-24h",
+                format!("24小时封顶{}元", Fen(cap)),
+                format!("cap of {} in 24 hours", Fen(cap)),
+                Fen(-capped),
+            );
+        }
+        Ok(bill.quote(base, self.tariff.clone(), Vec::new(), LegMark::default()))
+    }
+}

@@ -1,0 +1,228 @@
+//! The whole set of networks and tariffs, and the questions it answers.
+
+use std::collections::BTreeMap;
+
+use card_spec::{Fen, time::CardTime};
+
+use crate::{
+    BusRide, CarParkStay, CityCode, EntryTerms, LegClass, LineCode, MeterStay, MetroEntry,
+    MetroRide, Operator, OperatorId, ParkId, Quote, QuoteError, RouteId, StationCode, StopId,
+    TaxiTrip, ZoneClass,
+    bus::BusTariff,
+    calendar::Calendar,
+    car_park::CarParkTariff,
+    clock::{self, DAY},
+    gtfs::FeedRoute,
+    metro::MetroTariff,
+    street_parking::StreetParkingTariff,
+    taxi::TaxiTariff,
+    transfer::Transfers,
+};
+
+/// A stop or station.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// GTFS `stop_id`.
+    pub id: StopId,
+    /// Its number on cards.
+    pub code: StationCode,
+    /// Name in Chinese.
+    pub zh: String,
+    /// Name in English (the Chinese one where `translations.txt` has none).
+    pub en: String,
+}
+
+/// A bus route or metro line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// GTFS `route_id`.
+    pub id: RouteId,
+    /// Its number on cards.
+    pub code: LineCode,
+    /// What it is to transfer rules.
+    pub class: LegClass,
+    /// Short name: `17路`, `1号线`.
+    pub name: String,
+    /// Long name in Chinese, the two ends of the route.
+    pub zh: String,
+    /// Long name in English.
+    pub en: String,
+    /// Its stops in the order of the feed's first trip.
+    pub stops: Vec<StopId>,
+}
+
+impl Route {
+    pub(crate) fn new(id: RouteId, code: LineCode, class: LegClass, feed: &FeedRoute) -> Self {
+        Self {
+            id,
+            code,
+            class,
+            name: feed.name.clone(),
+            zh: feed.ends_zh.clone(),
+            en: feed.ends_en.clone(),
+            stops: feed.patterns.first().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// Networks and tariffs, read once and never changed. Built by [`Tariffs::load`] or
+/// [`Tariffs::from_texts`].
+#[derive(Debug)]
+pub struct Tariffs {
+    pub(crate) operators: BTreeMap<OperatorId, Operator>,
+    pub(crate) calendar: Calendar,
+    pub(crate) transfers: BTreeMap<CityCode, Transfers>,
+    pub(crate) stops: BTreeMap<(CityCode, StopId), Stop>,
+    pub(crate) bus: BTreeMap<OperatorId, BusTariff>,
+    pub(crate) metro: BTreeMap<OperatorId, MetroTariff>,
+    pub(crate) taxi: BTreeMap<OperatorId, TaxiTariff>,
+    pub(crate) street_parking: BTreeMap<OperatorId, StreetParkingTariff>,
+    pub(crate) car_park: BTreeMap<OperatorId, CarParkTariff>,
+}
+
+fn of<'a, T>(map: &'a BTreeMap<OperatorId, T>, id: &OperatorId) -> Result<&'a T, QuoteError> {
+    map.get(id).ok_or_else(|| QuoteError::Operator(id.clone()))
+}
+
+impl Tariffs {
+    /// The longest stay that is priced, in days; a longer one is settled at a desk.
+    pub const MAX_STAY_DAYS: u16 = 366;
+
+    /// Prices a tap on a bus: flat fare, best card discount, transfer discount.
+    pub fn quote_bus(&self, ride: &BusRide) -> Result<Quote, QuoteError> {
+        let tariff = of(&self.bus, &ride.operator)?;
+        tariff.quote(ride, self.transfers.get(&tariff.city), &self.calendar)
+    }
+
+    /// What an entry gate holds against and writes.
+    pub fn metro_entry(&self, entry: &MetroEntry) -> Result<EntryTerms, QuoteError> {
+        let tariff = of(&self.metro, &entry.operator)?;
+        tariff.entry(entry, self.transfers.get(&tariff.city), &self.calendar)
+    }
+
+    /// Prices a metro journey at its exit: distance (or the same-station rule), overstay, best
+    /// card discount, transfer discount.
+    pub fn quote_metro(&self, ride: &MetroRide) -> Result<Quote, QuoteError> {
+        let tariff = of(&self.metro, &ride.operator)?;
+        tariff.quote(ride, self.transfers.get(&tariff.city), &self.calendar)
+    }
+
+    /// Prices a metered taxi trip.
+    pub fn quote_taxi(&self, trip: &TaxiTrip) -> Result<Quote, QuoteError> {
+        of(&self.taxi, &trip.operator)?.quote(trip)
+    }
+
+    /// Prices a stay in a kerb-side space.
+    pub fn quote_meter(&self, stay: &MeterStay) -> Result<Quote, QuoteError> {
+        of(&self.street_parking, &stay.operator)?.quote(stay)
+    }
+
+    /// Prices a stay in a car park.
+    pub fn quote_car_park(&self, stay: &CarParkStay) -> Result<Quote, QuoteError> {
+        of(&self.car_park, &stay.operator)?.quote(stay)
+    }
+
+    /// The undiscounted metro fare for a distance in metres.
+    pub fn metro_distance_fare(
+        &self,
+        operator: &OperatorId,
+        metres: u32,
+    ) -> Result<Fen, QuoteError> {
+        Ok(of(&self.metro, operator)?.distance_fare(metres))
+    }
+
+    /// The network's highest single fare, undiscounted.
+    pub fn metro_highest_fare(&self, operator: &OperatorId) -> Result<Fen, QuoteError> {
+        Ok(of(&self.metro, operator)?.highest())
+    }
+
+    /// All operators, by id.
+    pub fn operators(&self) -> impl Iterator<Item = &Operator> {
+        self.operators.values()
+    }
+
+    /// One operator.
+    pub fn operator(&self, id: &OperatorId) -> Option<&Operator> {
+        self.operators.get(id)
+    }
+
+    /// The routes or lines of an operator, by id.
+    pub fn routes(&self, operator: &OperatorId) -> Vec<&Route> {
+        let bus = self
+            .bus
+            .get(operator)
+            .into_iter()
+            .flat_map(BusTariff::routes);
+        let metro = self
+            .metro
+            .get(operator)
+            .into_iter()
+            .flat_map(MetroTariff::routes);
+        bus.chain(metro).collect()
+    }
+
+    /// A route by its id.
+    pub fn route(&self, operator: &OperatorId, id: &RouteId) -> Option<&Route> {
+        self.routes(operator).into_iter().find(|r| r.id == *id)
+    }
+
+    /// A route by its number on cards.
+    pub fn route_by_code(&self, operator: &OperatorId, code: LineCode) -> Option<&Route> {
+        self.routes(operator).into_iter().find(|r| r.code == code)
+    }
+
+    /// The stations of a metro operator, by id.
+    pub fn stations(&self, operator: &OperatorId) -> Vec<&Stop> {
+        self.metro
+            .get(operator)
+            .into_iter()
+            .flat_map(MetroTariff::stops)
+            .collect()
+    }
+
+    /// A stop of the city that the operator works in.
+    pub fn stop(&self, operator: &OperatorId, id: &StopId) -> Option<&Stop> {
+        let city = self.operators.get(operator)?.city.into();
+        self.stops.get(&(city, id.clone()))
+    }
+
+    /// A stop by its number on cards, in the city that the operator works in.
+    pub fn stop_by_code(&self, operator: &OperatorId, code: StationCode) -> Option<&Stop> {
+        let city: CityCode = self.operators.get(operator)?.city.into();
+        self.stops
+            .iter()
+            .filter(|((c, _), _)| *c == city)
+            .map(|(_, stop)| stop)
+            .find(|stop| stop.code == code)
+    }
+
+    /// The classes of kerb-side spaces of an operator.
+    pub fn zone_classes(&self, operator: &OperatorId) -> Vec<&ZoneClass> {
+        self.street_parking
+            .get(operator)
+            .into_iter()
+            .flat_map(StreetParkingTariff::classes)
+            .collect()
+    }
+
+    /// The car parks of an operator.
+    pub fn car_parks(&self, operator: &OperatorId) -> Vec<&ParkId> {
+        self.car_park
+            .get(operator)
+            .into_iter()
+            .flat_map(CarParkTariff::parks)
+            .collect()
+    }
+
+    /// Start and end of a stay in local seconds, in order and of a bounded length.
+    pub(crate) fn bounded_stay(from: CardTime, to: CardTime) -> Result<(i64, i64), QuoteError> {
+        let (from, to) = (clock::seconds(from), clock::seconds(to));
+        if to < from {
+            return Err(QuoteError::TimeOrder);
+        }
+        if to - from > i64::from(Self::MAX_STAY_DAYS) * DAY {
+            return Err(QuoteError::TooLong(Self::MAX_STAY_DAYS));
+        }
+        Ok((from, to))
+    }
+}

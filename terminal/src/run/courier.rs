@@ -1,0 +1,192 @@
+//! Uploads and hotlist beside the taps: a thread does the waiting for the network, the device's own
+//! thread keeps the journal. A dead network never delays a card.
+
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use card_spec::time::CardTime;
+use clearing_api::{BatchAnswer, Client, ClientError, registry::Hotlist};
+
+use super::{Line, RunError, Surroundings, work::Device};
+use crate::{
+    clock,
+    journal::Storage,
+    profile::Limits,
+    upload::{SignedBatch, accept_answer, next_batch, upload},
+};
+
+enum Errand {
+    Upload(SignedBatch),
+    Hotlist { held: u64 },
+}
+
+enum Report {
+    Upload(SignedBatch, Result<BatchAnswer, ClientError>),
+    Hotlist(Result<Hotlist, ClientError>),
+}
+
+pub(super) struct Courier {
+    errands: SyncSender<Errand>,
+    reports: Receiver<Report>,
+    is_away: bool,
+    hotlist_due: bool,
+    pause_seconds: i64,
+    batch_records: usize,
+    last: Option<CardTime>,
+}
+
+impl Courier {
+    pub(super) fn new(client: Client, limits: &Limits) -> Self {
+        let (errands, inbox) = sync_channel::<Errand>(1);
+        let (outbox, reports) = sync_channel(1);
+        std::thread::spawn(move || {
+            for errand in inbox {
+                let report = match errand {
+                    Errand::Upload(batch) => {
+                        let answer = client.upload(&batch.body, &batch.signature);
+                        Report::Upload(batch, answer)
+                    }
+                    Errand::Hotlist { held } => Report::Hotlist(client.hotlist(held)),
+                };
+                if outbox.send(report).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            errands,
+            reports,
+            is_away: false,
+            hotlist_due: false,
+            pause_seconds: limits.upload_seconds.into(),
+            batch_records: limits.batch_records,
+            last: None,
+        }
+    }
+
+    /// Takes what came back and sends the next errand when it is time.
+    pub(super) fn tick<S: Storage>(
+        &mut self,
+        device: &mut Device<S>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), RunError> {
+        let mut go_on = false;
+        match self.reports.try_recv() {
+            Ok(report) => {
+                self.is_away = false;
+                go_on = self.take(report, device, around)?;
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return Ok(()),
+        }
+        let now = (around.now)()?;
+        // A clock that went back must not stop uploads.
+        let waited = self
+            .last
+            .is_none_or(|last| !(0..self.pause_seconds).contains(&clock::elapsed(last, now)));
+        if self.is_away || !(waited || go_on) {
+            return Ok(());
+        }
+        if waited {
+            self.last = Some(now);
+            self.hotlist_due = device.hotlist_key.is_some();
+        }
+        if let Some(errand) = self.next(device, around)? {
+            self.is_away = self.errands.try_send(errand).is_ok();
+        }
+        Ok(())
+    }
+
+    /// The hotlist once a pause, before the records: neither may starve the other.
+    fn next<S: Storage>(
+        &mut self,
+        device: &mut Device<S>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Option<Errand>, RunError> {
+        if std::mem::take(&mut self.hotlist_due) {
+            let held = device.hotlist_mut().version();
+            return Ok(Some(Errand::Hotlist { held }));
+        }
+        let key = device.key.clone();
+        let Some(journal) = device.journal_mut() else {
+            return Ok(None);
+        };
+        match next_batch(journal, &key, self.batch_records) {
+            Ok(batch) => Ok(batch.map(Errand::Upload)),
+            Err(error) => {
+                around.print(&Line::Fault {
+                    message: error.to_string(),
+                })?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether more can go at once.
+    fn take<S: Storage>(
+        &self,
+        report: Report,
+        device: &mut Device<S>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<bool, RunError> {
+        let taken = match report {
+            Report::Upload(batch, Ok(answer)) => {
+                let records = answer.items.len();
+                let accepted = device
+                    .journal_mut()
+                    .map_or(Ok(()), |j| accept_answer(j, &batch, &answer));
+                if accepted.is_ok() {
+                    let waiting = device.journal().waiting().len();
+                    around.print(&Line::Upload { records, waiting })?;
+                }
+                accepted.map_err(|error| error.to_string())
+            }
+            Report::Hotlist(Ok(list)) => match device.hotlist_key {
+                Some(key) => device
+                    .hotlist_mut()
+                    .apply(&list, &key)
+                    .map_err(|error| error.to_string()),
+                None => Ok(()),
+            },
+            Report::Upload(_, Err(error)) | Report::Hotlist(Err(error)) => Err(error.to_string()),
+        };
+        match taken {
+            Ok(()) => Ok(true),
+            // What failed is tried again after the pause, not at once.
+            Err(message) => {
+                around.print(&Line::Fault { message })?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// On the way out: a last try for everything that waits. What a courier still away carries goes
+    /// up twice, which the clearing house answers as once.
+    pub(super) fn finish<S: Storage>(
+        self,
+        device: &mut Device<S>,
+        client: &mut Client,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), RunError> {
+        let (key, mut records) = (device.key.clone(), 0);
+        let mut fault = None;
+        if let Some(journal) = device.journal_mut() {
+            loop {
+                match upload(journal, &key, self.batch_records, client) {
+                    Ok(Some(answer)) => records += answer.items.len(),
+                    Ok(None) => break,
+                    Err(error) => {
+                        fault = Some(error.to_string());
+                        break;
+                    }
+                }
+            }
+        }
+        let confirmed = device.confirm_open(client);
+        let fault = fault.or(confirmed.err().map(|refusal| refusal.detail));
+        if records > 0 {
+            let waiting = device.journal().waiting().len();
+            around.print(&Line::Upload { records, waiting })?;
+        }
+        fault.map_or(Ok(()), |message| around.print(&Line::Fault { message }))
+    }
+}

@@ -1,0 +1,146 @@
+//! The edge: a device on real readers, files, network and wall clock.
+//!
+//! One JSON line for every event on the output. Devices that need more than a card (a taxi's trip,
+//! a parking stay, a top-up, a bill, a PIN) read one JSON line a service from standard input; the
+//! lines are [`work::TripLine`] and its neighbours.
+
+mod courier;
+mod line;
+mod serve;
+mod slot;
+mod work;
+
+pub use line::Line;
+pub use serve::{Surroundings, serve};
+pub use slot::{Card, Slot};
+pub use work::{BillLineRequest, Device, PinLine, StayLine, TopUpLine, TripLine};
+
+use std::{
+    io::{self, BufRead, Write},
+    sync::{atomic::AtomicBool, mpsc},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use card_reader::{PcscReader, ReaderError};
+use card_spec::time::CardTime;
+use clearing_api::Client;
+
+use crate::{
+    clock,
+    journal::{FileStorage, Journal, JournalError},
+    profile::{DeviceProfile, Kind, ProfileError},
+    result::{Refusal, TapResult},
+    sam::SamError,
+};
+
+/// Why a device cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The profile or a file it names.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The tariff data.
+    #[error("tariffs: {0}")]
+    Tariffs(#[from] fare::FareError),
+    /// The tariff data does not know the device's place.
+    #[error("the profile's place is not in the tariff data: {}", .0.detail)]
+    Place(Refusal),
+    /// The hotlist key.
+    #[error(transparent)]
+    Hotlist(#[from] crate::hotlist::HotlistError),
+    /// A reader.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// The SAM.
+    #[error(transparent)]
+    Sam(#[from] SamError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Reading requests or writing results.
+    #[error("standard input or output: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl RunError {
+    /// The exit code: 2 profile or data, 5 reader or SAM, 1 anything else.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Profile(_) | Self::Tariffs(_) | Self::Place(_) | Self::Hotlist(_) => 2,
+            Self::Reader(_) | Self::Sam(_) => 5,
+            Self::Journal(_) | Self::Io(_) => 1,
+        }
+    }
+}
+
+/// Runs a device on PC/SC readers until `stop` is set or its standard input ends (for devices that
+/// read requests). Answers the last result.
+pub fn run(
+    kind: Kind,
+    profile: &DeviceProfile,
+    stop: &AtomicBool,
+    output: &mut dyn Write,
+) -> Result<Option<TapResult>, RunError> {
+    profile.must_be(kind)?;
+    let key = profile.signing_key()?;
+    let storage = FileStorage::open(&profile.journal).map_err(JournalError::from)?;
+    let journal = Journal::open(storage, profile.device, profile.limits.journal_bytes)?;
+    let mut device = work::Device::new(profile, journal, key)?;
+    let mut reader = PcscReader::open(&profile.reader)?;
+    let mut sam_reader = match device.needs_sam() {
+        true => {
+            let name = profile.need("sam_reader", profile.sam_reader.as_deref())?;
+            Some(PcscReader::open(name)?)
+        }
+        false => None,
+    };
+    let client = Client::new(&profile.clearing);
+    let mut surroundings = Surroundings {
+        now: &wall_clock,
+        random: &mut || {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+            Ok(bytes)
+        },
+        requests: standard_input(),
+        output,
+        stop,
+    };
+    serve(
+        profile,
+        &mut device,
+        &mut reader,
+        sam_reader.as_mut(),
+        client,
+        &mut surroundings,
+    )
+}
+
+/// The lines of standard input, read by a thread of their own: reading cannot be interrupted, the
+/// device can.
+fn standard_input() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::sync_channel(16);
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            let sent = line.is_ok_and(|line| sender.send(line).is_ok());
+            if !sent {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Local time in Fujian, UTC+8 all year.
+fn wall_clock() -> io::Result<CardTime> {
+    let utc = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(io::Error::other)?
+        .as_secs();
+    let local = i64::try_from(utc)
+        .ok()
+        .and_then(|utc| utc.checked_add(8 * 3_600));
+    local
+        .and_then(clock::from_seconds)
+        .ok_or_else(|| io::Error::other("the computer's clock is beyond the year 9999: set it"))
+}

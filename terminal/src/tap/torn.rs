@@ -1,0 +1,233 @@
+//! Torn debits: the card left between DEBIT and its answer.
+//!
+//! First while the transaction is still open in the SAM (the same card, again, now), later from the
+//! journal (the same card, some day). An answer to GET TRANSACTION PROVE alone opens nothing: an
+//! emulator can answer it with anything. Only the SAM's check of a MAC2 does.
+
+use card_spec::{
+    Channel, ChannelError, Fen,
+    purse::{PurchaseInit, TxType},
+    time::CardTime,
+};
+use clearing_api::record::{Debit, Event, Purchase};
+
+use super::{PurseTerminal, Torn};
+use crate::{
+    card::{CardError, purse::PurseSession},
+    clock,
+    code::Code,
+    device::{CardView, Offer},
+    journal::Storage,
+    result::{Note, Refusal},
+    sam::SamUnit,
+};
+
+/// What a returned card's counter and balance say about a debit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Nothing happened.
+    Unchanged,
+    /// It happened, and nothing after it.
+    Advanced,
+    /// Neither: other transactions lie between.
+    Other,
+}
+
+fn compare(purchase: &Purchase, init: &PurchaseInit) -> Found {
+    if init.seq == purchase.seq && init.balance == purchase.balance_before {
+        Found::Unchanged
+    } else if Some(init.seq) == purchase.seq.checked_add(1)
+        && init.balance == purchase.balance_after
+    {
+        Found::Advanced
+    } else {
+        Found::Other
+    }
+}
+
+/// An exchange that failed because the card left once more: the debit stays torn.
+fn torn_again(error: CardError) -> Refusal {
+    match error {
+        CardError::Channel(ChannelError::CardRemoved) => Refusal::new(Code::SameCardAgain, error),
+        other => other.into(),
+    }
+}
+
+impl<S: Storage> PurseTerminal<S> {
+    /// Closes what can only be closed as unknown: a sale whose commit failed, and a torn debit whose
+    /// card stayed away longer than the device waits.
+    pub(super) fn close_unknown(&mut self, at: CardTime, note: &mut Note) -> Result<(), Refusal> {
+        if self.torn.is_none() && self.journal.pending().is_some() {
+            // The disk failed at an earlier commit: nothing may be sold before that sale is closed.
+            self.commit(Debit::Unknown, note)?;
+        }
+        let wait = i64::from(self.setup.same_card_seconds);
+        let over = self
+            .torn
+            .as_ref()
+            .is_some_and(|torn| !(0..=wait).contains(&clock::elapsed(torn.at, at)));
+        if over && let Some(record) = self.give_up()? {
+            note.journal.push(record.journal_seq);
+        }
+        Ok(())
+    }
+
+    /// A card is presented while a debit is torn. `Some` opens for the completed debit, `None`
+    /// says that the debit did not happen and may be sold again.
+    pub(super) fn resume_torn<C: Channel + ?Sized, P: Channel>(
+        &mut self,
+        purse: &mut PurseSession<'_, C>,
+        sam: &mut SamUnit<P>,
+        at: CardTime,
+        note: &mut Note,
+    ) -> Result<Option<Code>, Refusal> {
+        let Some(Torn { purchase, code, .. }) = self.torn.clone() else {
+            return Ok(None);
+        };
+        if purse.public().pan != purchase.card.pan {
+            return Err(Refusal::new(Code::SameCardAgain, "this is another card"));
+        }
+        let init = purse
+            .init_purchase(purchase.key_index, Fen::ZERO, sam.number(), TxType::Capp)
+            .map_err(torn_again)?;
+        match compare(&purchase, &init) {
+            Found::Unchanged => {
+                self.commit(Debit::NotDone, note)?;
+                self.torn = None;
+                return Ok(None);
+            }
+            Found::Advanced => {}
+            Found::Other => return Err(self.not_proved(note, "other transactions came between")),
+        }
+        let debited = match purse.prove(purchase.tx, init.seq) {
+            Ok(debited) => debited,
+            Err(error @ CardError::Channel(_)) => return Err(torn_again(error)),
+            Err(error) => return Err(self.not_proved(note, error)),
+        };
+        // The transaction of the torn debit is still the open one in this SAM.
+        match sam.credit(debited.mac2) {
+            Ok(true) => {
+                self.commit(Debit::Done { tac: debited.tac }, note)?;
+                self.torn = None;
+                self.passback
+                    .note(purchase.card.pan, at, self.setup.passback_seconds);
+                note.amount = Some(purchase.amount);
+                note.balance = Some(purchase.balance_after);
+                Ok(Some(if code == Code::Entered {
+                    code
+                } else {
+                    Code::TornCompleted
+                }))
+            }
+            Ok(false) => Err(self.not_proved(note, "the MAC2 that the card proves is wrong")),
+            Err(error) => Err(self.not_proved(note, error)),
+        }
+    }
+
+    /// The torn debit stays unknown; the gate stays shut.
+    fn not_proved(&mut self, note: &mut Note, why: impl ToString) -> Refusal {
+        self.torn = None;
+        match self.commit(Debit::Unknown, note) {
+            Ok(()) => Refusal::new(Code::NotProved, why),
+            Err(fault) => fault,
+        }
+    }
+
+    /// A card returns that the journal knows a torn debit of. Completes or closes that record by a
+    /// new one. Within the ride's time a completed debit also opens, after a zero-amount CAPP
+    /// whose MAC2 the SAM checked: the SAM's own transaction of then is gone.
+    pub(super) fn complete_late<C: Channel + ?Sized, P: Channel>(
+        &mut self,
+        purse: &mut PurseSession<'_, C>,
+        sam: &mut SamUnit<P>,
+        at: CardTime,
+        view: &mut CardView,
+        note: &mut Note,
+    ) -> Result<Option<Code>, Refusal> {
+        let pan = view.public.pan;
+        let Some((torn_seq, torn_at, purchase)) =
+            self.journal
+                .unresolved(pan)
+                .and_then(|record| match &record.event {
+                    Event::Purchase(p) => Some((record.journal_seq, record.at, p.clone())),
+                    _ => None,
+                })
+        else {
+            return Ok(None);
+        };
+        let init =
+            purse.init_purchase(purchase.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
+        match compare(&purchase, &init) {
+            Found::Unchanged => {
+                let closed = Purchase {
+                    debit: Debit::NotDone,
+                    ..purchase
+                };
+                self.complete(at, torn_seq, closed, note)?;
+                return Ok(None);
+            }
+            Found::Advanced => {}
+            Found::Other => return Ok(None),
+        }
+        let tac = match purse.prove(purchase.tx, init.seq) {
+            Ok(debited) => debited.tac,
+            Err(CardError::Status { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let ride = i64::from(self.setup.torn_ride_seconds);
+        let opens = (0..=ride).contains(&clock::elapsed(torn_at, at));
+        if opens {
+            let (service, amount) = (purchase.service.clone(), purchase.amount);
+            let offer = zero_offer(view, service).ok_or_else(|| {
+                Refusal::new(
+                    Code::NotProved,
+                    "the card holds no journey record of the torn debit",
+                )
+            })?;
+            self.sell(purse, sam, at, view, &offer, note)?;
+            note.amount = Some(amount);
+        }
+        // The clearing house checks this TAC; only the opening needed a proof here.
+        self.complete(
+            at,
+            torn_seq,
+            Purchase {
+                debit: Debit::Done { tac },
+                ..purchase
+            },
+            note,
+        )?;
+        if opens {
+            self.passback.note(pan, at, self.setup.passback_seconds);
+        }
+        Ok(opens.then_some(Code::TornCompleted))
+    }
+
+    fn complete(
+        &mut self,
+        at: CardTime,
+        torn_seq: u64,
+        purchase: Purchase,
+        note: &mut Note,
+    ) -> Result<(), Refusal> {
+        let version = self.hotlist.version();
+        let event = Event::Purchase(purchase);
+        let record = self.journal.record(at, Some(torn_seq), version, event)?;
+        note.journal.push(record.journal_seq);
+        Ok(())
+    }
+}
+
+/// A zero-amount CAPP that writes the newest journey record once more and changes nothing else.
+fn zero_offer(view: &CardView, service: clearing_api::record::Service) -> Option<Offer> {
+    let newest = view.journeys.first()?.record;
+    Some(Offer {
+        amount: Fen::ZERO,
+        least_balance: Fen::ZERO,
+        journey: newest,
+        metro: None,
+        service,
+        code: Code::TornCompleted,
+        price: Vec::new(),
+    })
+}

@@ -1,0 +1,430 @@
+//! Hospital window and kiosk on sample card and social-security SAM; the platform is a small fake
+//! that answers with the published message (bill 4.52, all from the personal account).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use card_spec::{
+    Fen, SuiteId, aid, apdu,
+    channel::exchange,
+    keys::{KeyHeader, KeyType, class, ssse_kid, ssse_process_key},
+    medical::{self, Balance, Split},
+    ssse::Profile,
+    time::CardTime,
+};
+use clearing_api::{
+    ClientError,
+    national::{Caller, Request, Response},
+    record::{Debit, Event, presence_challenge},
+};
+use common::*;
+use serde_json::{Value, json};
+use terminal::{
+    Code, HospitalWindow, Kiosk, TapResult, Verdict,
+    card::Pin,
+    hospital::{Bill, BillLine, Settlement},
+    journal::MemoryStorage,
+    online::National,
+    person::Randoms,
+};
+use virtual_card::{
+    Cut, VirtualCard,
+    sample::{self, Sample},
+};
+
+const AT: &str = "2026-11-23T09:30:00";
+
+fn pin(text: &str) -> Pin {
+    Pin::from_digits(text).unwrap()
+}
+
+const fn randoms() -> Randoms {
+    Randoms {
+        terminal: [0x71; 8],
+        challenge: [0x72; 8],
+    }
+}
+
+/// The platform: answers what a visit asks, remembers what it was asked.
+struct Platform {
+    calls: Vec<(String, Value)>,
+    msgids: Vec<String>,
+    acct_pay: &'static str,
+    certno: String,
+    /// Calls whose first answer is lost.
+    lose: Option<&'static str>,
+}
+
+impl Platform {
+    fn new() -> Self {
+        Self {
+            calls: Vec::new(),
+            msgids: Vec::new(),
+            acct_pay: "4.52",
+            certno: String::from_utf8(sample::SOCIAL_SECURITY_NO.to_vec()).unwrap(),
+            lose: None,
+        }
+    }
+
+    fn infnos(&self) -> Vec<&str> {
+        self.calls.iter().map(|(infno, _)| infno.as_str()).collect()
+    }
+
+    fn settled(&self, setl_id: &str) -> Value {
+        json!({
+            "setlinfo": {
+                "setl_id": setl_id, "mdtrt_id": "M1", "psn_no": "P1", "psn_name": "样卡",
+                "insutype": "310", "psn_type": "11", "med_type": "11",
+                "setl_time": "2026-11-23 09:30:00", "medfee_sumamt": 4.52,
+                "fulamt_ownpay_amt": 0, "overlmt_selfpay": 0, "preselfpay_amt": 0.23,
+                "inscp_scp_amt": 4.29, "act_pay_dedc": 4.29, "hifp_pay": 0,
+                "pool_prop_selfpay": 0, "cvlserv_pay": 0, "hifes_pay": 0, "hifmi_pay": 0,
+                "hifob_pay": 0, "maf_pay": 0, "oth_pay": 0, "fund_pay_sumamt": 0,
+                "psn_part_amt": 4.52, "acct_pay": self.acct_pay, "psn_cash_pay": 0,
+                "hosp_part_amt": 0, "balc": 1373.63, "acct_mulaid_pay": 0,
+                "medins_setl_id": "X", "clr_optins": "350100", "clr_way": "1", "clr_type": "11"
+            },
+            "setldetail": []
+        })
+    }
+
+    fn output(&self, infno: &str) -> Value {
+        match infno {
+            "9001" => json!({"signinoutb": {"sign_time": "2026-11-23 09:00:00", "sign_no": "S1"}}),
+            "1101" => json!({
+                "baseinfo": {"psn_no": "P1", "certno": self.certno, "psn_name": "样卡",
+                             "gend": "1", "brdy": "1990-01-01", "age": 36},
+                "insuinfo": [{"balc": 1378.15, "insutype": "310", "psn_type": "11",
+                              "psn_insu_stas": "1", "cvlserv_flag": "0",
+                              "insuplc_admdvs": "350100", "emp_name": ""}],
+                "idetinfo": []
+            }),
+            "2201" => json!({"data": {"mdtrt_id": "M1", "psn_no": "P1", "ipt_otp_no": "V1"}}),
+            "2204" => json!({"result": [{
+                "feedetl_sn": "1", "det_item_fee_sumamt": 4.52, "cnt": 2, "pric": 2.26,
+                "pric_uplmt_amt": 0, "selfpay_prop": 0.05, "fulamt_ownpay_amt": 0,
+                "overlmt_amt": 0, "preselfpay_amt": 0.23, "inscp_scp_amt": 4.29,
+                "chrgitm_lv": "02"
+            }]}),
+            "2206" => self.settled(""),
+            "2207" => self.settled("SETL1"),
+            "2208" => self.settled("SETL2"),
+            other => panic!("unexpected {other}"),
+        }
+    }
+}
+
+impl National for Platform {
+    fn call(&mut self, request: &Request, _: CardTime) -> Result<Response, ClientError> {
+        let input: Value = serde_json::from_str(request.input.get()).unwrap();
+        let infno = request.infno.clone();
+        let repeat = self.msgids.contains(&request.msgid);
+        self.msgids.push(request.msgid.clone());
+        if !repeat {
+            self.calls.push((infno.clone(), input));
+        }
+        if self.lose.is_some_and(|l| l == infno) && !repeat {
+            return Err(ClientError::Unreachable {
+                address: "test".into(),
+                why: "lost".into(),
+            });
+        }
+        let answer = json!({"infcode": 0, "output": self.output(&infno)}).to_string();
+        Ok(serde_json::from_str(&answer).unwrap())
+    }
+}
+
+struct Ward {
+    window: HospitalWindow<MemoryStorage>,
+    sam: terminal::SamUnit<VirtualCard>,
+    card: VirtualCard,
+    platform: Platform,
+}
+
+impl Ward {
+    fn new(profile: Profile) -> Self {
+        let caller = Caller {
+            fixmedins_code: "H35010000001".into(),
+            fixmedins_name: "测试医院".into(),
+            mdtrtarea: region(),
+            opter: "1".into(),
+            opter_name: "甲".into(),
+            sign_no: None,
+        };
+        Self {
+            window: HospitalWindow::new(acceptance(), caller, journal()),
+            sam: social_sam(),
+            card: Sample::new(SuiteId::Aes, profile).card([5; 32]).unwrap(),
+            platform: Platform::new(),
+        }
+    }
+
+    fn quote(&mut self) -> Result<terminal::hospital::Quoted, Box<TapResult>> {
+        let bill = Bill {
+            ipt_otp_no: "V1".into(),
+            med_type: "11".into(),
+            doctor: ("D1".into(), "乙".into()),
+            department: ("01".into(), "内科".into()),
+            caty: "A03".into(),
+            lines: vec![BillLine {
+                med_list_codg: "XA01".into(),
+                cnt: clearing_api::national::Decimal(20_000),
+                pric: clearing_api::national::Decimal(2_260_000),
+                amount: Fen(452),
+            }],
+        };
+        let (card, sam) = (&mut self.card, &mut self.sam);
+        self.window
+            .quote(card, sam, &bill, time(AT), randoms(), &mut self.platform)
+    }
+
+    fn settle(&mut self, quoted: &mut terminal::hospital::Quoted, digits: &str) -> Settlement {
+        let (card, sam) = (&mut self.card, &mut self.sam);
+        self.window
+            .settle(card, sam, quoted, pin(digits), time(AT), &mut self.platform)
+    }
+
+    fn balance(&mut self) -> Fen {
+        let card = &mut self.card;
+        exchange(card, &apdu::select(aid::SSSE_MEDICAL)).unwrap();
+        let reply = exchange(card, &medical::get_balance(Balance::Personal)).unwrap();
+        assert!(reply.sw.is_ok());
+        Fen::from_card(reply.data.as_slice().try_into().unwrap())
+    }
+}
+
+#[test]
+fn a_visit_from_card_to_slip_in_every_profile() {
+    for profile in [Profile::V1, Profile::V2, Profile::V3] {
+        let mut ward = Ward::new(profile);
+        let mut quoted = ward.quote().unwrap();
+        assert_eq!(quoted.setlinfo.acct_pay.fen(), Fen(452));
+        assert_eq!(
+            ward.balance(),
+            Fen::yuan(500),
+            "nothing is paid before the PIN"
+        );
+        let settlement = ward.settle(&mut quoted, sample::PIN);
+        assert_eq!(
+            settlement.result.code,
+            Code::Settled,
+            "{:?}",
+            settlement.result
+        );
+        let slip = settlement.slip.unwrap();
+        assert_eq!(slip.card_balance, Some(Fen(50_000 - 452)));
+        assert_eq!((slip.name.as_str(), slip.lines.len()), ("样卡", 1));
+        assert_eq!(ward.balance(), Fen(50_000 - 452));
+        assert_eq!(
+            ward.platform.infnos(),
+            ["9001", "1101", "2201", "2204", "2206", "2207"]
+        );
+        // The card identifies itself by number and generation.
+        let person = &ward.platform.calls[1].1["data"];
+        assert_eq!(person["mdtrt_cert_no"], sample::PAN);
+        assert_eq!(
+            (&person["mdtrt_cert_type"], &person["card_sn"]),
+            (&json!("03"), &json!("1"))
+        );
+
+        let record = ward.window.journal().waiting().next().unwrap().clone();
+        let Event::Visit(visit) = record.event else {
+            panic!("visit")
+        };
+        assert_eq!(visit.setl_id, "SETL1");
+        assert_eq!(
+            visit.split,
+            Split {
+                personal: Fen(452),
+                ..Split::default()
+            }
+        );
+        let Debit::Done { tac } = visit.debit else {
+            panic!("done")
+        };
+        let header = KeyHeader {
+            key_type: KeyType::Mtk,
+            index: class::ONLY,
+            version: 1,
+            suite: SuiteId::Aes,
+        };
+        let facts = medical::Visit {
+            split: visit.split,
+            terminal: visit.sam,
+            terminal_seq: visit.terminal_seq,
+            time: visit.time,
+            seq: visit.seq,
+            rnd: [0; 4],
+        };
+        let mtk = sample::card_key(header).unwrap();
+        assert_eq!(facts.tac(SuiteId::Aes, &mtk, visit.balance_after), tac);
+    }
+}
+
+#[test]
+fn a_wrong_pin_settles_nothing_and_may_be_repeated() {
+    let mut ward = Ward::new(Profile::V3);
+    let mut quoted = ward.quote().unwrap();
+    let wrong = ward.settle(&mut quoted, "000000");
+    assert_eq!((wrong.result.code, wrong.slip), (Code::PinWrong, None));
+    assert!(!ward.platform.infnos().contains(&"2207"));
+    assert_eq!(
+        ward.settle(&mut quoted, sample::PIN).result.code,
+        Code::Settled
+    );
+}
+
+#[test]
+fn a_debit_that_the_card_refuses_reverses_the_settlement() {
+    let mut ward = Ward::new(Profile::V3);
+    ward.platform.acct_pay = "500.01";
+    let mut quoted = ward.quote().unwrap();
+    let settlement = ward.settle(&mut quoted, sample::PIN);
+    assert_eq!(
+        settlement.result.code,
+        Code::Insufficient,
+        "{:?}",
+        settlement.result
+    );
+    assert_eq!(settlement.slip, None);
+    let (infno, input) = ward.platform.calls.last().unwrap();
+    assert_eq!(
+        (infno.as_str(), &input["data"]["setl_id"]),
+        ("2208", &json!("SETL1"))
+    );
+    assert_eq!(ward.balance(), Fen::yuan(500));
+    assert_eq!(ward.window.journal().waiting().len(), 0);
+    // The message is used up: settling it again would pay a reversed bill.
+    assert_eq!(
+        ward.settle(&mut quoted, sample::PIN).result.code,
+        Code::MedicalRefused
+    );
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_with_the_same_message_id() {
+    let mut ward = Ward::new(Profile::V3);
+    ward.platform.lose = Some("2207");
+    let mut quoted = ward.quote().unwrap();
+    assert_eq!(
+        ward.settle(&mut quoted, sample::PIN).result.code,
+        Code::Settled
+    );
+    let ids = &ward.platform.msgids;
+    assert_eq!(ids[ids.len() - 1], ids[ids.len() - 2]);
+}
+
+#[test]
+fn a_torn_medical_debit_is_paid_once() {
+    for after in [false, true] {
+        let mut ward = Ward::new(Profile::V3);
+        let mut quoted = ward.quote().unwrap();
+        let (cla, ins, nth) = (0xB0, 0x2C, 1);
+        ward.card.script(Some(match after {
+            true => Cut::AfterApdu { cla, ins, nth },
+            false => Cut::BeforeApdu { cla, ins, nth },
+        }));
+        let torn = ward.settle(&mut quoted, sample::PIN);
+        assert_eq!(torn.result.code, Code::SameCardAgain);
+        assert!(torn.slip.is_some(), "the settlement exists");
+        assert!(ward.window.is_waiting());
+        assert!(ward.quote().is_err(), "one card at a time");
+        let (card, sam) = (&mut ward.card, &mut ward.sam);
+        let back = ward.window.resume(card, sam, pin(sample::PIN), time(AT));
+        let debits: Vec<Debit> = ward
+            .window
+            .journal()
+            .waiting()
+            .map(|r| match &r.event {
+                Event::Visit(visit) => visit.debit,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        if after {
+            assert_eq!(
+                (back.code, debits.as_slice()),
+                (Code::NotProved, &[Debit::Unknown][..])
+            );
+        } else {
+            assert_eq!(back.code, Code::Settled, "{back:?}");
+            assert_eq!(debits[0], Debit::NotDone);
+            assert!(matches!(debits[1], Debit::Done { .. }));
+        }
+        assert_eq!(ward.balance(), Fen(50_000 - 452));
+        assert!(!ward.platform.infnos().contains(&"2208"));
+    }
+}
+
+#[test]
+fn the_platform_must_know_the_holder() {
+    let mut ward = Ward::new(Profile::V3);
+    ward.platform.certno = "110105194912310022".into();
+    let refused = ward.quote().unwrap_err();
+    assert_eq!(refused.code, Code::OtherPerson);
+    assert_eq!(ward.platform.infnos(), ["9001", "1101"]);
+}
+
+#[test]
+fn proof_of_life_is_bound_to_device_record_and_time() {
+    let mut kiosk = Kiosk::new(acceptance(), journal());
+    let mut card = Sample::new(SuiteId::Aes, Profile::V3)
+        .card([6; 32])
+        .unwrap();
+    let mut sam = social_sam();
+    let mut prove = |card: &mut VirtualCard, digits: &str| {
+        kiosk.proof_of_life(card, &mut sam, pin(digits), time(AT), randoms())
+    };
+    assert_eq!(prove(&mut card, "111111").code, Code::PinWrong);
+    let result = prove(&mut card, sample::PIN);
+    assert_eq!(
+        (result.code, result.verdict),
+        (Code::PresenceProved, Verdict::Open),
+        "{result:?}"
+    );
+    let records: Vec<_> = kiosk.journal().waiting().cloned().collect();
+    assert_eq!(records.len(), 1);
+    let Event::ProofOfLife(proof) = &records[0].event else {
+        panic!("proof")
+    };
+    assert!(proof.pin_verified);
+    let header = KeyHeader {
+        key_type: KeyType::Irk,
+        index: ssse_kid::INTERNAL,
+        version: 1,
+        suite: SuiteId::Aes,
+    };
+    let challenge = presence_challenge(site("").device, 1, time(AT));
+    let irk = sample::card_key(header).unwrap();
+    let process = ssse_process_key(&irk, SuiteId::Aes, &challenge);
+    assert_eq!(
+        process.cryptogram8(SuiteId::Aes, &challenge),
+        proof.cryptogram
+    );
+}
+
+#[test]
+fn a_card_without_the_issuers_key_is_not_authentic() {
+    let mut kiosk = Kiosk::new(acceptance(), journal());
+    let mut genuine = Sample::new(SuiteId::Aes, Profile::V2)
+        .card([6; 32])
+        .unwrap();
+    let change = |command: &[u8], answer: &mut Vec<u8>| {
+        if command.starts_with(&[0x00, 0x88]) {
+            answer[0] ^= 0x80;
+        }
+    };
+    let mut emulator = Meddler {
+        card: &mut genuine,
+        change,
+    };
+    let mut sam = social_sam();
+    let result = kiosk.proof_of_life(
+        &mut emulator,
+        &mut sam,
+        pin(sample::PIN),
+        time(AT),
+        randoms(),
+    );
+    assert_eq!(result.code, Code::NotAuthentic, "{result:?}");
+    assert_eq!(kiosk.journal().waiting().len(), 0);
+}

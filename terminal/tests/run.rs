@@ -1,0 +1,213 @@
+//! The running device on simulated slots: one JSON line an event, requests kept over "again".
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io,
+    rc::Rc,
+    sync::{atomic::AtomicBool, atomic::Ordering, mpsc},
+    time::Duration,
+};
+
+use card_reader::ReaderError;
+use card_spec::{Channel, ChannelError, Fen, SuiteId, keys::class, time::CardTime};
+use clearing_api::Client;
+use common::*;
+use ed25519_dalek::SigningKey;
+use serde_json::Value;
+use terminal::{
+    Code, DeviceProfile, Journal, TapResult,
+    journal::MemoryStorage,
+    run::{Device, Slot, Surroundings, serve},
+};
+use virtual_card::{Cut, VirtualCard, sample, sample::SampleSam};
+
+/// A card that stays the test's while a device holds it.
+#[derive(Clone)]
+struct Held(Rc<RefCell<VirtualCard>>, Vec<u8>);
+
+impl Held {
+    fn new(card: VirtualCard) -> Self {
+        let atr = card.atr().to_vec();
+        Self(Rc::new(RefCell::new(card)), atr)
+    }
+}
+
+impl Channel for Held {
+    fn transmit(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, ChannelError> {
+        self.0.borrow_mut().transmit(command, response)
+    }
+    fn atr(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+/// Presents its cards one after the other, then stops the device.
+struct Queue<'a> {
+    cards: VecDeque<Held>,
+    stop: &'a AtomicBool,
+}
+
+impl Slot for Queue<'_> {
+    type Card = Held;
+    fn wait(&mut self, present: bool, _: Duration) -> Result<bool, ReaderError> {
+        if present && self.cards.is_empty() {
+            self.stop.store(true, Ordering::Relaxed);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+    fn connect(&mut self) -> Result<Held, ReaderError> {
+        self.cards.pop_front().ok_or(ReaderError::NoReader)
+    }
+}
+
+fn profile(kind: &str, more: &str) -> DeviceProfile {
+    let tariffs = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/fujian");
+    DeviceProfile::parse(&format!(
+        r#"
+        kind = "{kind}"
+        device = "0000350100000017"
+        region = "350100"
+        tariffs = '{tariffs}'
+        clearing = "http://127.0.0.1:1"
+        journal = "j"
+        key_file = "k"
+        reader = "r"
+        sample_cards = true
+        {more}
+        "#
+    ))
+    .unwrap()
+}
+
+fn run(
+    profile: &DeviceProfile,
+    cards: Vec<Held>,
+    class: u8,
+    requests: &[&str],
+) -> (Vec<Value>, Option<TapResult>) {
+    let stop = AtomicBool::new(false);
+    let journal = Journal::open(MemoryStorage::default(), profile.device, 0).unwrap();
+    let mut device = Device::new(profile, journal, SigningKey::from_bytes(&[1; 32])).unwrap();
+    let mut reader = Queue {
+        cards: cards.into(),
+        stop: &stop,
+    };
+    let number = "350100000017".parse().unwrap();
+    let sam = sample::sample_sam(SampleSam::Purse(class), number, [7; 32]).unwrap();
+    let mut sams = Queue {
+        cards: [Held::new(sam)].into(),
+        stop: &stop,
+    };
+    let (sender, receiver) = mpsc::channel();
+    for request in requests {
+        sender.send((*request).to_owned()).unwrap();
+    }
+    drop(sender);
+    let minute = Cell::new(0);
+    let now = || -> io::Result<CardTime> {
+        minute.set((minute.get() + 1) % 60);
+        Ok(time(&format!("2026-11-23T08:15:{:02}", minute.get())))
+    };
+    let mut output = Vec::new();
+    let mut around = Surroundings {
+        now: &now,
+        random: &mut || Ok([9; 16]),
+        requests: receiver,
+        output: &mut output,
+        stop: &stop,
+    };
+    let client = Client::new(&profile.clearing);
+    let last = serve(
+        profile,
+        &mut device,
+        &mut reader,
+        Some(&mut sams),
+        client,
+        &mut around,
+    )
+    .unwrap();
+    let text = String::from_utf8(output).unwrap();
+    (
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+        last,
+    )
+}
+
+#[test]
+fn a_bus_prints_one_line_a_card_and_keeps_what_it_cannot_upload() {
+    let card = Held::new(card(SuiteId::Aes, 1));
+    let profile = profile("bus", "operator = \"FZBUS\"\nroute = \"FZB17\"");
+    let (lines, last) = run(
+        &profile,
+        vec![card.clone(), card.clone()],
+        class::TRANSIT,
+        &[],
+    );
+    assert_eq!(lines[0]["event"], "ready");
+    assert_eq!(
+        (&lines[1]["event"], &lines[1]["code"]),
+        (&"tap".into(), &3.into())
+    );
+    assert_eq!(lines[1]["amount"], 90);
+    assert_eq!(lines[1]["pan"], "099900**********0016", "masked");
+    assert_eq!(lines[2]["code"], Code::TooSoon.number());
+    let fault = lines.last().unwrap();
+    assert_eq!(fault["event"], "fault");
+    assert!(
+        fault["message"]
+            .as_str()
+            .unwrap()
+            .contains("does not answer"),
+        "{fault}"
+    );
+    assert_eq!(last.unwrap().exit_code(), 6);
+}
+
+#[test]
+fn a_taxi_keeps_its_trip_until_the_same_card_is_back() {
+    let card = Held::new(card(SuiteId::Aes, 1));
+    let (cla, ins, nth) = (0x80, 0x54, 1);
+    card.0
+        .borrow_mut()
+        .script(Some(Cut::AfterApdu { cla, ins, nth }));
+    let profile = profile("taxi", "operator = \"FZTAXI\"\nplate = \"A-T1\"");
+    let trip = r#"{"metres":3000,"waiting_seconds":0,"started":"2026-11-23T08:00:00"}"#;
+    let cards = vec![card.clone(), card.clone(), card.clone()];
+    let (lines, last) = run(
+        &profile,
+        cards,
+        class::PARKING_TAXI,
+        &[trip, "not json", ""],
+    );
+    let codes: Vec<u64> = lines
+        .iter()
+        .filter(|line| line["event"] == "tap")
+        .map(|line| line["code"].as_u64().unwrap())
+        .collect();
+    let expected = [Code::SameCardAgain, Code::TornCompleted, Code::PresentAgain];
+    assert_eq!(codes, expected.map(|code| u64::from(code.number())));
+    assert_eq!(last.unwrap().exit_code(), 5);
+    assert_eq!(balance(&mut card.0.borrow_mut()), Fen(10_000 - 1_000));
+}
+
+#[test]
+fn a_profile_without_its_place_is_refused_before_any_card() {
+    let journal = || Journal::open(MemoryStorage::default(), site("").device, 0).unwrap();
+    let key = || SigningKey::from_bytes(&[1; 32]);
+    let missing = profile("bus", "operator = \"FZBUS\"");
+    let error = Device::new(&missing, journal(), key()).err().unwrap();
+    assert_eq!(
+        (error.to_string().as_str(), error.exit_code()),
+        ("a bus needs `route` in its profile", 2)
+    );
+    let unknown = profile("bus", "operator = \"FZBUS\"\nroute = \"X\"");
+    let error = Device::new(&unknown, journal(), key()).err().unwrap();
+    assert!(error.to_string().contains("no route X"), "{error}");
+}

@@ -1,0 +1,216 @@
+//! Commands, their exit codes and what bad input gets.
+
+use std::process::{Command, Output, Stdio};
+
+/// Runs the executable from the project's directory.
+pub(crate) fn onecard(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_onecard"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the executable runs")
+}
+
+pub(crate) fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn fails(arguments: &[&str], code: i32, says: &str) {
+    let output = onecard(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    assert!(errors.contains(says), "{arguments:?}: {errors}");
+}
+
+#[test]
+fn bad_input_names_the_remedy_and_has_its_exit_code() {
+    let directory = temporary();
+    let path = |name: &str| {
+        directory
+            .path()
+            .join(name)
+            .to_str()
+            .expect("UTF-8")
+            .to_owned()
+    };
+    fails(
+        &["hsm", "status", "--config", "/nonexistent.toml"],
+        3,
+        "onecard config example",
+    );
+    let broken = path("broken.toml");
+    std::fs::write(&broken, "[hsm]\naddress = 7\n").expect("written");
+    fails(&["hsm", "status", "--config", &broken], 2, "broken.toml");
+    let empty = path("empty.toml");
+    std::fs::write(&empty, "").expect("written");
+    fails(&["clearing", "serve", "--config", &empty], 2, "[clearing]");
+    fails(
+        &["issuance", "intake", "/nonexistent.csv"],
+        3,
+        "/nonexistent.csv",
+    );
+    fails(&["demo", "--data", "/nonexistent"], 3, "--data");
+    fails(
+        &["demo", "--json", "/nonexistent/a.json"],
+        2,
+        "/nonexistent/a.json",
+    );
+    fails(
+        &["bench", "card", "--reader", "No such reader"],
+        5,
+        "reader",
+    );
+    fails(&["card", "attach"], 2, "--sample");
+    fails(
+        &["card", "attach", "--sample", "--suite", "rot13"],
+        2,
+        "aes, sm4 or tdes",
+    );
+    fails(&["terminal", "tram", "--profile", "x"], 2, "metro-entry");
+    std::fs::write(path("full"), "x").expect("written");
+    fails(
+        &["demo", "--keep", &directory.path().display().to_string()],
+        2,
+        "not empty",
+    );
+}
+
+#[test]
+fn wrong_rows_are_reported_by_row_and_field() {
+    let output = onecard(&["issuance", "intake", "data/samples/persons.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(7), "part of a batch failed");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["accepted"], 540);
+    assert_eq!(report["refused"], 23);
+    assert!(
+        report["errors"]
+            .as_array()
+            .is_some_and(|all| all.iter().all(|e| e["line"].is_u64()))
+    );
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in [
+        "demo", "card", "bench", "hsm", "clearing", "issuance", "terminal", "config",
+    ] {
+        let output = onecard(&[command, "--help"]);
+        assert!(output.status.success(), "{command}");
+        assert!(output.stdout.len() > 100, "{command}");
+    }
+}
+
+/// The services alone, as README's tour starts them: they find each other by one file.
+#[test]
+fn services_run_alone_and_find_each_other() {
+    let directory = temporary();
+    let root = directory.path();
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("address").to_string()
+    };
+    let example = String::from_utf8(onecard(&["config", "example"]).stdout).expect("UTF-8");
+    let config = example
+        .replace("127.0.0.1:7401", &free())
+        .replace("127.0.0.1:7402", &free())
+        .replace("127.0.0.1:7403", &free())
+        .replace("\"var/", &format!("\"{}/", root.display()));
+    let file = root.join("onecard.toml");
+    std::fs::write(&file, config).expect("written");
+    std::fs::create_dir_all(root.join("secrets")).expect("made");
+    std::fs::write(
+        root.join("secrets/hsm.passphrase"),
+        "a long test passphrase\n",
+    )
+    .expect("written");
+    let config = ["--config", file.to_str().expect("UTF-8")];
+    let run = |arguments: &[&str]| {
+        let all: Vec<&str> = arguments.iter().chain(&config).copied().collect();
+        onecard(&all)
+    };
+    assert!(run(&["clearing", "init"]).status.success());
+    assert_eq!(
+        run(&["clearing", "init"]).status.code(),
+        Some(1),
+        "never replaces a key"
+    );
+    assert!(run(&["issuance", "init"]).status.success());
+    let same = run(&["hsm", "init", "--officer1", "Lin", "--officer2", "lin"]);
+    assert!(!same.status.success(), "two officers are two persons");
+    let made = run(&["hsm", "init", "--officer1", "Lin", "--officer2", "Chen"]);
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+
+    let start = |service: &str| {
+        Service(
+            Command::new(env!("CARGO_BIN_EXE_onecard"))
+                .args([service, "serve"])
+                .args(config)
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the service starts"),
+        )
+    };
+    let _hsm = start("hsm");
+    let keys = until(|| run(&["hsm", "keys", "--json"]));
+    let keys: serde_json::Value = serde_json::from_slice(&keys.stdout).expect("JSON");
+    assert!(keys.as_array().is_some_and(|keys| keys.len() > 50));
+    let _clearing = start("clearing");
+    let _issuance = start("issuance");
+    let day = until(|| run(&["clearing", "day", "2026-03-16", "--json"]));
+    let day: serde_json::Value = serde_json::from_slice(&day.stdout).expect("JSON");
+    assert_eq!(day["trial_sum"], 0);
+    assert!(until(|| run(&["clearing", "audit"])).status.success());
+    assert!(run(&["hsm", "audit"]).status.success());
+
+    // A wrong passphrase opens nothing and says so.
+    std::fs::write(root.join("secrets/hsm.passphrase"), "another passphrase\n").expect("written");
+    let other = root.join("other.toml");
+    let text = std::fs::read_to_string(&file)
+        .expect("read")
+        .replace(config_address(&file, "hsm").as_str(), &free());
+    std::fs::write(&other, text).expect("written");
+    drop(_hsm);
+    let wrong = onecard(&["hsm", "serve", "--config", other.to_str().expect("UTF-8")]);
+    assert_eq!(
+        wrong.status.code(),
+        Some(4),
+        "{}",
+        String::from_utf8_lossy(&wrong.stderr)
+    );
+}
+
+fn config_address(file: &std::path::Path, section: &str) -> String {
+    let text = std::fs::read_to_string(file).expect("read");
+    let value: toml::Value = toml::from_str(&text).expect("TOML");
+    value[section]["address"]
+        .as_str()
+        .expect("address")
+        .to_owned()
+}
+
+/// A service that ends with the test.
+pub(crate) struct Service(pub(crate) std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(attempt: impl Fn() -> Output) -> Output {
+    for _ in 0..100 {
+        let output = attempt();
+        if output.status.success() {
+            return output;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    attempt()
+}

@@ -1,0 +1,6 @@
+//! End-to-end tests of the whole system: the executable as a user runs it, on real parts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod day;
+mod reader;
