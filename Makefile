@@ -33,7 +33,7 @@ lint:
 
 # The rustup toolchain carries no embedded target; Debian's rustc-web and rust-web-src do.
 thumb:
-	RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 $(CARGO) build --release --target thumbv8m.main-none-eabi \
+	CARGO_TARGET_DIR=target/thumb RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 $(CARGO) build --release --target thumbv8m.main-none-eabi \
 	  -Z build-std=core -p card-os -p card-spec
 
 bench:

@@ -6,13 +6,20 @@
 mod cli;
 mod config;
 mod exit;
+mod out;
 mod tables;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match out::failure() {
+            None => ExitCode::SUCCESS,
+            Some(error) => {
+                eprintln!("onecard: cannot write to standard output: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Err(stop) => {
             eprintln!("onecard: {stop}");
             ExitCode::from(stop.code as u8)

@@ -1,5 +1,6 @@
 //! A day's report as tables, Chinese beside English.
 
+use crate::out::say;
 use card_spec::Fen;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -16,9 +17,11 @@ use world::report::Report;
 
 /// Prints every table of the report to standard output.
 pub fn print(report: &Report) {
-    println!(
+    say!(
         "\nDEMO 演示  OneCard 一卡通  settlement day 清算日 {}  seed {}  readers {}",
-        report.day, report.seed, report.readers
+        report.day,
+        report.seed,
+        report.readers
     );
     persons_and_cards(report);
     modes(report);
@@ -30,7 +33,7 @@ pub fn print(report: &Report) {
 }
 
 fn table(title: &str, header: &[&str]) -> Table {
-    println!("\n{title}");
+    say!("\n{title}");
     new(header)
 }
 
@@ -65,7 +68,7 @@ fn persons_and_cards(report: &Report) {
         ]
         .map(right),
     );
-    println!("{t}");
+    say!("{t}");
     let mut t = table(
         "Refused rows of the sample file 采集错误行",
         &["row 行", "field 字段", "what is wrong and what to do 原因"],
@@ -77,7 +80,7 @@ fn persons_and_cards(report: &Report) {
             Cell::new(&error.message),
         ]);
     }
-    println!("{t}");
+    say!("{t}");
 }
 
 fn modes(report: &Report) {
@@ -98,7 +101,7 @@ fn modes(report: &Report) {
         right(report.events_total),
         Cell::new(""),
     ]);
-    println!("{t}");
+    say!("{t}");
 }
 
 fn mode_name(mode: &str) -> String {
@@ -124,7 +127,7 @@ fn medical(report: &Report) {
     for (fund, amount) in &report.medical_split_fen {
         t.add_row([Cell::new(fund), yuan(*amount)]);
     }
-    println!("{t}");
+    say!("{t}");
 }
 
 fn refused(report: &Report) {
@@ -141,7 +144,7 @@ fn refused(report: &Report) {
     for (code, count) in &report.refused_at_terminal {
         t.add_row([Cell::new(format!("at the terminal: {code}")), right(count)]);
     }
-    println!("{t}");
+    say!("{t}");
 }
 
 fn trial_balance(report: &Report) {
@@ -163,7 +166,7 @@ fn trial_balance(report: &Report) {
         Cell::new(""),
         yuan(report.trial_balance_fen),
     ]);
-    println!("{t}");
+    say!("{t}");
 }
 
 fn positions(report: &Report) {
@@ -178,7 +181,7 @@ fn positions(report: &Report) {
             right(position.net),
         ]);
     }
-    println!("{t}");
+    say!("{t}");
     let mut t = table(
         "Cards and float 卡内余额与备付金 (yuan 元)",
         &[
@@ -194,7 +197,7 @@ fn positions(report: &Report) {
         yuan(report.pending_fen),
         yuan(report.float_difference_fen),
     ]);
-    println!("{t}");
+    say!("{t}");
 }
 
 fn checks(report: &Report) {
@@ -206,5 +209,5 @@ fn checks(report: &Report) {
             Cell::new(&check.detail),
         ]);
     }
-    println!("{t}");
+    say!("{t}");
 }

@@ -14,7 +14,7 @@ impl Officers {
     /// Names of 1 to 64 characters, not the same twice.
     pub fn new(first: &str, second: &str) -> Result<Self> {
         let (first, second) = (person(first)?, person(second)?);
-        if first == second {
+        if first.to_lowercase() == second.to_lowercase() {
             return Err(HsmError::Refused {
                 why: format!("dual control needs two different officers, not {first} twice"),
             });

@@ -1,6 +1,7 @@
 //! `onecard bench`: figures, printed; never timed tests.
 
 use super::json;
+use crate::out::say;
 use crate::{
     exit::{Code, Done, Stop},
     tables,
@@ -85,7 +86,7 @@ pub fn run(command: &Bench) -> Done {
             line.bytes_back.to_string(),
         ]);
     }
-    println!("{place}, {rounds} rounds\n{table}");
+    say!("{place}, {rounds} rounds\n{table}");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::{interrupted, json, wait_for};
 use crate::exit::{Code, Done, Stop};
+use crate::out::say;
 use card_spec::{Channel as _, SuiteId, ssse::Profile};
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -62,12 +63,12 @@ pub fn run(command: &Card) -> Done {
             "suite": suite.name(), "profile": format!("{profile:?}").to_lowercase(),
         }))?;
     } else {
-        println!(
+        say!(
             "sample card 样卡 ({}, {profile:?}) in \"{reader}\", {}",
             suite.name(),
             pcscd.origin()
         );
-        println!("ATR {atr}   PIN 123456   keys: docs/sample-card.md   stop with Ctrl-C");
+        say!("ATR {atr}   PIN 123456   keys: docs/sample-card.md   stop with Ctrl-C");
     }
     wait_for(&flag);
     slot.remove()

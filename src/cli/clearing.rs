@@ -1,6 +1,7 @@
 //! `onecard clearing`: the clearing house.
 
 use super::{hsm as hsm_cli, interrupted, json, secret, wait_for};
+use crate::out::say;
 use crate::{
     config,
     exit::{Code, Done, Stop},
@@ -86,7 +87,7 @@ pub fn run(command: &Clearing) -> Done {
         } => report(config, *day, *close, *json),
         Clearing::Statement { day, party, config } => {
             let text = client(config)?.statement(*day, party).map_err(stop)?;
-            print!("{text}");
+            crate::out::write(format_args!("{text}"));
             Ok(())
         }
     }
@@ -144,11 +145,11 @@ fn init(path: &Path) -> Done {
         ));
     }
     secret::write_new(&clearing.hospitals_file, &hospitals)?;
-    println!(
+    say!(
         "ledger key, tokens and hospital keys written beside {}",
         clearing.ledger_key_file.display()
     );
-    println!(
+    say!(
         "Next: onecard hsm init --officer1 NAME --officer2 NAME --config {}",
         path.display()
     );
@@ -253,9 +254,10 @@ fn report(path: &Path, day: CardDate, close: bool, as_json: bool) -> Done {
     } else {
         "open 未清算"
     };
-    println!(
+    say!(
         "settlement day 清算日 {} ({state}), digest {}",
-        report.day, report.digest
+        report.day,
+        report.digest
     );
     let mut table = tables::new(&["account 科目", "debit 借方", "credit 贷方", "balance 余额"]);
     for row in &report.trial_balance {
@@ -266,7 +268,7 @@ fn report(path: &Path, day: CardDate, close: bool, as_json: bool) -> Done {
             row.balance.to_string(),
         ]);
     }
-    println!("{table}\nsum 合计 {}", report.trial_sum);
+    say!("{table}\nsum 合计 {}", report.trial_sum);
     Ok(())
 }
 
@@ -299,7 +301,7 @@ fn audit(path: &Path, database: Option<&Path>, as_json: bool) -> Done {
             let mark = if check.ok { "ok" } else { "WRONG" };
             table.add_row([mark, check.name, &check.detail]);
         }
-        println!("{table}");
+        say!("{table}");
     }
     if report.ok() {
         Ok(())

@@ -1,6 +1,7 @@
 //! `onecard hsm`: the key service.
 
 use super::{interrupted, json, secret};
+use crate::out::say;
 use crate::{
     config,
     exit::{Code, Done, Stop},
@@ -149,21 +150,21 @@ fn init(path: &std::path::Path, officer1: &str, officer2: &str, as_json: bool) -
     if as_json {
         return json(&transcript);
     }
-    println!("Key store created in {}", settings.store.display());
+    say!("Key store created in {}", settings.store.display());
     for root in &transcript.roots {
         let components: Vec<String> = root
             .components
             .iter()
             .map(|c| format!("{}:{}", c.custodian, c.kcv))
             .collect();
-        println!(
+        say!(
             "root {}  components {}  KCV {}",
             root.suite.name(),
             components.join(" "),
             root.kcv.as_deref().unwrap_or("-")
         );
     }
-    println!("Next: onecard hsm serve --config {}", path.display());
+    say!("Next: onecard hsm serve --config {}", path.display());
     Ok(())
 }
 
@@ -190,7 +191,7 @@ fn status(path: &std::path::Path, as_json: bool) -> Done {
     if as_json {
         return json(&status);
     }
-    println!(
+    say!(
         "state {:?}  keys {}  audit lines {}  head {}{}",
         status.state,
         status.keys,
@@ -224,7 +225,7 @@ fn keys(path: &std::path::Path, as_json: bool) -> Done {
             format!("{:?}", key.kcv_kind),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     Ok(())
 }
 
@@ -237,7 +238,7 @@ fn audit(path: &std::path::Path, as_json: bool) -> Done {
             &serde_json::json!({ "ok": true, "lines": report.lines, "head": report.head }),
         );
     }
-    println!(
+    say!(
         "{}: {} lines, chain intact, head {}",
         log.display(),
         report.lines,

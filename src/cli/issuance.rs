@@ -1,6 +1,7 @@
 //! `onecard issuance`: persons, orders, cards.
 
 use super::{hsm::now, interrupted, json, secret, wait_for};
+use crate::out::say;
 use crate::{
     config,
     exit::{Code, Done, Stop},
@@ -74,7 +75,7 @@ fn init(path: &Path) -> Done {
         text.push_str(&format!("{role} staff-{role} {}\n", hex::encode(bytes)));
     }
     secret::write_new(&settings.tokens_file, &text)?;
-    println!("tokens written to {}", settings.tokens_file.display());
+    say!("tokens written to {}", settings.tokens_file.display());
     Ok(())
 }
 
@@ -143,8 +144,8 @@ fn check(file: &Path, as_json: bool) -> Done {
                 format!("{} {}", error.zh, error.en),
             ]);
         }
-        println!("{table}");
-        println!(
+        say!("{table}");
+        say!(
             "{} rows, {} persons, {} refused",
             report.rows,
             report.persons.len(),

@@ -9,7 +9,7 @@ mod issuance;
 mod secret;
 mod terminal;
 
-use crate::exit::Done;
+use crate::{exit::Done, out::say};
 use clap::{Parser, Subcommand};
 
 /// One card for a province 一卡通: social insurance, hospital, transit, parking.
@@ -71,7 +71,7 @@ pub fn run() -> Done {
         Command::Issuance(command) => issuance::run(&command),
         Command::Terminal(args) => terminal::run(&args),
         Command::Config(Config::Example) => {
-            print!("{}", crate::config::EXAMPLE);
+            crate::out::write(format_args!("{}", crate::config::EXAMPLE));
             Ok(())
         }
     }
@@ -98,6 +98,6 @@ pub fn wait_for(flag: &std::sync::atomic::AtomicBool) {
 pub fn json<T: serde::Serialize>(value: &T) -> Done {
     let text =
         serde_json::to_string_pretty(value).map_err(crate::exit::Stop::because("writing JSON"))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

@@ -56,11 +56,7 @@ fn bad_input_names_the_remedy_and_has_its_exit_code() {
         2,
         "/nonexistent/a.json",
     );
-    fails(
-        &["bench", "card", "--reader", "No such reader"],
-        5,
-        "reader",
-    );
+    fails(&["bench", "card", "--reader", "No such reader"], 5, "card");
     fails(&["card", "attach"], 2, "--sample");
     fails(
         &["card", "attach", "--sample", "--suite", "rot13"],

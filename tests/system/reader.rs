@@ -14,10 +14,7 @@ fn attach(arguments: &[&str]) -> Service {
         .spawn()
         .expect("attach starts");
     let mut lines = BufReader::new(child.stdout.take().expect("output")).lines();
-    let ready = lines.find(|line| {
-        line.as_ref()
-            .is_ok_and(|line| line.contains("\"atr\"") || line == "}")
-    });
+    let ready = lines.find(|line| line.as_ref().is_ok_and(|line| line == "}"));
     assert!(ready.is_some(), "attach ended without a card");
     Service(child)
 }
