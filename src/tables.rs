@@ -1,7 +1,7 @@
 //! A day's report as tables, Chinese beside English.
 
 use crate::out::say;
-use card_spec::Fen;
+use card_spec::{Fen, SuiteId};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 /// An empty table in the house style.
@@ -23,6 +23,7 @@ pub fn print(report: &Report) {
         report.seed,
         report.readers
     );
+    ceremony(report);
     persons_and_cards(report);
     modes(report);
     medical(report);
@@ -43,6 +44,56 @@ fn right(text: impl ToString) -> Cell {
 
 fn yuan(fen: i64) -> Cell {
     right(Fen(fen))
+}
+
+fn ceremony(report: &Report) {
+    let mut t = table(
+        "Key ceremony 密钥仪式 (check values only)",
+        &["root 根密钥", "component 分量", "custodian 保管人", "KCV"],
+    );
+    for root in &report.ceremony.roots {
+        for component in &root.components {
+            t.add_row([
+                root.suite.name().to_owned(),
+                component.number.to_string(),
+                component.custodian.clone(),
+                component.kcv.clone(),
+            ]);
+        }
+        let kcv = root.kcv.clone().unwrap_or_default();
+        t.add_row([root.suite.name(), "formed 合成", "", &kcv]);
+    }
+    say!("{t}");
+    let mut t = table(
+        "Application masters 应用主密钥, KCV by suite",
+        &[
+            "key 密钥",
+            "index 索引",
+            "version 版本",
+            "aes",
+            "sm4",
+            "tdes",
+        ],
+    );
+    let mut rows: Vec<(String, [String; 3])> = Vec::new();
+    for key in &report.keys {
+        let name = format!("{}|{:02X}|{}", key.key_type.name(), key.index, key.version);
+        let column = match key.suite {
+            SuiteId::Aes => 0,
+            SuiteId::Sm4 => 1,
+            SuiteId::Tdes => 2,
+        };
+        if rows.last().is_none_or(|(last, _)| *last != name) {
+            rows.push((name, Default::default()));
+        }
+        if let Some((_, columns)) = rows.last_mut() {
+            columns[column].clone_from(&key.kcv);
+        }
+    }
+    for (name, columns) in rows {
+        t.add_row(name.split('|').map(str::to_owned).chain(columns));
+    }
+    say!("{t}");
 }
 
 fn persons_and_cards(report: &Report) {

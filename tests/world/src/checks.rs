@@ -151,6 +151,7 @@ impl Driver<'_> {
             seed: options.seed,
             readers: readers.to_owned(),
             day: closed.day.to_string(),
+            ceremony: self.house.transcript.clone(),
             keys: self
                 .house
                 .hsm

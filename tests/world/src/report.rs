@@ -17,7 +17,9 @@ pub struct Report {
     pub readers: String,
     /// Settlement day.
     pub day: String,
-    /// Key ceremony: type, index, version, suite, KCV, kind.
+    /// Who formed which root from which components; check values only.
+    pub ceremony: hsm::ceremony::Transcript,
+    /// Every application master: type, index, version, suite, KCV, kind.
     pub keys: Vec<hsm_client::KeyInfo>,
     /// Rows of the sample file that became persons.
     pub persons_accepted: u64,

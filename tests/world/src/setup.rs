@@ -54,6 +54,8 @@ pub struct House {
     pub day: CardTime,
     /// Key service.
     pub hsm: Arc<SoftHsm>,
+    /// What the key ceremony did.
+    pub transcript: ceremony::Transcript,
     /// The card maker's copy of the transport keys.
     pub manufacturer: Manufacturer,
     /// Issuance.
@@ -91,7 +93,8 @@ impl House {
         let eve: CardTime = EVE.parse().map_err(WorldError::at("reading the day"))?;
         let clock = Arc::new(SimClock::at(eve));
         let ledger_key = stream_seed(seed, "ledger-key");
-        let hsm = Arc::new(open_hsm(options, &clock, ledger_key)?);
+        let (hsm, transcript) = open_hsm(options, &clock, ledger_key)?;
+        let hsm = Arc::new(hsm);
         let officers = officers()?;
         let manufacturer = hsm
             .manufacturer(&officers)
@@ -144,6 +147,7 @@ impl House {
             clock,
             day,
             hsm,
+            transcript,
             manufacturer,
             office: Office::open(&options.dir.join("issuance.db"))
                 .map_err(WorldError::at("opening issuance"))?,
@@ -281,7 +285,11 @@ fn officers() -> Result<Officers> {
     Officers::new("officer-wang", "officer-zhao").map_err(WorldError::at("naming officers"))
 }
 
-fn open_hsm(options: &Options, clock: &Arc<SimClock>, ledger_key: [u8; 32]) -> Result<SoftHsm> {
+fn open_hsm(
+    options: &Options,
+    clock: &Arc<SimClock>,
+    ledger_key: [u8; 32],
+) -> Result<(SoftHsm, ceremony::Transcript)> {
     let entropy = Entropy::seeded(stream_seed(options.seed, "hsm"));
     let custodians = ["custodian-li", "custodian-wu", "custodian-zheng"];
     let (roots, transcript) = ceremony::run(&entropy, &officers()?, &custodians, clock.now())
@@ -300,8 +308,9 @@ fn open_hsm(options: &Options, clock: &Arc<SimClock>, ledger_key: [u8; 32]) -> R
         ledger_key: Some(public),
         limits: LoadLimits::default(),
     };
-    SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript)
-        .map_err(WorldError::at("creating the key store"))
+    let hsm = SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript)
+        .map_err(WorldError::at("creating the key store"))?;
+    Ok((hsm, transcript))
 }
 
 fn save_transcript(dir: &Path, transcript: &ceremony::Transcript) -> Result<()> {
