@@ -1,12 +1,17 @@
 //! `onecard card`: virtual cards for any PC/SC program.
 
-use super::{interrupted, json, wait_for};
+use super::{interrupted, json};
 use crate::exit::{Code, Done, Stop};
 use crate::out::say;
-use card_spec::{Channel as _, SuiteId, ssse::Profile};
+use card_reader::PcscReader;
+use card_spec::{Channel as _, SuiteId, keys::class, ssse::Profile};
 use clap::Subcommand;
-use std::path::PathBuf;
-use virtual_card::{VirtualCard, sample::Sample, vpcd};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
+use virtual_card::{
+    VirtualCard,
+    sample::{Sample, SampleSam, sample_sam},
+    vpcd,
+};
 
 /// Virtual cards 虚拟卡
 #[derive(Subcommand)]
@@ -27,10 +32,24 @@ pub enum Card {
         /// Keep the card in this image file: opened when it exists, made when not
         #[arg(long, value_name = "FILE")]
         image: Option<PathBuf>,
+        /// Put a matching sample SAM into the second virtual reader, for `onecard terminal`
+        #[arg(long, value_enum, value_name = "KIND")]
+        with_sam: Option<Sam>,
         /// Print where the card is as JSON
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What the sample SAM is for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Sam {
+    /// Buses and metro
+    Transit,
+    /// Taxis and parking
+    Parking,
+    /// Hospital windows and kiosks
+    Social,
 }
 
 fn suite(text: &str) -> Result<SuiteId, String> {
@@ -48,6 +67,7 @@ pub fn run(command: &Card) -> Done {
         suite,
         profile,
         image,
+        with_sam,
         json: as_json,
     } = command;
     let flag = interrupted()?;
@@ -56,6 +76,17 @@ pub fn run(command: &Card) -> Done {
     let pcscd = card_reader::pcscd::ensure().map_err(|error| Stop::new(Code::Reader, error))?;
     let mut slot = vpcd::attach(card, vpcd::PORTS[0])
         .map_err(|refused| Stop::new(Code::Reader, refused.reason))?;
+    let mut sam_slot = match with_sam {
+        Some(kind) => Some(attach_sam(*kind)?),
+        None => None,
+    };
+    // pcscd shows a card a moment after it was inserted: ready means that programs can use it.
+    let inserted = if sam_slot.is_some() { 2 } else { 1 };
+    for name in pcscd.readers().iter().take(inserted) {
+        PcscReader::open(name)
+            .and_then(|reader| reader.wait_for_card(Duration::from_secs(10)))
+            .map_err(|error| Stop::new(Code::Reader, error))?;
+    }
     let reader = pcscd.readers().first().cloned().unwrap_or_default();
     if *as_json {
         json(&serde_json::json!({
@@ -70,16 +101,41 @@ pub fn run(command: &Card) -> Done {
         );
         say!("ATR {atr}   PIN 123456   keys: docs/sample-card.md   stop with Ctrl-C");
     }
-    wait_for(&flag);
-    slot.remove()
-        .map_err(|error| Stop::new(Code::Reader, error))?;
+    while !flag.load(Ordering::SeqCst) && slot.is_running() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for slot in [Some(&mut slot), sam_slot.as_mut()].into_iter().flatten() {
+        slot.remove()
+            .map_err(|error| Stop::new(Code::Reader, error))?;
+    }
     Ok(())
+}
+
+/// A sample SAM in the second virtual reader.
+fn attach_sam(kind: Sam) -> Done<vpcd::Slot> {
+    let kind = match kind {
+        Sam::Transit => SampleSam::Purse(class::TRANSIT),
+        Sam::Parking => SampleSam::Purse(class::PARKING_TAXI),
+        Sam::Social => SampleSam::Social,
+    };
+    let number = SAM_NO.parse().map_err(Stop::because("numbering the SAM"))?;
+    let sam =
+        sample_sam(kind, number, seed()?).map_err(Stop::because("personalising the sample SAM"))?;
+    vpcd::attach(sam, vpcd::PORTS[1]).map_err(|refused| Stop::new(Code::Reader, refused.reason))
+}
+
+/// Terminal number of the sample SAM.
+const SAM_NO: &str = "350100009001";
+
+fn seed() -> Done<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(Stop::because("drawing a seed"))?;
+    Ok(seed)
 }
 
 /// A card from its image, or a new one.
 fn make(suite: SuiteId, profile: Profile, image: Option<&PathBuf>) -> Done<VirtualCard> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(Stop::because("drawing a seed"))?;
+    let seed = seed()?;
     if let Some(path) = image.filter(|path| path.exists()) {
         return VirtualCard::open(path, seed)
             .map_err(|error| Stop::new(Code::Failure, format!("{}: {error}", path.display())));

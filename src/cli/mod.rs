@@ -56,8 +56,10 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Config {
-    /// Print a commented example
+    /// Print a commented example of the services' file
     Example,
+    /// Print a commented example of a terminal's profile
+    Terminal,
 }
 
 /// Parses and runs.
@@ -70,6 +72,10 @@ pub fn run() -> Done {
         Command::Clearing(command) => clearing::run(&command),
         Command::Issuance(command) => issuance::run(&command),
         Command::Terminal(args) => terminal::run(&args),
+        Command::Config(Config::Terminal) => {
+            crate::out::write(format_args!("{}", ::terminal::profile::EXAMPLE));
+            Ok(())
+        }
         Command::Config(Config::Example) => {
             crate::out::write(format_args!("{}", crate::config::EXAMPLE));
             Ok(())

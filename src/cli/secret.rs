@@ -3,7 +3,7 @@
 use crate::exit::{Code, Done, Stop};
 use std::{
     fs,
-    io::{BufRead, IsTerminal, Write},
+    io::{IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -32,23 +32,15 @@ pub fn passphrase(file: Option<&Path>) -> Done<Zeroizing<String>> {
     if let Some(path) = file {
         return line(path, "the key-store passphrase");
     }
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+    if !std::io::stdin().is_terminal() {
         return Err(Stop::new(
             Code::Auth,
             "no passphrase: name a file in [hsm] passphrase_file, or run in a terminal",
         ));
     }
-    eprint!("Key-store passphrase 密钥库口令 (visible while typing): ");
-    let _ = std::io::stderr().flush();
-    let mut text = Zeroizing::new(String::new());
-    stdin
-        .lock()
-        .read_line(&mut text)
+    let text = rpassword::prompt_password("Key-store passphrase 密钥库口令: ")
         .map_err(Stop::because("reading the passphrase"))?;
-    Ok(Zeroizing::new(
-        text.trim_end_matches(['\r', '\n']).to_owned(),
-    ))
+    Ok(Zeroizing::new(text))
 }
 
 /// 32 bytes as hex on the first line of a file.

@@ -142,6 +142,9 @@ pub enum ProfileError {
     },
 }
 
+/// A commented example; a test reads it, so it cannot go stale.
+pub const EXAMPLE: &str = include_str!("profile.example.toml");
+
 /// The profile of one device. Relative paths start at the profile's own folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -340,6 +343,12 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ProfileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_example_is_a_profile() {
+        let profile: DeviceProfile = toml::from_str(EXAMPLE).expect("example");
+        assert_eq!(profile.kind, Kind::Bus);
+    }
 
     const BUS: &str = r#"
         kind = "bus"

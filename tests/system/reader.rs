@@ -1,6 +1,6 @@
 //! The sample card behind a real pcscd, asked by programs that know nothing of this project.
 
-use crate::commands::Service;
+use crate::commands::{Service, onecard, temporary};
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
@@ -74,5 +74,50 @@ fn a_v3_card_keeps_its_holder_to_itself() {
     let card = attach(&["--profile", "v3", "--suite", "sm4"]);
     let social = opensc(&[SSSE, "00:A4:02:00:02:EF:06", "00:B2:08:00:14"]);
     assert!(social.contains("SW1=0x69, SW2=0x82"), "{social}");
+    detach(card);
+}
+
+/// A bus validator on two PC/SC readers: the sample card pays, the journal keeps it.
+#[test]
+fn a_terminal_taps_the_sample_card_through_pcscd() {
+    let directory = temporary();
+    let example = String::from_utf8(onecard(&["config", "terminal"]).stdout).expect("UTF-8");
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fujian");
+    let profile = directory.path().join("bus.toml");
+    std::fs::write(&profile, example.replace("data/fujian", data)).expect("written");
+    std::fs::create_dir_all(directory.path().join("var/secrets")).expect("made");
+    std::fs::write(
+        directory.path().join("var/secrets/bus.key"),
+        "07".repeat(32),
+    )
+    .expect("written");
+    let card = attach(&["--suite", "tdes", "--with-sam", "transit"]);
+    let mut terminal = Command::new(env!("CARGO_BIN_EXE_onecard"))
+        .args([
+            "terminal",
+            "bus",
+            "--profile",
+            profile.to_str().expect("UTF-8"),
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the terminal starts");
+    let mut lines = BufReader::new(terminal.stdout.take().expect("output")).lines();
+    let tap = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find(|line| line.contains("\"event\":\"tap\""))
+        .expect("a tap");
+    let tap: serde_json::Value = serde_json::from_str(&tap).expect("JSON");
+    assert_eq!(
+        (&tap["verdict"], &tap["amount"]),
+        (&"open".into(), &90.into()),
+        "{tap}"
+    );
+    assert_eq!(tap["balance"], 9_910);
+    let pid = terminal.id().to_string();
+    let _ = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(terminal.wait().expect("ends").success());
     detach(card);
 }

@@ -352,9 +352,9 @@ pub enum SampleSam {
     Social,
 }
 
-/// A SAM with the region keys that match the sample cards of every suite. Field locks and
-/// social-security authentication do not name the algorithm: for those it answers with the AES
-/// key; [`sample_sam_of`] makes a SAM for cards of another suite.
+/// A SAM with the region keys that match the sample cards of every suite. A field lock or a
+/// social-security authentication that names no algorithm gets the AES key; [`sample_sam_of`]
+/// makes a SAM for readers that cannot name it.
 pub fn sample_sam(
     kind: SampleSam,
     number: SamNo,

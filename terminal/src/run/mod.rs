@@ -18,7 +18,7 @@ pub use work::{BillLineRequest, Device, PinLine, StayLine, TopUpLine, TripLine};
 use std::{
     io::{self, BufRead, Write},
     sync::{atomic::AtomicBool, mpsc},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use card_reader::{PcscReader, ReaderError};
@@ -32,6 +32,9 @@ use crate::{
     result::{Refusal, TapResult},
     sam::SamError,
 };
+
+/// How long a device that starts waits for its SAM.
+const SAM_WAIT: Duration = Duration::from_secs(10);
 
 /// Why a device cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +93,9 @@ pub fn run(
     let mut sam_reader = match device.needs_sam() {
         true => {
             let name = profile.need("sam_reader", profile.sam_reader.as_deref())?;
-            Some(PcscReader::open(name)?)
+            let slot = PcscReader::open(name)?;
+            slot.wait_for_card(SAM_WAIT)?;
+            Some(slot)
         }
         false => None,
     };
