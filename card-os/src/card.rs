@@ -197,6 +197,7 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
             Selected::Isd(ram) => isd::Isd {
                 store: &mut self.store,
                 ram,
+                interface: self.interface,
             }
             .run(command, out),
             Selected::Purse(ram) => {
@@ -205,6 +206,7 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
                     entropy: &mut self.entropy,
                     ram,
                     challenge: &mut self.challenge,
+                    interface: self.interface,
                 };
                 let (answer, effect) = purse.run(purse::Command::try_from(command)?, out)?;
                 if effect == purse::Effect::BlockCard {

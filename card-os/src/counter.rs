@@ -1,20 +1,44 @@
 //! Failure counters: a short MAC is only ever guessed against one of these.
+//!
+//! Whoever comes near a card can send it wrong MACs, so a counter that stops the guesser must not
+//! be a way to disable the card through a coat. The rules:
+//!
+//! | what is guessed | row | in a row | over the air | lifetime |
+//! |---|---|---|---|---|
+//! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
+//! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | [`Row::spite`] | 1,000 | 1,000 | 60,000 |
+//! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side and of the issuer domain | [`Row::cryptogram`] | 15, 255 | 5 | none |
+//! | MAC2 at a SAM | [`Row::lifetime`] | none | - | 60,000 |
+//! | PIN ([`crate::pin`]) | tries | its tries | all but the last | none |
+//!
+//! 1. A full row stops its own function and nothing else: neither the purse nor another command.
+//! 2. Over the air only the field lock is accepted of the maintenance commands; those under DAMK,
+//!    DPUK, DPRK and PUK want the contacts (6985), and so does the last PIN try.
+//! 3. Over the air an EXTERNAL AUTHENTICATE stops early; through the contacts it goes on, and a
+//!    right one starts the row again for both.
+//! 4. A right MAC, cryptogram or PIN starts its row again, but not the lifetime count.
+//! 5. The issuer has a way back from every full row. Of the purse: APPLICATION UNBLOCK (DAMK, on a
+//!    row of its own) starts all rows but its own. Of every application: a key stored over SCP03
+//!    makes the rows that guard it new, lifetime included, because nobody has guessed at it yet.
+//!    The issuer domain's own row starts again with a right authentication only.
+//! 6. The failure is counted and committed before the comparison, so that pulling the card out buys
+//!    no free guess.
 
-use crate::{error::Error, nvm::Nvm, store::Area};
+use crate::{card::Interface, error::Error, nvm::Nvm, store::Area};
 
-/// `failures in a row 1 | failures in the card's life 2`, at an offset of an area.
+/// `failures in a row 2 | failures since the key was stored 2`, at an offset of an area.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     at: usize,
-    in_a_row: u8,
-    lifetime: u16,
+    in_a_row: Option<u16>,
+    lifetime: Option<u16>,
 }
 
-/// No lock by failures in a row.
-const NEVER: u8 = u8::MAX;
-
 /// Bytes a [`Row`] occupies.
-pub(crate) const ROW: usize = 3;
+pub(crate) const ROW: usize = 4;
+
+/// Wrong cryptograms in a row that are counted over the air.
+const CRYPTOGRAMS_OVER_THE_AIR: u16 = 5;
 
 impl Row {
     /// For four-byte MACs: three in a row, and a budget that keeps the chance of ever guessing
@@ -22,18 +46,29 @@ impl Row {
     pub(crate) const fn mac(at: usize) -> Self {
         Self {
             at,
-            in_a_row: 3,
-            lifetime: 200,
+            in_a_row: Some(3),
+            lifetime: Some(200),
         }
     }
 
-    /// For eight-byte cryptograms, which cannot be guessed: a lock after three would only help
-    /// somebody who wants to disable the card.
-    pub(crate) const fn cryptogram(at: usize) -> Self {
+    /// For four-byte MACs that anybody may offer over the air and that bring a guesser nothing
+    /// (a purchase nobody can claim, a locked card): enough that a moment in a pocket cannot fill
+    /// the row, and a chance below 2^-16 to guess one in the key's life.
+    pub(crate) const fn spite(at: usize) -> Self {
         Self {
             at,
-            in_a_row: 15,
-            lifetime: 1000,
+            in_a_row: Some(1000),
+            lifetime: Some(60_000),
+        }
+    }
+
+    /// For eight-byte cryptograms, which cannot be guessed: a budget for life would only help
+    /// somebody who wants to disable the card.
+    pub(crate) const fn cryptogram(at: usize, in_a_row: u16) -> Self {
+        Self {
+            at,
+            in_a_row: Some(in_a_row),
+            lifetime: None,
         }
     }
 
@@ -41,18 +76,30 @@ impl Row {
     pub(crate) const fn lifetime(at: usize, lifetime: u16) -> Self {
         Self {
             at,
-            in_a_row: NEVER,
-            lifetime,
+            in_a_row: None,
+            lifetime: Some(lifetime),
+        }
+    }
+
+    /// The row as it counts through this interface: over the air a cryptogram's ends early, and
+    /// the rest stays for the contacts.
+    pub(crate) const fn through(self, interface: Interface) -> Self {
+        match interface {
+            Interface::Contact => self,
+            Interface::Contactless => Self {
+                in_a_row: Some(CRYPTOGRAMS_OVER_THE_AIR),
+                ..self
+            },
         }
     }
 
     /// Refuses when the function is locked.
     pub(crate) fn check<N: Nvm>(self, area: &Area<'_, N>) -> Result<(), Error> {
-        let [row, high, low] = area.array(self.at)?;
-        if u16::from_be_bytes([high, low]) >= self.lifetime {
+        let (row, life) = self.read(area)?;
+        if self.lifetime.is_some_and(|most| life >= most) {
             return Err(Error::Permanent);
         }
-        if self.in_a_row != NEVER && row >= self.in_a_row {
+        if self.in_a_row.is_some_and(|most| row >= most) {
             return Err(Error::Blocked);
         }
         Ok(())
@@ -67,8 +114,7 @@ impl Row {
         wrong: Error,
     ) -> Result<(), Error> {
         self.check(area)?;
-        let [row, high, low] = area.array(self.at)?;
-        let life = u16::from_be_bytes([high, low]);
+        let (row, life) = self.read(area)?;
         self.write(area, row.saturating_add(1), life.saturating_add(1))?;
         area.commit()?;
         if !matches() {
@@ -77,18 +123,23 @@ impl Row {
         self.write(area, 0, life)
     }
 
-    /// Whether the row is full now.
-    pub(crate) fn is_locked<N: Nvm>(self, area: &Area<'_, N>) -> bool {
-        self.check(area).is_err()
-    }
-
     /// An authorised unlock: the row starts again, the lifetime budget does not.
     pub(crate) fn clear_row<N: Nvm>(self, area: &mut Area<'_, N>) -> Result<(), Error> {
-        area.write(self.at, &[0])
+        let (_, life) = self.read(area)?;
+        self.write(area, 0, life)
     }
 
-    fn write<N: Nvm>(self, area: &mut Area<'_, N>, row: u8, life: u16) -> Result<(), Error> {
-        let [high, low] = life.to_be_bytes();
-        area.write(self.at, &[row, high, low])
+    /// The issuer stored the key that this row guards: nobody has guessed at it yet.
+    pub(crate) fn renew<N: Nvm>(self, area: &mut Area<'_, N>) -> Result<(), Error> {
+        self.write(area, 0, 0)
+    }
+
+    fn read<N: Nvm>(self, area: &Area<'_, N>) -> Result<(u16, u16), Error> {
+        Ok((area.u16(self.at)?, area.u16(self.at + 2)?))
+    }
+
+    fn write<N: Nvm>(self, area: &mut Area<'_, N>, row: u16, life: u16) -> Result<(), Error> {
+        let ([a, b], [c, d]) = (row.to_be_bytes(), life.to_be_bytes());
+        area.write(self.at, &[a, b, c, d])
     }
 }

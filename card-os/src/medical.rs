@@ -324,3 +324,12 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
         _ => Ok(false),
     }
 }
+
+/// A key from the issuer makes the row that guards it new.
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+    match key_type {
+        KeyType::Mpk => at::PURCHASE_ROW.renew(area),
+        KeyType::Mlk => at::LOAD_ROW.renew(area),
+        _ => Ok(()),
+    }
+}

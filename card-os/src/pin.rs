@@ -1,6 +1,6 @@
 //! PINs: two to six packed bytes, a try counter, and the proof that one was verified.
 
-use crate::{counter::Row, error::Error, keystore::Slot, nvm::Nvm, store::Area};
+use crate::{card::Interface, counter::Row, error::Error, keystore::Slot, nvm::Nvm, store::Area};
 use card_spec::sm::{self, Challenge8};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -50,11 +50,13 @@ pub(crate) fn tries<N: Nvm>(area: &Area<'_, N>, at: usize) -> Result<Error, Erro
     }
 }
 
-/// Compares. The try is taken and committed first; success gives it back.
+/// Compares. The try is taken and committed first; success gives it back. The last try is kept for
+/// the contacts: a phone against a pocket cannot block the holder's PIN.
 pub(crate) fn verify<N: Nvm>(
     area: &mut Area<'_, N>,
     at: usize,
     candidate: &[u8],
+    interface: Interface,
 ) -> Result<Verified, Error> {
     let [maximum, left, length] = area.array(at)?;
     if maximum == 0 {
@@ -64,6 +66,9 @@ pub(crate) fn verify<N: Nvm>(
         return Err(Error::Length);
     }
     let remaining = left.checked_sub(1).ok_or(Error::Blocked)?;
+    if remaining == 0 && interface == Interface::Contactless {
+        return Err(Error::Conditions);
+    }
     area.write(at + 1, &[remaining])?;
     area.commit()?;
     let mut stored = area.array::<6>(at + 3)?;
@@ -87,6 +92,7 @@ pub(crate) fn change<N: Nvm>(
     area: &mut Area<'_, N>,
     at: usize,
     data: &[u8],
+    interface: Interface,
 ) -> Result<Verified, Error> {
     let split = data.iter().position(|b| *b == 0xFF).ok_or(Error::Data)?;
     let (old, new) = data.split_at(split);
@@ -94,7 +100,7 @@ pub(crate) fn change<N: Nvm>(
     if !(2..=6).contains(&new.len()) || new.contains(&0xFF) {
         return Err(Error::Data);
     }
-    let verified = verify(area, at, old)?;
+    let verified = verify(area, at, old, interface)?;
     reload(area, at, new)?;
     Ok(verified)
 }

@@ -435,3 +435,12 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     }
     Ok(true)
 }
+
+/// A key from the issuer makes the row that guards it new.
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+    match key_type {
+        KeyType::Dpk | KeyType::Mpk => at::CREDIT_ROW.renew(area),
+        KeyType::SamCeiling => at::CEILING_ROW.renew(area),
+        _ => Ok(()),
+    }
+}

@@ -3,11 +3,7 @@
 
 mod common;
 
-use card_spec::{
-    Channel, SuiteId, Sw, aid, apdu,
-    keys::class,
-    ssse::{self, fid},
-};
+use card_spec::{Channel, SuiteId, Sw, aid, apdu, keys::class, ssse};
 use common::{SEED, ask, card, put, select_purse, send};
 use proptest::prelude::*;
 use virtual_card::{Interface, VirtualCard};
@@ -90,58 +86,6 @@ fn status_words_of_strangers() {
     let mut long = vec![0x00, 0xA4, 0x04, 0x00, 0x00, 0x01, 0x00];
     long.extend([0; 256]);
     assert_eq!(sw(&mut card, &long), Sw::WRONG_LENGTH);
-}
-
-/// Invariant 5: no application can read or change another's files, keys or counters.
-#[test]
-fn applications_do_not_reach_each_other() {
-    let mut card = card(SuiteId::Aes);
-    select_purse(&mut card);
-    for command in [
-        apdu::select_ef(fid::EF05).as_slice(),
-        &apdu::read_record(5, 7, 11),
-        &apdu::read_record(6, 1, 20),
-        &ssse::read_by_tag(ssse::tag::SSN),
-        &apdu::read_binary(8, 0, 40),
-        &ssse::internal_authenticate(1, [0; 8]),
-    ] {
-        assert!(!send(&mut card, command).sw.is_ok(), "{command:02X?}");
-    }
-    put(&mut card, &apdu::select(aid::SSSE));
-    for sfi in [0x15, 0x16, 0x17] {
-        assert_eq!(
-            send(&mut card, &apdu::read_binary(sfi, 0, 30)).sw,
-            Sw::NOT_FOUND
-        );
-    }
-    for sfi in [0x18, 0x1A, 0x1E] {
-        assert_eq!(
-            send(&mut card, &apdu::read_record(sfi, 1, 23)).sw,
-            Sw::NOT_FOUND
-        );
-    }
-    let debit = card_spec::purse::debit(1, common::time(), [0; 4]);
-    assert!(!send(&mut card, &debit).sw.is_ok());
-    assert_eq!(
-        send(&mut card, &card_spec::purse::get_balance()).sw,
-        Sw::INS
-    );
-    // A PIN entered for one side opens nothing on the other.
-    put(
-        &mut card,
-        &apdu::verify(0, &virtual_card::sample::PIN_BYTES),
-    );
-    select_purse(&mut card);
-    let load = common::Tap::new(card_spec::Fen(1))
-        .request()
-        .load()
-        .unwrap();
-    assert_eq!(send(&mut card, &load).sw, Sw::SECURITY);
-    // An INIT left behind by a selection is gone when one comes back.
-    common::Tap::new(card_spec::Fen(1)).init(&mut card).unwrap();
-    put(&mut card, &apdu::select(aid::SSSE));
-    select_purse(&mut card);
-    assert_eq!(send(&mut card, &debit).sw, Sw::CONDITIONS);
 }
 
 #[test]

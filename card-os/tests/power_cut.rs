@@ -18,7 +18,7 @@ use card_spec::{
         mac::{Context, ContextBuilder, Load},
         sfi,
     },
-    sam,
+    sam, sm,
     ssse::{self, Profile},
 };
 use common::{SEED, sam_no, time};
@@ -196,8 +196,8 @@ impl Bench {
         }
     }
 
-    /// A day: load, CAPP with two records, purchase, hospital visit, a record rewritten, files
-    /// rewritten by the issuer. Ends at the first torn command.
+    /// A day: load, CAPP with two records, purchase, hospital visit, a record rewritten, the purse
+    /// maintained, files rewritten by the issuer. Ends at the first torn command.
     fn day<N: Memory>(&self, card: &mut Watched<N>, books: &mut Books) -> Result<(), ChannelError> {
         let mut sam = VirtualCard::from_image(self.sam.clone(), [4; 32]).unwrap();
         common::put(&mut sam, &apdu::select(aid::T_UNION_SAM));
@@ -279,6 +279,7 @@ impl Bench {
         books.in_flight = 0;
         self.visit(card)?;
         self.rewrite_expiry(card)?;
+        maintain(card)?;
         rewrite_region(card)
     }
 
@@ -325,6 +326,25 @@ impl Bench {
     }
 }
 
+/// The maintainer changes a byte of file 17 and opens what wrong MACs may have locked.
+fn maintain<N: Memory>(card: &mut Watched<N>) -> Result<(), ChannelError> {
+    exchange(card, &apdu::select(aid::T_UNION))?;
+    let damk = sample::card_key(sample::header(KeyType::Damk, 1, SuiteId::Aes)).unwrap();
+    for (header, data) in [
+        ([0x04, 0xD6, 0x97, 10], &[2][..]),
+        ([0x84, 0x18, 0, 0], &[]),
+    ] {
+        let challenge = exchange(card, &apdu::get_challenge(8))?.data;
+        let challenge = sm::Challenge8::from_bytes(&challenge).unwrap();
+        let [cla, ins, p1, p2] = header;
+        let covered = [cla, ins, p1, p2, data.len() as u8 + 4];
+        let mac = sm::mac(SuiteId::Aes, &damk, challenge, covered, data);
+        let command = apdu::build(cla, ins, p1, p2, &[data, &mac].concat(), None);
+        ok(exchange(card, &command)?);
+    }
+    Ok(())
+}
+
 /// The issuer rewrites file 17 and the metro record in one STORE DATA sequence of two blocks.
 fn rewrite_region<N: Memory>(card: &mut Watched<N>) -> Result<(), ChannelError> {
     let removed = |error| match error {
@@ -349,8 +369,15 @@ fn ok(reply: card_spec::Reply) {
     assert_eq!(reply.sw, Sw::OK);
 }
 
+/// Places where power was cut: `[at writes, before commits, after commits]`, and commands torn.
+#[derive(Debug, Default)]
+struct Cuts {
+    points: [usize; 3],
+    torn: std::collections::BTreeSet<usize>,
+}
+
 /// Runs the day once for every cut; returns what was wrong, if anything.
-fn violations<N: Memory>(wrap: impl Fn(ImageNvm) -> N + Copy) -> (usize, Vec<String>) {
+fn violations<N: Memory>(wrap: impl Fn(ImageNvm) -> N + Copy) -> (Cuts, Vec<String>) {
     let bench = Bench::new();
     let mut reference = bench.card(wrap);
     reference.watching = true;
@@ -361,12 +388,15 @@ fn violations<N: Memory>(wrap: impl Fn(ImageNvm) -> N + Copy) -> (usize, Vec<Str
     let opening = balance_of(start.as_ref().unwrap());
 
     let mut wrong = Vec::new();
-    let mut cuts = 0;
-    for kind in [
+    let mut cuts = Cuts::default();
+    for (of_kind, kind) in [
         PowerCut::AtWrite,
         PowerCut::BeforeCommit,
         PowerCut::AfterCommit,
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         for n in 1.. {
             let mut card = bench.card(wrap);
             card.card.nvm_mut().image().arm(Some(kind(n)));
@@ -374,8 +404,9 @@ fn violations<N: Memory>(wrap: impl Fn(ImageNvm) -> N + Copy) -> (usize, Vec<Str
             if bench.day(&mut card, &mut books).is_ok() {
                 break;
             }
-            cuts += 1;
             let torn = card.apdus;
+            cuts.points[of_kind] += 1;
+            cuts.torn.insert(torn);
             let image = card.card.nvm_mut().image();
             image.restore_power();
             let now = look(image.bytes());
@@ -403,9 +434,16 @@ fn violations<N: Memory>(wrap: impl Fn(ImageNvm) -> N + Copy) -> (usize, Vec<Str
 #[test]
 fn every_cut_leaves_the_card_before_or_after_the_command() {
     let (cuts, wrong) = violations(|nvm| nvm);
+    let [writes, before, after] = cuts.points;
+    println!(
+        "{} cut points ({writes} at writes, {before} before and {after} after commits) in {} commands",
+        writes + before + after,
+        cuts.torn.len()
+    );
+    assert_eq!(before, after, "every commit has two sides");
     assert!(
-        cuts > 100,
-        "only {cuts} cuts: the script does not reach the card's memory"
+        writes >= 75 && before >= 24 && cuts.torn.len() >= 14,
+        "the script does not reach the card's memory: {cuts:?}"
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -461,8 +499,22 @@ fn security_counters_commit_first() {
     assert_eq!(right.sw, Sw::AUTH_BLOCKED);
 
     let mut card = VirtualCard::from_image(image, [3; 32]).unwrap();
-    let tap = common::Tap::new(Fen(1));
+    let load = common::Tap::new(Fen(1)).request().load().unwrap();
     for _ in 0..3 {
+        common::select_purse(&mut card);
+        common::put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
+        common::put(&mut card, &load);
+        card.script(Some(Cut::Power(PowerCut::AfterCommit(1))));
+        let guess = exchange(&mut card, &purse::credit_for_load(time(), [0; 4]));
+        assert_eq!(guess.unwrap_err(), ChannelError::CardRemoved);
+    }
+    common::select_purse(&mut card);
+    common::put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
+    assert_eq!(common::send(&mut card, &load).sw, Sw::AUTH_BLOCKED);
+
+    // Nor of a purchase MAC: the thousandth torn guess is the last.
+    let tap = common::Tap::new(Fen(1));
+    for _ in 0..1000 {
         common::select_purse(&mut card);
         tap.init(&mut card).unwrap();
         card.script(Some(Cut::Power(PowerCut::AfterCommit(1))));

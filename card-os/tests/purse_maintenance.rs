@@ -1,4 +1,4 @@
-//! The purse's locks: PIN, wrong MACs, blocking, secure messaging.
+//! The purse's maintenance: PIN, blocking, secure messaging. What wrong MACs lock: `locks.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -7,60 +7,14 @@ use card_spec::{
     Fen, SuiteId, Sw, aid, apdu,
     keys::{KeyType, class},
     perso,
-    purse::{self, files, sfi},
+    purse::{files, sfi},
     sam, sm,
 };
-use common::{Tap, ask, card, put, sam_for, select_purse, send, time};
+use common::{Tap, ask, card, put, select_purse, send};
 use virtual_card::{
     host,
     sample::{self, SampleSam},
 };
-
-#[test]
-fn three_wrong_macs_lock_the_function_and_damk_opens_it() {
-    let mut card = card(SuiteId::Aes);
-    let mut sam = sam_for(class::TRANSIT);
-    select_purse(&mut card);
-    let tap = Tap::new(Fen(100));
-    for _ in 0..3 {
-        tap.init(&mut card).unwrap();
-        let reply = send(&mut card, &purse::debit(1, time(), [0; 4]));
-        assert_eq!(reply.sw, Sw::MAC_WRONG);
-        // The transaction is spent: the right MAC would come too late.
-        assert_eq!(
-            send(&mut card, &purse::debit(1, time(), [0; 4])).sw,
-            Sw::CONDITIONS
-        );
-        card.power_cycle();
-        select_purse(&mut card);
-    }
-    assert_eq!(tap.init(&mut card), Err(Sw::AUTH_BLOCKED));
-    assert_eq!(host::balance(&mut card).unwrap(), Fen(10_000));
-
-    let damk = sample::card_key(sample::header(KeyType::Damk, class::ONLY, SuiteId::Aes)).unwrap();
-    let unblock = common::maintenance(&mut card, SuiteId::Aes, &damk, [0x84, 0x18, 0, 0], &[]);
-    put(&mut card, &unblock);
-    tap.pay(&mut card, &mut sam);
-}
-
-#[test]
-fn wrong_load_macs_lock_loading_but_not_paying() {
-    let mut card = card(SuiteId::Sm4);
-    let mut sam = sam_for(class::TRANSIT);
-    select_purse(&mut card);
-    put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
-    let request = Tap::new(Fen(100)).request();
-    for _ in 0..3 {
-        ask(&mut card, &request.load().unwrap());
-        let credit = purse::credit_for_load(time(), [9; 4]);
-        assert_eq!(send(&mut card, &credit).sw, Sw::MAC_WRONG);
-    }
-    assert_eq!(
-        send(&mut card, &request.load().unwrap()).sw,
-        Sw::AUTH_BLOCKED
-    );
-    Tap::new(Fen(100)).pay(&mut card, &mut sam);
-}
 
 #[test]
 fn pin_tries_change_unblock_and_reload() {
@@ -195,21 +149,6 @@ fn dack_in_one_suite(suite: SuiteId) {
         .set_status(&mut card, perso::CardState::Secured)
         .unwrap();
     put(&mut card, &apdu::select(aid::T_UNION));
-}
-
-/// A thief who burns the maintenance MAC must not end with a card that the field lock cannot stop.
-#[test]
-fn burning_the_maintenance_mac_blocks_the_purse() {
-    let mut card = card(SuiteId::Aes);
-    select_purse(&mut card);
-    for _ in 0..3 {
-        ask(&mut card, &apdu::get_challenge(8));
-        let reply = send(&mut card, &apdu::build(0x84, 0x1E, 0, 0, &[0; 4], None));
-        assert_eq!(reply.sw, Sw::SM_WRONG);
-    }
-    assert_eq!(Tap::new(Fen(1)).init(&mut card), Err(Sw::LOCKED));
-    let reply = send(&mut card, &apdu::select(aid::T_UNION));
-    assert_eq!(reply.sw, Sw::SELECTED_BLOCKED);
 }
 
 #[test]

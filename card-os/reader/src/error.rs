@@ -83,7 +83,9 @@ pub(crate) const fn channel_error(error: Error) -> ChannelError {
         | Error::UnknownReader
         | Error::NoService
         | Error::ServiceStopped
-        | Error::NoReadersAvailable => ChannelError::ReaderLost,
+        | Error::NoReadersAvailable
+        | Error::CommError
+        | Error::CommDataLost => ChannelError::ReaderLost,
         Error::SharingViolation => ChannelError::Busy,
         Error::InsufficientBuffer => ChannelError::Malformed,
         other => ChannelError::Transport(other as u32),

@@ -83,8 +83,9 @@ pub fn ensure() -> Result<Pcscd, ReaderError> {
         return Err(ReaderError::NotRoot);
     }
     let start = |why: String| ReaderError::Start { why };
-    let child = Command::new("pcscd")
-        .args(["--foreground"])
+    // setpriv (util-linux, on every Debian) has the kernel stop pcscd when this program is killed.
+    let child = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "pcscd", "--foreground"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -27,7 +27,7 @@ impl<N: Nvm> Isd<'_, N> {
         let host: &[u8; 8] = command.array()?;
         let keys = self.static_keys()?;
         let mut area = self.store.area(App::Isd);
-        at::AUTH_ROW.check(&area)?;
+        at::AUTH_ROW.through(self.interface).check(&area)?;
         let kvn = area.byte(at::KVN)?;
         if command.p1 != 0 && command.p1 != kvn {
             return Err(Error::Reference);
@@ -56,7 +56,7 @@ impl<N: Nvm> Isd<'_, N> {
         Ok(Answer::Done)
     }
 
-    /// EXTERNAL AUTHENTICATE: host cryptogram and C-MAC. A failure is counted for life.
+    /// EXTERNAL AUTHENTICATE: host cryptogram and C-MAC. Failures in a row are counted.
     pub(super) fn external_authenticate(&mut self, command: Command<'_>) -> Outcome {
         let state = core::mem::take(self.ram);
         let SessionState::Started { handshake, dek } = state.state else {
@@ -76,7 +76,8 @@ impl<N: Nvm> Isd<'_, N> {
         } = handshake;
         let chain = session.peek_c_mac(command.mac_header(), cryptogram);
         let matches = || bool::from(host_cryptogram.ct_eq(cryptogram) & chain[..MAC].ct_eq(mac));
-        at::AUTH_ROW.guard(&mut self.store.area(App::Isd), matches, Error::Security)?;
+        let row = at::AUTH_ROW.through(self.interface);
+        row.guard(&mut self.store.area(App::Isd), matches, Error::Security)?;
         session.accept(chain);
         *self.ram = Ram {
             state: SessionState::Open(Open {

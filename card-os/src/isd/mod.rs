@@ -9,6 +9,7 @@ pub(crate) use perso::Item;
 
 use crate::{
     apdu::{Command, Out, Outcome},
+    card::Interface,
     counter::{ROW, Row},
     error::Error,
     layout::{App, Blank, IMAGE_SIZE, IMAGE_VERSION, MAGIC},
@@ -32,8 +33,8 @@ mod at {
     /// ENC, MAC, DEK.
     pub(super) const KEYS: usize = 20;
     pub(super) const SEQUENCE: usize = 68;
-    /// Wrong host cryptograms and C-MACs, for the whole life of the card.
-    pub(super) const AUTH_ROW: Row = Row::lifetime(71, 255);
+    /// Wrong host cryptograms and C-MACs.
+    pub(super) const AUTH_ROW: Row = Row::cryptogram(71, 255);
     pub(super) const END: usize = 71 + ROW;
 }
 pub(crate) const AREA: usize = at::END;
@@ -111,6 +112,7 @@ struct Open {
 pub(crate) struct Isd<'a, N> {
     pub(crate) store: &'a mut Store<N>,
     pub(crate) ram: &'a mut Ram,
+    pub(crate) interface: Interface,
 }
 
 impl<N: Nvm> Isd<'_, N> {

@@ -236,10 +236,14 @@ fn card_key<N: Nvm>(
             key,
         },
     )?;
-    if (target, header.key_type) == (App::Purse, KeyType::Damk) {
-        purse::maintenance_key_renewed(&mut store.area(App::Purse))?;
+    let area = &mut store.area(target);
+    match target {
+        App::Purse => purse::key_stored(area, header.key_type),
+        App::Ssse => ssse::key_stored(area, header.key_type),
+        App::Medical => medical::key_stored(area, header.key_type),
+        App::Sam => sam::key_stored(area, header.key_type),
+        App::Isd => Ok(()),
     }
-    Ok(())
 }
 
 /// On a user card a command names a key by type and id alone, so one id may mean only one suite.

@@ -83,6 +83,23 @@ pub(crate) enum Command<'a> {
 }
 
 impl Command<'_> {
+    /// Commands under the issuer's maintenance keys. Of the maintenance commands only the field
+    /// lock is for the air: a stranger's phone must not be able to fill the rows of the others.
+    pub(super) const fn wants_contacts(&self) -> bool {
+        matches!(
+            self,
+            Self::UnblockPin { .. }
+                | Self::ReloadPin { .. }
+                | Self::Block {
+                    permanent: true,
+                    ..
+                }
+                | Self::Unblock(..)
+                | Self::CardBlock(..)
+                | Self::SecureUpdate { .. }
+        )
+    }
+
     /// A blocked purse still shows its files and obeys its maintainer.
     pub(super) const fn works_when_blocked(&self) -> bool {
         matches!(

@@ -3,6 +3,7 @@
 use super::{Purse, State, at, command::MacHeader, command::Target, state};
 use crate::{
     apdu::{Answer, Outcome},
+    counter::Row,
     error::Error,
     keystore::Slot,
     nvm::{Entropy, Nvm},
@@ -16,22 +17,24 @@ use card_spec::{
 };
 use subtle::ConstantTimeEq;
 
-/// APPLICATION BLOCK, temporary, with its Lc: the only command that DACK may authorise.
-const FIELD_LOCK: MacHeader = [0x84, 0x1E, 0x00, 0x00, 0x04];
-
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     pub(super) fn verify(&mut self, candidate: &[u8]) -> Outcome {
         if candidate.is_empty() {
             return Err(pin::tries(&self.area, at::PIN)?);
         }
         self.ram.pin = None;
-        self.ram.pin = Some(pin::verify(&mut self.area, at::PIN, candidate)?);
+        self.ram.pin = Some(pin::verify(
+            &mut self.area,
+            at::PIN,
+            candidate,
+            self.interface,
+        )?);
         Ok(Answer::Done)
     }
 
     pub(super) fn change_pin(&mut self, data: &[u8]) -> Outcome {
         self.ram.pin = None;
-        self.ram.pin = Some(pin::change(&mut self.area, at::PIN, data)?);
+        self.ram.pin = Some(pin::change(&mut self.area, at::PIN, data, self.interface)?);
         Ok(Answer::Done)
     }
 
@@ -72,18 +75,25 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok(Answer::Done)
     }
 
-    /// APPLICATION BLOCK. DACK is accepted for the field lock alone, DAMK for both forms.
+    /// APPLICATION BLOCK. DACK is accepted for the field lock (the temporary form) alone, DAMK for
+    /// both forms. The field lock has its own row: whoever burns the row of maintenance must not
+    /// end with a card that the field lock cannot stop.
     pub(super) fn block(&mut self, header: MacHeader, permanent: bool, mac: [u8; 4]) -> Outcome {
         let challenge = self.take_challenge()?;
         let mut expected = heapless::Vec::<[u8; 4], 2>::new();
-        let field = header == FIELD_LOCK && !permanent;
-        for (key_type, allowed) in [(KeyType::Dack, field), (KeyType::Damk, true)] {
+        for (key_type, allowed) in [(KeyType::Dack, !permanent), (KeyType::Damk, true)] {
             if let (true, Ok(slot)) = (allowed, self.any_key(key_type)) {
                 let mac = sm::mac(slot.header.suite, &slot.key, challenge, header, &[]);
                 let _ = expected.push(mac);
             }
         }
-        self.maintenance(mac, &expected)?;
+        let row = if permanent {
+            at::MAINTENANCE_ROW
+        } else {
+            at::FIELD_LOCK_ROW
+        };
+        let matches = || expected.iter().any(|e| bool::from(e.ct_eq(&mac)));
+        row.guard(&mut self.area, matches, Error::SmWrong)?;
         // A permanent block is never weakened to a temporary one.
         if state(&self.area)? != State::PermanentlyBlocked {
             let to = if permanent {
@@ -97,21 +107,28 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok(Answer::Done)
     }
 
-    /// APPLICATION UNBLOCK under DAMK; also opens load and purchase again after wrong MACs.
+    /// APPLICATION UNBLOCK under DAMK; every function that wrong MACs locked starts again.
     pub(super) fn unblock(&mut self, header: MacHeader, mac: [u8; 4]) -> Outcome {
         if state(&self.area)? == State::PermanentlyBlocked {
             return Err(Error::Permanent);
         }
-        self.by_damk(header, &[], mac)?;
+        self.by_damk(at::UNBLOCK_ROW, header, &[], mac)?;
         self.area.write(at::STATE, &[State::Ready as u8])?;
-        at::LOAD_ROW.clear_row(&mut self.area)?;
-        at::PURCHASE_ROW.clear_row(&mut self.area)?;
+        for row in [
+            at::LOAD_ROW,
+            at::PURCHASE_ROW,
+            at::FIELD_LOCK_ROW,
+            at::MAINTENANCE_ROW,
+            at::PIN_ROW,
+        ] {
+            row.clear_row(&mut self.area)?;
+        }
         Ok(Answer::Done)
     }
 
     /// CARD BLOCK under DAMK; the caller blocks the card.
     pub(super) fn card_block(&mut self, header: MacHeader, mac: [u8; 4]) -> Result<(), Error> {
-        self.by_damk(header, &[], mac)?;
+        self.by_damk(at::MAINTENANCE_ROW, header, &[], mac)?;
         self.forget();
         Ok(())
     }
@@ -141,33 +158,24 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             Target::Metro { number } if data.len() == files::Metro::LEN => Self::metro_at(number)?,
             Target::Metro { .. } => return Err(Error::Length),
         };
-        self.by_damk(header, data, mac)?;
+        self.by_damk(at::MAINTENANCE_ROW, header, data, mac)?;
         self.area.write(place, data)?;
         self.forget();
         Ok(Answer::Done)
     }
 
-    fn by_damk(&mut self, header: MacHeader, data: &[u8], mac: [u8; 4]) -> Result<(), Error> {
+    fn by_damk(
+        &mut self,
+        row: Row,
+        header: MacHeader,
+        data: &[u8],
+        mac: [u8; 4],
+    ) -> Result<(), Error> {
         let challenge = self.take_challenge()?;
         let slot = self.any_key(KeyType::Damk)?;
         let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, data);
-        self.maintenance(mac, &[expected])
-    }
-
-    /// Checks a maintenance MAC. The third wrong one in a row locks maintenance *and* the purse:
-    /// otherwise a thief could make his card deaf to the field lock.
-    fn maintenance(&mut self, mac: [u8; 4], expected: &[[u8; 4]]) -> Result<(), Error> {
-        let matches = || expected.iter().any(|e| bool::from(e.ct_eq(&mac)));
-        let result = at::MAINTENANCE_ROW.guard(&mut self.area, matches, Error::SmWrong);
-        if result == Err(Error::SmWrong)
-            && at::MAINTENANCE_ROW.is_locked(&self.area)
-            && state(&self.area)? == State::Ready
-        {
-            self.area.write(at::STATE, &[State::Blocked as u8])?;
-            self.area.commit()?;
-            self.forget();
-        }
-        result
+        let matches = || expected.ct_eq(&mac).into();
+        row.guard(&mut self.area, matches, Error::SmWrong)
     }
 
     fn forget(&mut self) {

@@ -8,10 +8,11 @@ mod perso;
 mod purchase;
 
 pub(crate) use command::Command;
-pub(crate) use perso::{maintenance_key_renewed, personalise, set_pin};
+pub(crate) use perso::{key_stored, personalise, set_pin};
 
 use crate::{
     apdu::{Answer, Out, Outcome, put},
+    card::Interface,
     counter::{ROW, Row},
     error::Error,
     nvm::{Entropy, Nvm},
@@ -46,10 +47,13 @@ mod at {
     pub(super) const PROVE_PURCHASE: usize = DAY + 8;
     pub(super) const PROVE_LOAD: usize = PROVE_PURCHASE + 11;
     pub(super) const LOAD_ROW: Row = Row::mac(PROVE_LOAD + 11);
-    pub(super) const PURCHASE_ROW: Row = Row::mac(PROVE_LOAD + 11 + ROW);
-    pub(super) const MAINTENANCE_ROW: Row = Row::mac(PROVE_LOAD + 11 + 2 * ROW);
-    pub(super) const PIN_ROW: Row = Row::mac(PROVE_LOAD + 11 + 3 * ROW);
-    pub(super) const PIN: usize = PROVE_LOAD + 11 + 4 * ROW;
+    pub(super) const PURCHASE_ROW: Row = Row::spite(PROVE_LOAD + 11 + ROW);
+    pub(super) const FIELD_LOCK_ROW: Row = Row::spite(PROVE_LOAD + 11 + 2 * ROW);
+    pub(super) const MAINTENANCE_ROW: Row = Row::mac(PROVE_LOAD + 11 + 3 * ROW);
+    pub(super) const UNBLOCK_ROW: Row = Row::mac(PROVE_LOAD + 11 + 4 * ROW);
+    /// PIN UNBLOCK and RELOAD PIN.
+    pub(super) const PIN_ROW: Row = Row::mac(PROVE_LOAD + 11 + 5 * ROW);
+    pub(super) const PIN: usize = PROVE_LOAD + 11 + 6 * ROW;
     pub(super) const LOG: Cyclic = Cyclic::new(PIN + pin::PIN, files::LogRecord::LEN, 10);
     pub(super) const JOURNEY: Cyclic = Cyclic::new(LOG.end(), files::Journey::LEN, 10);
     pub(super) const END: usize = JOURNEY.end();
@@ -95,6 +99,7 @@ pub(crate) struct Purse<'a, N, R> {
     pub(crate) entropy: &'a mut R,
     pub(crate) ram: &'a mut Ram,
     pub(crate) challenge: &'a mut Option<Challenge>,
+    pub(crate) interface: Interface,
 }
 
 /// What the command asks of the card beyond the purse.
@@ -138,6 +143,9 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     ) -> Result<(Answer, Effect), Error> {
         if state(&self.area)? != State::Ready && !command.works_when_blocked() {
             return Err(Error::Locked);
+        }
+        if self.interface == Interface::Contactless && command.wants_contacts() {
+            return Err(Error::Conditions);
         }
         let answer = match command {
             Command::CardBlock(header, mac) => {

@@ -3,6 +3,7 @@
 use super::{METRO_RECORDS, State, at, state};
 use crate::{error::Error, isd::Item, nvm::Nvm, pin, store::Area};
 use card_spec::{
+    keys::KeyType,
     perso::Dgi,
     purse::{files, sfi},
 };
@@ -55,9 +56,19 @@ pub(crate) fn set_pin<N: Nvm>(
     pin::set(area, at::PIN, tries, value)
 }
 
-/// A fresh maintenance key from the issuer ends a lock by wrong MACs.
-pub(crate) fn maintenance_key_renewed<N: Nvm>(area: &mut Area<'_, N>) -> Result<(), Error> {
-    at::MAINTENANCE_ROW.clear_row(area)
+/// A key from the issuer makes the rows that guard it new.
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+    match key_type {
+        KeyType::Dpk => at::PURCHASE_ROW.renew(area),
+        KeyType::Dlk => at::LOAD_ROW.renew(area),
+        KeyType::Dack => at::FIELD_LOCK_ROW.renew(area),
+        KeyType::Damk => {
+            at::MAINTENANCE_ROW.renew(area)?;
+            at::UNBLOCK_ROW.renew(area)
+        }
+        KeyType::Dpuk | KeyType::Dprk => at::PIN_ROW.renew(area),
+        _ => Ok(()),
+    }
 }
 
 fn exactly<N: Nvm>(

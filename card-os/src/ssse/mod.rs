@@ -6,7 +6,7 @@ mod command;
 mod perso;
 
 pub(crate) use command::{Command, Which};
-pub(crate) use perso::{personalise, set_pin};
+pub(crate) use perso::{key_stored, personalise, set_pin};
 
 use crate::{
     apdu::{Answer, Out, Outcome, put},
@@ -41,7 +41,7 @@ mod at {
     pub(super) const EF06: usize = EF05 + RECORDS * RECORD;
     pub(super) const PIN: usize = EF06 + RECORDS * RECORD;
     pub(super) const PIN_ROW: Row = Row::mac(PIN + pin::PIN);
-    pub(super) const AUTH_ROW: Row = Row::cryptogram(PIN + pin::PIN + ROW);
+    pub(super) const AUTH_ROW: Row = Row::cryptogram(PIN + pin::PIN + ROW, 15);
     /// `length 2 | contents`.
     pub(super) const EF07_FILE: usize = PIN + pin::PIN + 2 * ROW;
     pub(super) const EF08_FILE: usize = EF07_FILE + 2 + EF07;
@@ -170,7 +170,7 @@ impl<N: Nvm> Ssse<'_, N> {
             Command::Verify(candidate) => self.verify(candidate),
             Command::ChangePin(data) => {
                 self.ram.pin = None;
-                self.ram.pin = Some(pin::change(&mut self.area, at::PIN, data)?);
+                self.ram.pin = Some(pin::change(&mut self.area, at::PIN, data, self.interface)?);
                 Ok(Answer::Done)
             }
             Command::UnblockPin { header, data, mac } => self.unblock_pin(header, data, mac),
@@ -319,7 +319,9 @@ impl<N: Nvm> Ssse<'_, N> {
         let expected = process.cryptogram8(suite, &terminal);
         let given = [e0, e1, e2, e3, e4, e5, e6, e7];
         let matches = || expected.ct_eq(&given).into();
-        at::AUTH_ROW.guard(&mut self.area, matches, Error::Security)?;
+        at::AUTH_ROW
+            .through(self.interface)
+            .guard(&mut self.area, matches, Error::Security)?;
         self.ram.grants.add(kid);
         Ok(Answer::Done)
     }
@@ -340,11 +342,20 @@ impl<N: Nvm> Ssse<'_, N> {
             return Err(pin::tries(&self.area, at::PIN)?);
         }
         self.ram.pin = None;
-        self.ram.pin = Some(pin::verify(&mut self.area, at::PIN, candidate)?);
+        self.ram.pin = Some(pin::verify(
+            &mut self.area,
+            at::PIN,
+            candidate,
+            self.interface,
+        )?);
         Ok(Answer::Done)
     }
 
+    /// Through the contacts only, like every command under a maintenance key.
     fn unblock_pin(&mut self, header: [u8; 5], data: &[u8], mac: [u8; 4]) -> Outcome {
+        if self.interface == Interface::Contactless {
+            return Err(Error::Conditions);
+        }
         let challenge = self.challenge.take().ok_or(Error::NoChallenge)?.as_iv();
         let slot = self
             .area

@@ -3,6 +3,7 @@
 use super::{File, RECORD, RECORDS, at};
 use crate::{error::Error, isd::Item, nvm::Nvm, pin, store::Area};
 use card_spec::{
+    keys::KeyType,
     perso::Dgi,
     ssse::{EF05_RECORDS, EF06_RECORDS, Profile},
 };
@@ -58,6 +59,15 @@ fn contents<N: Nvm>(area: &mut Area<'_, N>, file: File, item: &Item<'_>) -> Resu
     }
     area.write(at, &(item.len as u16).to_be_bytes())?;
     area.copy_staged(item.at, item.len, at + 2)
+}
+
+/// A key from the issuer makes the row that guards it new.
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+    match key_type {
+        KeyType::Rk | KeyType::Uk => at::AUTH_ROW.renew(area),
+        KeyType::Puk => at::PIN_ROW.renew(area),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn set_pin<N: Nvm>(

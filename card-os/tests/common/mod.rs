@@ -203,6 +203,13 @@ pub fn pin_unblock<C: Channel>(card: &mut C, suite: SuiteId, key: &Key, pin: &[u
     apdu::build(0x84, 0x24, 0, 1, &[&plain[..n], &mac].concat(), None)
 }
 
+/// The issuer stores a sample key again over SCP03: a new session, the key's own application.
+pub fn store_key(card: &mut VirtualCard, aid: &[u8], header: KeyHeader) {
+    let mut host = issuer(card);
+    let group = host.key_group(header, &sample::card_key(header).unwrap());
+    host.personalise(card, aid, &[group]).unwrap();
+}
+
 /// An open issuer channel of a sample card.
 pub fn issuer(card: &mut VirtualCard) -> host::Scp03 {
     host::Scp03::open(

@@ -11,7 +11,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file is not there, not readable or not writable.
-    #[error("card image {path}: {source}; check the path and its permissions")]
+    #[error("card image {path}: {source}; check the path, its permissions and the free space")]
     Io {
         /// The image file.
         path: PathBuf,
@@ -216,10 +216,16 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    });
+    if let Err(error) = written {
+        // A full disk: what is half written only takes more of it.
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

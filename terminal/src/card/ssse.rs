@@ -8,6 +8,7 @@ use card_spec::{
     ssse::{self, fid, tag},
     time::CardDate,
 };
+use subtle::ConstantTimeEq;
 
 use super::{CardError, Pin, ask, format, verify_pin};
 use crate::{
@@ -105,7 +106,7 @@ impl<'c, C: Channel + ?Sized> SsseSession<'c, C> {
         let answer = self.internal_authenticate(challenge)?;
         let kid = ssse_kid::INTERNAL;
         let expected = sam.ssse_cryptogram(kid, suite, self.f1, region, challenge, challenge)?;
-        if answer == expected {
+        if answer.ct_eq(&expected).into() {
             Ok(())
         } else {
             Err(AuthError::NotAuthentic)
