@@ -20,6 +20,8 @@ pub enum Code {
     CardRefused = 6,
     /// Part of a batch failed; the rest was done.
     Partial = 7,
+    /// Interrupted by the user.
+    Interrupted = 130,
 }
 
 /// Why a command stops: what happened and what to do, with its exit code.

@@ -3,6 +3,7 @@
 use crate::out::say;
 use card_spec::{Fen, SuiteId};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use hsm_client::{KeyInfo, OwnKeys, ServiceKey, SignPurpose};
 
 /// An empty table in the house style.
 pub fn new(header: &[&str]) -> Table {
@@ -11,8 +12,12 @@ pub fn new(header: &[&str]) -> Table {
         .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.iter().map(Cell::new));
+    if !std::io::stdout().is_terminal() {
+        table.set_width(120);
+    }
     table
 }
+use std::io::IsTerminal;
 use world::report::Report;
 
 /// Prints every table of the report to standard output.
@@ -64,19 +69,24 @@ fn ceremony(report: &Report) {
         t.add_row([root.suite.name(), "formed 合成", "", &kcv]);
     }
     say!("{t}");
-    let mut t = table(
-        "Application masters 应用主密钥, KCV by suite",
-        &[
-            "key 密钥",
-            "index 索引",
-            "version 版本",
-            "aes",
-            "sm4",
-            "tdes",
-        ],
-    );
+    say!("\nApplication masters 应用主密钥, KCV by suite");
+    say!("{}", masters(&report.keys));
+    say!("\nKeys that no card holds 密钥机自用密钥");
+    say!("{}", own_keys(&report.own_keys));
+}
+
+/// Application masters, one row a key, the suites' check values side by side.
+pub fn masters(keys: &[KeyInfo]) -> Table {
+    let mut t = new(&[
+        "key 密钥",
+        "index 索引",
+        "version 版本",
+        "aes",
+        "sm4",
+        "tdes",
+    ]);
     let mut rows: Vec<(String, [String; 3])> = Vec::new();
-    for key in &report.keys {
+    for key in keys {
         let name = format!("{}|{:02X}|{}", key.key_type.name(), key.index, key.version);
         let column = match key.suite {
             SuiteId::Aes => 0,
@@ -93,7 +103,50 @@ fn ceremony(report: &Report) {
     for (name, columns) in rows {
         t.add_row(name.split('|').map(str::to_owned).chain(columns));
     }
-    say!("{t}");
+    t
+}
+
+/// Keys of the HSM's own: check values, and fingerprints of public keys.
+pub fn own_keys(keys: &OwnKeys) -> Table {
+    let mut t = new(&[
+        "key 密钥",
+        "use 用途",
+        "algorithm 算法",
+        "KCV / public key SHA-256 校验值/公钥指纹",
+    ]);
+    for key in &keys.service {
+        t.add_row([key.key.name(), service_use(key.key), "aes-256", &key.kcv]);
+    }
+    for key in &keys.signing {
+        let shown = key.fingerprint.get(..16).unwrap_or_default();
+        t.add_row([
+            key.purpose.name(),
+            signing_use(key.purpose),
+            key.algorithm.name(),
+            &format!("{shown}..."),
+        ]);
+    }
+    t
+}
+
+const fn service_use(key: ServiceKey) -> &'static str {
+    match key {
+        ServiceKey::Storage => "key store 本地主密钥",
+        ServiceKey::Transport => "key exchange 传输密钥",
+        ServiceKey::Pin => "PIN blocks PIN 密钥",
+        ServiceKey::PersonalData => "personal data at rest 个人信息加密",
+    }
+}
+
+const fn signing_use(purpose: SignPurpose) -> &'static str {
+    match purpose {
+        SignPurpose::Hotlist => "hotlist 黑名单签名",
+        SignPurpose::Parameters => "terminal parameters 终端参数签名",
+        SignPurpose::Audit => "audit checkpoints 审计签名",
+        SignPurpose::Settlement => "settlement 清算签名",
+        SignPurpose::ClientCa => "certificates for mTLS 通信证书签发",
+        SignPurpose::CardCa => "card certificates 卡证书签发",
+    }
 }
 
 fn persons_and_cards(report: &Report) {
@@ -176,9 +229,25 @@ fn medical(report: &Report) {
         &["fund 基金", "amount 金额 (yuan 元)"],
     );
     for (fund, amount) in &report.medical_split_fen {
-        t.add_row([Cell::new(fund), yuan(*amount)]);
+        t.add_row([Cell::new(fund_name(fund)), yuan(*amount)]);
     }
     say!("{t}");
+}
+
+fn fund_name(fund: &str) -> String {
+    let name = match fund {
+        "310100" => "职工统筹 employee pool",
+        "320100" => "公务员补助 civil-servant subsidy",
+        "330100" => "大额 large amount",
+        "390100" => "居民统筹 resident pool",
+        "390200" => "大病 serious illness",
+        "610100" => "医疗救助 medical assistance",
+        "acct" => "个人账户 personal account",
+        "cash" => "现金 cash",
+        "hospital" => "医院负担 borne by the hospital",
+        _ => "",
+    };
+    format!("{fund} {name}")
 }
 
 fn refused(report: &Report) {
@@ -200,7 +269,7 @@ fn refused(report: &Report) {
 
 fn trial_balance(report: &Report) {
     let mut t = table(
-        "Trial balance 试算平衡 (yuan 元)",
+        "Trial balance 试算平衡 (yuan 元; cumulative, cash included 累计, 含现金)",
         &["account 科目", "debit 借方", "credit 贷方", "balance 余额"],
     );
     for row in &report.trial_balance {
@@ -222,7 +291,7 @@ fn trial_balance(report: &Report) {
 
 fn positions(report: &Report) {
     let mut t = table(
-        "Net positions 清算净额 (yuan 元; positive is paid to the party 正数为应收)",
+        "Net positions 清算净额 (yuan 元; this day only, without cash 仅当日, 不含现金; positive is paid to the party 正数为应收)",
         &["party 参与方", "name 名称", "net 净额"],
     );
     for position in &report.net_positions {

@@ -185,6 +185,7 @@ fn answer(hsm: &dyn Hsm, request: Request) -> Result<Response> {
     Ok(match request {
         Request::Status => Response::Status(hsm.status()?),
         Request::Keys => Response::Keys(hsm.keys()?),
+        Request::OwnKeys => Response::OwnKeys(hsm.own_keys()?),
         Request::Scp03Open {
             host,
             init_update,
@@ -207,6 +208,9 @@ fn answer(hsm: &dyn Hsm, request: Request) -> Result<Response> {
             challenge,
             ceiling,
         } => Response::Mac(hsm.sam_ceiling_mac(sam, challenge, ceiling)?),
+        Request::WrapData { items } => Response::Many(hsm.wrap_data(&items)?),
+        Request::UnwrapData { items } => Response::Many(hsm.unwrap_data(&items)?),
+        Request::IndexData { field, values } => Response::Hashes(hsm.index_data(&field, &values)?),
         Request::Sign { purpose, message } => Response::Bytes(hsm.sign(purpose, &message)?),
         Request::PublicKey { purpose } => Response::Bytes(hsm.public_key(purpose)?),
         Request::Random { length } => Response::Bytes(hsm.random(length)?),

@@ -1,15 +1,16 @@
 //! The key store file.
 //!
 //! ```text
-//! "OCHSMKS" 01 | memory KiB 4 | passes 4 | lanes 4 | salt 16        parameters
+//! "OCHSMKS" 02 | memory KiB 4 | passes 4 | lanes 4 | salt 16        parameters
 //! nonce 12 | E(KEK, data key 32) 48                                 AAD: parameters
 //! nonce 12 | length 4 | E(data key, content) length                 AAD: all before
 //! SHA-256 32                                                        over all before
 //! ```
 //! KEK = Argon2id(passphrase, salt); both layers are AES-256-GCM. The digest is no protection (the
 //! GCM tags are): it tells a damaged file from a wrong passphrase before any work is done.
-//! Integers are big-endian. Content: `01 | demo 1 | created 7 | n 2 | n x (header 4 | key 16) |
-//! n 1 | n x (purpose 1 | seed 32)`.
+//! Integers are big-endian. Content: `02 | demo 1 | created 7 | n 2 | n x (header 4 | key 16) |
+//! n 1 | n x (purpose 1 | secret 32) | n 1 | n x (service key 1 | key 32)`. The data key is the
+//! HSM's storage key (LMK); it is in no content.
 
 use std::{
     collections::BTreeMap,
@@ -24,19 +25,20 @@ use aes_gcm::{
 };
 use argon2::{Algorithm, Argon2, Params, Version};
 use card_spec::{keys::KeyHeader, suite::Key, time::CardTime};
-use ed25519_dalek::SigningKey;
-use hsm_client::{HsmError, Result};
+use hsm_client::{HsmError, Result, ServiceKey, SignPurpose};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::{
     Entropy,
-    vault::{PURPOSES, Vault, purpose_byte},
+    service::{Key256, key_byte},
+    signing::{Signer, purpose_byte},
+    vault::Vault,
 };
 
-const MAGIC: &[u8; 8] = b"OCHSMKS\x01";
-const CONTENT_VERSION: u8 = 1;
-/// A store holds 71 masters and 4 signing keys, under 2 KiB; more than this is no store.
+const MAGIC: &[u8; 8] = b"OCHSMKS\x02";
+const CONTENT_VERSION: u8 = 2;
+/// A store holds 71 masters, 6 signing and 3 service keys, under 2 KiB; more than this is no store.
 const FILE_MAX: u64 = 1 << 20;
 const MASTERS_MAX: usize = 4096;
 const PASSPHRASE_MAX: usize = 1024;
@@ -112,7 +114,7 @@ pub(crate) fn seal(
     }
     let mut stream = entropy.stream("store", &[], 0);
     let salt = stream.array::<16>()?;
-    let data_key = Zeroizing::new(stream.array::<32>()?);
+    let data_key = vault.service_key(ServiceKey::Storage)?;
     let (outer, inner) = (stream.array::<12>()?, stream.array::<12>()?);
 
     let mut file = Vec::new();
@@ -122,14 +124,14 @@ pub(crate) fn seal(
     }
     file.extend_from_slice(&salt);
     let kek = cost.key(passphrase, &salt)?;
-    let wrapped = encrypt(&kek, &outer, data_key.as_ref(), &file)?;
+    let wrapped = encrypt(&kek, &outer, data_key.as_slice(), &file)?;
     file.extend_from_slice(&outer);
     file.extend_from_slice(&wrapped);
     file.extend_from_slice(&inner);
     let content = encode(vault);
     let length = u32::try_from(content.len() + 16).map_err(|_| store("too many keys"))?;
     file.extend_from_slice(&length.to_be_bytes());
-    let sealed = encrypt(&data_key, &inner, &content, &file)?;
+    let sealed = encrypt(data_key, &inner, &content, &file)?;
     file.extend_from_slice(&sealed);
     let digest = Sha256::digest(&file);
     file.extend_from_slice(&digest);
@@ -152,7 +154,7 @@ pub(crate) fn unseal(file: &[u8], passphrase: &str) -> Result<Vault> {
     }
     if magic != *MAGIC {
         return Err(store(
-            "the key store is of a newer release: use that release",
+            "the key store is of another release: use that release",
         ));
     }
     let mut number = || reader.array().map(u32::from_be_bytes).ok_or_else(damaged);
@@ -176,7 +178,11 @@ pub(crate) fn unseal(file: &[u8], passphrase: &str) -> Result<Vault> {
         .ok_or_else(|| store("wrong passphrase: try again, mind the keyboard layout"))?;
     let data_key: &[u8; 32] = data_key.as_slice().try_into().map_err(|_| damaged())?;
     let content = decrypt(data_key, &inner, reader.0, header).ok_or_else(damaged)?;
-    decode(&content).ok_or_else(damaged)
+    let mut vault = decode(&content).ok_or_else(damaged)?;
+    vault
+        .service
+        .insert(ServiceKey::Storage, Zeroizing::new(*data_key));
+    Ok(vault)
 }
 
 fn encrypt(key: &[u8; 32], nonce: &[u8; 12], msg: &[u8], aad: &[u8]) -> Result<Vec<u8>> {
@@ -193,7 +199,7 @@ fn decrypt(key: &[u8; 32], nonce: &[u8; 12], msg: &[u8], aad: &[u8]) -> Option<Z
 }
 
 fn encode(vault: &Vault) -> Zeroizing<Vec<u8>> {
-    let capacity = 12 + vault.masters.len() * 20 + vault.signing.len() * 33;
+    let capacity = 13 + vault.masters.len() * 20 + (vault.signing.len() + vault.service.len()) * 33;
     // Exact, so that no reallocation leaves a copy behind.
     let mut out = Zeroizing::new(Vec::with_capacity(capacity));
     out.extend_from_slice(&[CONTENT_VERSION, u8::from(vault.demo)]);
@@ -206,7 +212,16 @@ fn encode(vault: &Vault) -> Zeroizing<Vec<u8>> {
     out.push(vault.signing.len() as u8);
     for (purpose, key) in &vault.signing {
         out.push(purpose_byte(*purpose));
-        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(key.secret());
+    }
+    let stored = || {
+        let all = vault.service.iter();
+        all.filter(|(key, _)| **key != ServiceKey::Storage)
+    };
+    out.push(stored().count() as u8);
+    for (key, value) in stored() {
+        out.push(key_byte(*key));
+        out.extend_from_slice(value.as_slice());
     }
     out
 }
@@ -231,14 +246,24 @@ fn decode(content: &[u8]) -> Option<Vault> {
     let mut signing = BTreeMap::new();
     for _ in 0..n {
         let [purpose] = reader.array()?;
-        let purpose = PURPOSES.into_iter().find(|p| purpose_byte(*p) == purpose)?;
-        let seed = Zeroizing::new(reader.array::<32>()?);
-        signing.insert(purpose, SigningKey::from_bytes(&seed));
+        let purpose = SignPurpose::ALL
+            .into_iter()
+            .find(|p| purpose_byte(*p) == purpose)?;
+        let secret = Zeroizing::new(reader.array::<32>()?);
+        signing.insert(purpose, Signer::from_secret(purpose, secret)?);
+    }
+    let [n] = reader.array()?;
+    let mut service = BTreeMap::new();
+    for _ in 0..n {
+        let [key] = reader.array()?;
+        let key = ServiceKey::ALL.into_iter().find(|k| key_byte(*k) == key)?;
+        service.insert(key, Key256::new(reader.array()?));
     }
     reader.0.is_empty().then_some(Vault {
         demo: demo == 1,
         created,
         masters,
+        service,
         signing,
     })
 }
@@ -351,12 +376,16 @@ mod tests {
         let file = sealed();
         let vault = unseal(&file, "open sesame").expect("opens");
         assert_eq!(vault.masters.len(), crate::catalog().len());
-        assert_eq!(vault.signing.len(), PURPOSES.len());
+        assert_eq!(vault.signing.len(), SignPurpose::ALL.len());
+        assert_eq!(vault.service.len(), ServiceKey::ALL.len());
         assert!(vault.demo);
         assert!(why(unseal(&file, "open sesamE")).contains("wrong passphrase"));
         // No master lies in the file in clear.
         for key in vault.masters.values() {
             assert!(!file.windows(16).any(|w| w == key.expose()));
+        }
+        for key in vault.service.values() {
+            assert!(!file.windows(32).any(|w| w == key.as_slice()));
         }
     }
 

@@ -11,31 +11,14 @@ use card_spec::{
     suite::Key,
     time::CardTime,
 };
-use ed25519_dalek::SigningKey;
-use hsm_client::{CardRef, HsmError, Result, SignPurpose};
+use hsm_client::{CardRef, HsmError, Result, ServiceKey, SignPurpose};
 
 use crate::{
     Entropy, Roots,
     hierarchy::{FIRST_VERSION, Family, application_master, catalog, family, name},
+    service::{self, Key256, PersonalData},
+    signing::Signer,
 };
-
-/// Purposes that have a signing key.
-pub(crate) const PURPOSES: [SignPurpose; 4] = [
-    SignPurpose::Hotlist,
-    SignPurpose::Parameters,
-    SignPurpose::Audit,
-    SignPurpose::Settlement,
-];
-
-/// The stored byte of a purpose.
-pub(crate) const fn purpose_byte(purpose: SignPurpose) -> u8 {
-    match purpose {
-        SignPurpose::Hotlist => 1,
-        SignPurpose::Parameters => 2,
-        SignPurpose::Audit => 3,
-        SignPurpose::Settlement => 4,
-    }
-}
 
 /// Region keys kept ready. A province has a few dozen regions and a few keys each that are used
 /// all the time; beyond this the cache starts afresh.
@@ -46,43 +29,58 @@ pub(crate) struct Vault {
     pub(crate) demo: bool,
     pub(crate) created: CardTime,
     pub(crate) masters: BTreeMap<KeyHeader, Key>,
-    pub(crate) signing: BTreeMap<SignPurpose, SigningKey>,
+    pub(crate) service: BTreeMap<ServiceKey, Key256>,
+    pub(crate) signing: BTreeMap<SignPurpose, Signer>,
 }
 
 /// Region keys derived so far: `(key, region, IIN)`.
 pub(crate) type RegionCache = BTreeMap<(KeyHeader, [u8; 3], [u8; 2]), Key>;
 
 impl Vault {
-    /// Derives every master of the catalog and draws the signing keys.
+    /// Derives every master of the catalog and the service keys; draws the storage key and the
+    /// signing keys.
     pub(crate) fn form(roots: &Roots, entropy: &Entropy, created: CardTime) -> Result<Self> {
         let mut masters = BTreeMap::new();
         for header in catalog() {
-            let (_, root) = roots
-                .0
-                .iter()
-                .find(|(suite, _)| *suite == header.suite)
-                .ok_or_else(|| unknown(header))?;
+            let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
             masters.insert(header, application_master(root, header));
         }
+        let mut service = BTreeMap::new();
+        for key in ServiceKey::ALL {
+            let value = match key {
+                ServiceKey::Storage => service::drawn(entropy)?,
+                _ => {
+                    let root = root_of(roots, SuiteId::Aes).ok_or_else(|| no_service_key(key))?;
+                    service::derived(root, key)
+                }
+            };
+            service.insert(key, value);
+        }
         let mut signing = BTreeMap::new();
-        for purpose in PURPOSES {
-            let seed = zeroize::Zeroizing::new(
-                entropy
-                    .stream("signing-key", &[purpose_byte(purpose)], 0)
-                    .array::<32>()?,
-            );
-            signing.insert(purpose, SigningKey::from_bytes(&seed));
+        for purpose in SignPurpose::ALL {
+            signing.insert(purpose, Signer::draw(entropy, purpose)?);
         }
         Ok(Self {
             demo: entropy.is_seeded(),
             created,
             masters,
+            service,
             signing,
         })
     }
 
     pub(crate) fn master(&self, header: KeyHeader) -> Result<&Key> {
         self.masters.get(&header).ok_or_else(|| unknown(header))
+    }
+
+    pub(crate) fn service_key(&self, key: ServiceKey) -> Result<&Key256> {
+        self.service.get(&key).ok_or_else(|| no_service_key(key))
+    }
+
+    /// The operations under the PDK.
+    pub(crate) fn personal_data(&self) -> Result<PersonalData> {
+        self.service_key(ServiceKey::PersonalData)
+            .map(PersonalData::new)
     }
 
     /// The region key of a purse, social-security or medical master.
@@ -200,6 +198,16 @@ pub(crate) fn serial(bytes: [u8; 10]) -> Result<Pan> {
         why: "key diversification data are ten packed decimal bytes (a card or SAM serial)"
             .to_owned(),
     })
+}
+
+fn root_of(roots: &Roots, suite: SuiteId) -> Option<&Key> {
+    roots.0.iter().find(|(s, _)| *s == suite).map(|(_, k)| k)
+}
+
+fn no_service_key(key: ServiceKey) -> HsmError {
+    HsmError::UnknownKey {
+        key: key.name().to_owned(),
+    }
 }
 
 pub(crate) fn unknown(header: KeyHeader) -> HsmError {

@@ -9,7 +9,7 @@ use hsm::{
     Entropy, KdfCost, SoftHsm, audit,
     ceremony::{self, Ceremony, CeremonyError, Step},
 };
-use hsm_client::{Hsm, HsmError, SignPurpose, State};
+use hsm_client::{DataItem, Hsm, HsmError, ServiceKey, SignPurpose, State};
 
 fn check(suite: SuiteId, component: [u8; 16]) -> [u8; 3] {
     kcv(&Key::new(component), suite, kcv_kind(suite))
@@ -74,6 +74,7 @@ fn one_seed_one_hsm() {
     let [a, b] = directories.each_ref().map(|d| create(d.path()));
     assert_eq!(a.keys().unwrap(), b.keys().unwrap());
     assert_eq!(a.keys().unwrap().len(), 71);
+    assert_eq!(a.own_keys().unwrap(), b.own_keys().unwrap());
     assert_eq!(a.random(32).unwrap(), b.random(32).unwrap());
     assert_ne!(a.random(32).unwrap(), a.random(32).unwrap());
     assert!(a.random(257).is_err());
@@ -95,12 +96,29 @@ fn reopened_with_operating_system_randomness() {
     let directory = tempfile::tempdir().unwrap();
     let hsm = create(directory.path());
     let keys = hsm.keys().unwrap();
+    let own = hsm.own_keys().unwrap();
+    let person = DataItem {
+        context: "P1".to_owned(),
+        data: b"a person".to_vec(),
+    };
+    let blob = hsm
+        .wrap_data(std::slice::from_ref(&person))
+        .unwrap()
+        .remove(0);
+    let card_ca = hsm.public_key(SignPurpose::CardCa).unwrap();
     let signature = hsm.sign(SignPurpose::Settlement, b"day").unwrap();
     drop(hsm);
     let mut again = config(directory.path());
     again.entropy = Entropy::os();
     let hsm = SoftHsm::open(again).unwrap();
     assert_eq!(hsm.keys().unwrap(), keys);
+    assert_eq!(hsm.own_keys().unwrap(), own);
+    assert_eq!(hsm.public_key(SignPurpose::CardCa).unwrap(), card_ca);
+    let wrapped = DataItem {
+        data: blob,
+        ..person.clone()
+    };
+    assert_eq!(hsm.unwrap_data(&[wrapped]).unwrap(), [person.data]);
     assert_eq!(
         hsm.sign(SignPurpose::Settlement, b"day").unwrap(),
         signature
@@ -223,4 +241,56 @@ fn a_broken_log_stops_everything_but_the_status() {
         assert!(hsm.verify(&[]).is_err());
         assert!(hsm.manufacturer(&officers()).is_err());
     }
+}
+
+#[test]
+fn every_key_that_no_card_holds_is_listed_and_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    let own = hsm.own_keys().unwrap();
+    let names: Vec<_> = own.service.iter().map(|k| k.key).collect();
+    assert_eq!(names, ServiceKey::ALL);
+    let purposes: Vec<_> = own.signing.iter().map(|k| k.purpose).collect();
+    assert_eq!(purposes, SignPurpose::ALL);
+    let mut values: Vec<&str> = own.service.iter().map(|k| k.kcv.as_str()).collect();
+    values.extend(own.signing.iter().map(|k| k.fingerprint.as_str()));
+    values.sort_unstable();
+    values.dedup();
+    assert_eq!(values.len(), 10);
+    assert_eq!(hsm.public_key(SignPurpose::ClientCa).unwrap().len(), 32);
+    assert_eq!(hsm.public_key(SignPurpose::CardCa).unwrap().len(), 65);
+    assert_eq!(hsm.sign(SignPurpose::CardCa, b"x").unwrap().len(), 64);
+}
+
+#[test]
+fn reading_personal_data_is_audited_by_person_and_never_by_content() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    let item = |context: &str, data: &[u8]| DataItem {
+        context: context.to_owned(),
+        data: data.to_vec(),
+    };
+    let blobs = hsm
+        .wrap_data(&[item("P1", "林".as_bytes()), item("P2", b"CHEN")])
+        .unwrap();
+    hsm.index_data("certno", &["350000190002290011".to_owned()])
+        .unwrap();
+    hsm.unwrap_data(&[item("P1", &blobs[0])]).unwrap();
+    // Another person's blob refuses the call.
+    assert!(matches!(
+        hsm.unwrap_data(&[item("P1", &blobs[0]), item("P1", &blobs[1])]),
+        Err(HsmError::NotAuthentic { .. })
+    ));
+    let long = "P".repeat(65);
+    assert!(matches!(
+        hsm.unwrap_data(&[item(&long, &blobs[0])]),
+        Err(HsmError::Malformed { .. })
+    ));
+    drop(hsm);
+    let log = std::fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
+    assert!(log.contains(r#""detail":{"contexts":["P1"]}"#));
+    for secret in ["林", "CHEN", "350000190002290011"] {
+        assert!(!log.contains(secret));
+    }
+    audit::verify(&directory.path().join("audit.jsonl")).unwrap();
 }

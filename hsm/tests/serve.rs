@@ -17,7 +17,8 @@ use card_spec::{Fen, SuiteId, keys::KeyType};
 use common::{ReferenceCard, card, create, header, issuer_session, key_of, load, load_request};
 use hsm::{SoftHsm, server};
 use hsm_client::{
-    Hsm, HsmError, KeyOrder, ProofCheck, Response, SignPurpose, TcpHsm, read_frame, write_frame,
+    DataItem, Hsm, HsmError, KeyOrder, ProofCheck, Response, SignPurpose, TcpHsm, read_frame,
+    write_frame,
 };
 
 struct Served {
@@ -64,6 +65,30 @@ fn every_call_goes_through() {
     let client = served.client();
     assert_eq!(client.status().unwrap(), served.hsm.status().unwrap());
     assert_eq!(client.keys().unwrap(), served.hsm.keys().unwrap());
+    assert_eq!(client.own_keys().unwrap(), served.hsm.own_keys().unwrap());
+    // More items than one frame takes.
+    let items: Vec<DataItem> = (0..300)
+        .map(|n| DataItem {
+            context: format!("P{n}"),
+            data: vec![0xFF; 512],
+        })
+        .collect();
+    let blobs = client.wrap_data(&items).unwrap();
+    let wrapped: Vec<DataItem> = items
+        .iter()
+        .zip(blobs)
+        .map(|(item, data)| DataItem {
+            context: item.context.clone(),
+            data,
+        })
+        .collect();
+    let plain = client.unwrap_data(&wrapped).unwrap();
+    assert!(plain.iter().eq(items.iter().map(|i| &i.data)));
+    let values = ["1".to_owned(), "2".to_owned()];
+    assert_eq!(
+        client.index_data("certno", &values),
+        served.hsm.index_data("certno", &values)
+    );
     let mut blank = ReferenceCard::blank(&served.hsm, "00000000000000000042".parse().unwrap());
     let session = issuer_session(&client, &mut blank);
     let order = KeyOrder::Card {

@@ -33,14 +33,14 @@ pub enum OfficeError {
 }
 
 impl Office {
-    /// Opens (or creates) the office's database.
-    pub fn open(path: &Path) -> Result<Self, OfficeError> {
-        Self::start(|runtime| runtime.block_on(SqliteStore::open(path)))
+    /// Opens (or creates) the office's database, whose personal data the HSM seals.
+    pub fn open(path: &Path, hsm: Arc<dyn Hsm>) -> Result<Self, OfficeError> {
+        Self::start(|runtime| runtime.block_on(SqliteStore::open(path, hsm)))
     }
 
     /// An office that forgets everything, for tests and trials.
-    pub fn memory() -> Result<Self, OfficeError> {
-        Self::start(|runtime| runtime.block_on(SqliteStore::memory()))
+    pub fn memory(hsm: Arc<dyn Hsm>) -> Result<Self, OfficeError> {
+        Self::start(|runtime| runtime.block_on(SqliteStore::memory(hsm)))
     }
 
     fn start(

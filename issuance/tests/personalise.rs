@@ -54,7 +54,7 @@ fn make_sam(rig: &Rig, n: u16, kind: SamKind, suites: &[SuiteId]) -> (VirtualCar
         count += 1;
         count.to_be_bytes()
     };
-    let finished = Station::new(&rig.hsm, &mut challenge, &mut ())
+    let finished = Station::new(&*rig.hsm, &mut challenge, &mut ())
         .sam(&mut card, &plan, Expect::Blank)
         .unwrap();
     assert_eq!((finished.compared, finished.letter), (3, None));

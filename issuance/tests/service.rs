@@ -3,14 +3,15 @@
 
 mod common;
 
-use common::persons;
+use common::{persons, soft_hsm};
 use issuance::{Config, Office, Running, service::Role, start};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
 struct Service {
     running: Running,
-    _office: Office,
+    office: Office,
+    _directory: tempfile::TempDir,
 }
 
 const MAKER: &str = "maker-token-0000001";
@@ -40,11 +41,13 @@ fn config() -> Config {
 
 impl Service {
     fn new() -> Self {
-        let office = Office::memory().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let office = Office::memory(soft_hsm(directory.path()).0).unwrap();
         let running = start(config(), Arc::clone(office.store())).unwrap();
         Self {
             running,
-            _office: office,
+            office,
+            _directory: directory,
         }
     }
 
@@ -213,9 +216,8 @@ fn what_is_refused_says_why() {
 #[test]
 fn a_service_that_cannot_start_says_what_to_do() {
     let service = Service::new();
-    let office = Office::memory().unwrap();
     let begin = |config| {
-        start(config, Arc::clone(office.store()))
+        start(config, Arc::clone(service.office.store()))
             .err()
             .unwrap()
             .to_string()

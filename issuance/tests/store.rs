@@ -4,7 +4,8 @@
 mod common;
 
 use card_spec::time::CardTime;
-use common::persons;
+use common::{persons, soft_hsm};
+use hsm::SoftHsm;
 use issuance::{
     Office,
     life::{CardEvent, CardState},
@@ -13,9 +14,11 @@ use issuance::{
     personalise::ChipSerial,
     store::{SqliteStore, StoreError},
 };
+use std::sync::Arc;
 
 struct Desk {
     office: Office,
+    hsm: Arc<SoftHsm>,
     lin: StaffId,
     chen: StaffId,
     now: CardTime,
@@ -25,8 +28,10 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let (hsm, _) = soft_hsm(directory.path());
         let desk = Self {
-            office: Office::open(&directory.path().join("issuance.db")).unwrap(),
+            office: Office::open(&directory.path().join("issuance.db"), hsm.clone()).unwrap(),
+            hsm,
             lin: "lin".parse().unwrap(),
             chen: "chen".parse().unwrap(),
             now: "2026-03-16T09:00:00".parse().unwrap(),
@@ -269,7 +274,7 @@ fn everything_survives_reopening_and_the_audit_chain_notices_a_change() {
         .office
         .wait(desk.office.store().verify_audit())
         .unwrap();
-    desk.office = Office::open(&path).unwrap();
+    desk.office = Office::open(&path, desk.hsm.clone()).unwrap();
     let store = desk.office.store();
     assert_eq!(desk.office.wait(store.verify_audit()).unwrap(), head);
     let row = desk.office.wait(store.card(pan)).unwrap().unwrap();
@@ -322,6 +327,121 @@ fn a_database_of_a_later_version_is_left_alone() {
             .await
             .unwrap();
     });
-    let refused = desk.office.wait(SqliteStore::open(&path)).unwrap_err();
+    let refused = desk
+        .office
+        .wait(SqliteStore::open(&path, desk.hsm.clone()))
+        .unwrap_err();
     assert!(matches!(refused, StoreError::Newer { found: 99, .. }));
+}
+
+/// Every byte of the database, its write-ahead log included.
+fn bytes_of(directory: &std::path::Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("issuance.db")
+        {
+            all.extend(std::fs::read(entry.path()).unwrap());
+        }
+    }
+    all
+}
+
+/// Which personal data of a person lie in the bytes in clear.
+fn found<'a>(all: &[u8], person: &'a issuance::person::Person) -> Vec<&'a str> {
+    [
+        person.name.as_str(),
+        person.certno.as_str(),
+        &person.employer,
+    ]
+    .into_iter()
+    .filter(|text| !text.is_empty())
+    .filter(|text| all.windows(text.len()).any(|w| w == text.as_bytes()))
+    .collect()
+}
+
+#[test]
+fn the_database_file_holds_nobody_in_clear() {
+    let desk = Desk::new();
+    desk.issued(5);
+    let all = bytes_of(desk.directory.path());
+    for person in &persons()[..20] {
+        // The search works: person numbers are there.
+        let number = person.psn_no.as_str().as_bytes();
+        assert!(all.windows(number.len()).any(|w| w == number));
+        assert_eq!(found(&all, person), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_row_moved_to_another_person_does_not_open() {
+    let desk = Desk::new();
+    let path = desk.directory.path().join("issuance.db");
+    let all = persons();
+    desk.office.wait(async {
+        use sqlx::Connection;
+        let url = format!("sqlite:{}", path.display());
+        let mut raw = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query("UPDATE persons SET body = (SELECT body FROM persons WHERE psn_no = $1) WHERE psn_no = $2")
+            .bind(all[0].psn_no.as_str())
+            .bind(all[1].psn_no.as_str())
+            .execute(&mut raw)
+            .await
+            .unwrap();
+    });
+    let store = desk.office.store();
+    assert_eq!(
+        desk.office
+            .wait(store.person(&all[0].psn_no))
+            .unwrap()
+            .as_ref(),
+        Some(&all[0])
+    );
+    assert!(matches!(
+        desk.office.wait(store.person(&all[1].psn_no)),
+        Err(StoreError::Hsm(_))
+    ));
+}
+
+#[test]
+fn a_database_from_before_sealing_is_sealed_when_it_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("issuance.db");
+    let person = &persons()[5];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        use sqlx::Connection;
+        let url = format!("sqlite:{}?mode=rwc", path.display());
+        let mut raw = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        for sql in [
+            include_str!("../migrations/0001_persons.sql"),
+            include_str!("../migrations/0002_orders.sql"),
+            include_str!("../migrations/0003_cards.sql"),
+            include_str!("../migrations/0004_blanks.sql"),
+            include_str!("../migrations/0005_audit.sql"),
+            "PRAGMA user_version = 5",
+        ] {
+            sqlx::raw_sql(sql).execute(&mut raw).await.unwrap();
+        }
+        sqlx::query("INSERT INTO persons VALUES ($1, $2, $3)")
+            .bind(person.psn_no.as_str())
+            .bind(person.certno.as_str())
+            .bind(serde_json::to_string(person).unwrap())
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        raw.close().await.unwrap();
+    });
+    assert!(!found(&bytes_of(directory.path()), person).is_empty());
+    let (hsm, _) = soft_hsm(directory.path());
+    let office = Office::open(&path, hsm).unwrap();
+    let kept = office.wait(office.store().person(&person.psn_no)).unwrap();
+    assert_eq!(kept.as_ref(), Some(person));
+    assert_eq!(
+        found(&bytes_of(directory.path()), person),
+        Vec::<&str>::new()
+    );
 }

@@ -104,6 +104,12 @@ pub fn run(command: &Card) -> Done {
     while !flag.load(Ordering::SeqCst) && slot.is_running() {
         std::thread::sleep(Duration::from_millis(100));
     }
+    if !slot.is_running() {
+        return Err(Stop::new(
+            Code::Reader,
+            "the virtual reader went away (pcscd was stopped): start again",
+        ));
+    }
     for slot in [Some(&mut slot), sam_slot.as_mut()].into_iter().flatten() {
         slot.remove()
             .map_err(|error| Stop::new(Code::Reader, error))?;

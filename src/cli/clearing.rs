@@ -120,11 +120,12 @@ fn init(path: &Path) -> Done {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(Stop::because("drawing the ledger's key"))?;
     let public = ed25519_dalek::SigningKey::from_bytes(&key).verifying_key();
-    secret::write_new(
+    let mut files = secret::NewFiles::default();
+    files.write(
         &clearing.ledger_key_file,
         &format!("{}\n", hex::encode(key)),
     )?;
-    secret::write_new(
+    files.write(
         &hsm.ledger_public_key_file,
         &format!("{}\n", hex::encode(public.to_bytes())),
     )?;
@@ -132,7 +133,7 @@ fn init(path: &Path) -> Done {
     for role in ["issuance", "staff", "auditor"] {
         tokens.push_str(&format!("{role} {}\n", word()?));
     }
-    secret::write_new(&clearing.tokens_file, &tokens)?;
+    files.write(&clearing.tokens_file, &tokens)?;
     let rules =
         clearing::Rules::load(&clearing.data).map_err(|error| Stop::new(Code::Usage, error))?;
     let mut hospitals = String::new();
@@ -144,7 +145,8 @@ fn init(path: &Path) -> Done {
             word()?
         ));
     }
-    secret::write_new(&clearing.hospitals_file, &hospitals)?;
+    files.write(&clearing.hospitals_file, &hospitals)?;
+    files.keep();
     say!(
         "ledger key, tokens and hospital keys written beside {}",
         clearing.ledger_key_file.display()

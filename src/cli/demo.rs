@@ -8,7 +8,7 @@ use crate::{
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use world::{Bench, Options, Progress, WorldError, report::Report};
 pub enum Readers {
     /// In memory
     Memory,
-    /// Through pcscd and its virtual reader, where the issue asks for it
+    /// Through pcscd and its virtual readers: 20 cards, every SAM and a tap of each mode
     Pcsc,
 }
 
@@ -74,6 +74,11 @@ pub fn run(args: &Args) -> Done {
     };
     eprintln!("DEMO 演示: synthetic persons, keys from seed {}", args.seed);
     let day = world::run(&options, bench, &Bars::default()).map_err(stop)?;
+    if args.keep.is_some() {
+        fs::write(directory.path().join("README.txt"), KEPT)
+            .map_err(Stop::because("describing what was kept"))?;
+    }
+    directory.finish();
     tables::print(&day.report);
     if let Some(json) = json {
         json.write(&day.report)?;
@@ -104,7 +109,8 @@ pub fn run(args: &Args) -> Done {
 fn stop(error: WorldError) -> Stop {
     let code = match &error {
         WorldError::Bench(_) => Code::Reader,
-        WorldError::Failed { .. } | WorldError::Interrupted => Code::Failure,
+        WorldError::Failed { .. } => Code::Failure,
+        WorldError::Interrupted => Code::Interrupted,
     };
     Stop::new(code, error)
 }
@@ -135,6 +141,11 @@ fn serve(house: &world::House, flag: &Arc<std::sync::atomic::AtomicBool>) -> Don
     for (name, address, token) in &services.addresses {
         eprintln!("  {name:<10} {address}  {token}");
     }
+    if let Some((_, address, token)) = services.addresses.first() {
+        let token = token.rsplit(' ').next().unwrap_or_default();
+        let day = house.now().date();
+        eprintln!("  try: curl -H 'Authorization: Bearer {token}' {address}/v1/days/{day}");
+    }
     wait_for(flag);
     services.stop();
     Ok(())
@@ -149,6 +160,12 @@ struct JsonFile<'a> {
 
 impl<'a> JsonFile<'a> {
     fn open(path: &'a Path) -> Done<Self> {
+        if path.is_dir() {
+            return Err(Stop::new(
+                Code::Usage,
+                format!("{} is a directory: name a file", path.display()),
+            ));
+        }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
@@ -184,9 +201,25 @@ impl Drop for JsonFile<'_> {
     }
 }
 
+/// What lies in a kept directory.
+const KEPT: &str = "\
+What a demonstrated day left 演示留存 (synthetic persons, keys from a published seed: DEMO)
+
+clearing.db    ledger, rows, batches       onecard clearing audit --database clearing.db
+issuance.db    persons, orders, cards      sqlite3 issuance.db .tables
+hsm/           key store, audit log        one JSON line an act in audit.jsonl, hash-chained
+journals/      one file a terminal         append-only frames, hash-chained
+cards/         one image a card            the card's whole memory, as card-os keeps it
+ceremony.json  the key ceremony's transcript, check values only
+";
+
 /// The working directory: kept where asked, otherwise gone with the run.
 enum Directory {
-    Kept(PathBuf),
+    /// Until the run is over, whatever is in it goes when the value does.
+    Kept {
+        path: PathBuf,
+        finished: Cell<bool>,
+    },
     Temporary(tempfile::TempDir),
 }
 
@@ -194,6 +227,12 @@ impl Directory {
     fn open(keep: Option<&Path>) -> Done<Self> {
         let directory = match keep {
             Some(path) => {
+                if path.exists() && !path.is_dir() {
+                    return Err(Stop::new(
+                        Code::Usage,
+                        format!("{} is a file: name a new directory", path.display()),
+                    ));
+                }
                 let used = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
                 if used {
                     return Err(Stop::new(
@@ -201,7 +240,10 @@ impl Directory {
                         format!("{} is not empty: name a new directory", path.display()),
                     ));
                 }
-                Self::Kept(path.to_path_buf())
+                Self::Kept {
+                    path: path.to_path_buf(),
+                    finished: Cell::new(false),
+                }
             }
             None => Self::Temporary(
                 tempfile::tempdir().map_err(Stop::because("creating a temporary directory"))?,
@@ -214,8 +256,28 @@ impl Directory {
 
     fn path(&self) -> &Path {
         match self {
-            Self::Kept(path) => path,
+            Self::Kept { path, .. } => path,
             Self::Temporary(directory) => directory.path(),
+        }
+    }
+}
+
+impl Directory {
+    /// The run came to its end: keep what was asked for.
+    fn finish(&self) {
+        if let Self::Kept { finished, .. } = self {
+            finished.set(true);
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Self::Kept { path, finished } = self
+            && !finished.get()
+        {
+            // Named empty or new by the user, so everything in it is this run's.
+            let _ = fs::remove_dir_all(path);
         }
     }
 }
@@ -230,7 +292,7 @@ impl Progress for Bars {
             eprintln!("{stage}");
             return;
         }
-        let style = ProgressStyle::with_template("{msg:40} {bar:30} {pos}/{len} {elapsed}")
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(total)
             .with_style(style)

@@ -1,17 +1,34 @@
 //! `onecard hsm`: the key service.
 
-use super::{interrupted, json, secret};
+use super::{
+    interrupted, json,
+    secret::{self, NewFiles},
+};
 use crate::out::say;
 use crate::{
     config,
     exit::{Code, Done, Stop},
     tables,
 };
-use card_spec::time::{CardDate, CardTime};
+use card_spec::{
+    SuiteId,
+    keys::kcv,
+    perso::kcv_kind,
+    suite::Key,
+    time::{CardDate, CardTime},
+};
 use clap::Subcommand;
-use hsm::{Entropy, KdfCost, LoadLimits, Officers, SoftHsm};
+use hsm::{
+    Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm,
+    ceremony::{Ceremony, CeremonyError, Step, Transcript},
+};
 use hsm_client::{Hsm as _, HsmError, TcpHsm};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use zeroize::Zeroizing;
 
 /// Key service 密钥机
 #[derive(Subcommand)]
@@ -27,6 +44,13 @@ pub enum Hsm {
         /// Second officer; another person
         #[arg(long)]
         officer2: String,
+        /// Custodian of a component; three or more different people
+        #[arg(long = "custodian", value_name = "NAME", default_values = ["custodian-1", "custodian-2", "custodian-3"])]
+        custodians: Vec<String>,
+        /// Directory of the components, one file a custodian: read where a file exists (the roots
+        /// are formed again), drawn and written where not. Hand each file to its custodian
+        #[arg(long, value_name = "DIR")]
+        components: PathBuf,
         /// Machine-readable output
         #[arg(long)]
         json: bool,
@@ -73,8 +97,14 @@ pub fn run(command: &Hsm) -> Done {
             config,
             officer1,
             officer2,
+            custodians,
+            components,
             json,
-        } => init(config, officer1, officer2, *json),
+        } => {
+            let officers =
+                Officers::new(officer1, officer2).map_err(|error| Stop::new(Code::Usage, error))?;
+            init(config, &officers, custodians, components, *json)
+        }
         Hsm::Serve { config } => serve(config),
         Hsm::Status {
             config,
@@ -120,7 +150,7 @@ pub fn now() -> CardTime {
         .unwrap_or(CardTime::MIN)
 }
 
-fn settings(path: &std::path::Path) -> Done<config::Hsm> {
+fn settings(path: &Path) -> Done<config::Hsm> {
     let config = config::load(path)?;
     config::section(config.hsm.as_ref(), "hsm", path).cloned()
 }
@@ -138,15 +168,21 @@ fn open_config(settings: &config::Hsm, actor: &str) -> Done<hsm::Config> {
     })
 }
 
-fn init(path: &std::path::Path, officer1: &str, officer2: &str, as_json: bool) -> Done {
+fn init(
+    path: &Path,
+    officers: &Officers,
+    custodians: &[String],
+    components: &Path,
+    as_json: bool,
+) -> Done {
     let settings = settings(path)?;
-    let officers = Officers::new(officer1, officer2).map_err(stop)?;
-    let entropy = Entropy::os();
-    let custodians = ["custodian-1", "custodian-2", "custodian-3"];
-    let (roots, transcript) = hsm::ceremony::run(&entropy, &officers, &custodians, now())
-        .map_err(Stop::because("key ceremony"))?;
+    let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
+    let mut files = NewFiles::default();
+    let (roots, transcript) = ceremony(officers, &names, components, &mut files)?;
     let config = open_config(&settings, "onecard hsm init")?;
-    SoftHsm::create(config, KdfCost::PRODUCTION, roots, &transcript).map_err(stop)?;
+    SoftHsm::create(config, KdfCost::PRODUCTION, roots, &transcript)
+        .map_err(|error| Stop::new(Code::Failure, error))?;
+    files.keep();
     if as_json {
         return json(&transcript);
     }
@@ -164,14 +200,104 @@ fn init(path: &std::path::Path, officer1: &str, officer2: &str, as_json: bool) -
             root.kcv.as_deref().unwrap_or("-")
         );
     }
+    say!("Hand each file in the components directory to its custodian and keep none here.");
     say!("Next: onecard hsm serve --config {}", path.display());
     Ok(())
 }
 
-fn serve(path: &std::path::Path) -> Done {
+/// Every custodian enters one component of every root, from a file or freshly drawn.
+fn ceremony(
+    officers: &Officers,
+    names: &[&str],
+    folder: &Path,
+    files: &mut NewFiles,
+) -> Done<(Roots, Transcript)> {
+    let failed = |error: CeremonyError| Stop::new(Code::Auth, format!("key ceremony: {error}"));
+    let mut ceremony = Ceremony::new(officers, names, now()).map_err(failed)?;
+    let mut held = Vec::new();
+    for name in names {
+        held.push((*name, component_file(folder, name, files)?));
+    }
+    while let Step::Component {
+        suite, custodian, ..
+    } = ceremony.next()
+    {
+        let (_, components) = held
+            .iter()
+            .find(|(name, _)| *name == custodian)
+            .ok_or_else(|| Stop::new(Code::Usage, format!("custodian {custodian} has no file")))?;
+        let component = components
+            .iter()
+            .find(|c| c.suite == suite)
+            .ok_or_else(|| {
+                Stop::new(
+                    Code::Auth,
+                    format!("{custodian}'s file has no {} component", suite.name()),
+                )
+            })?;
+        ceremony
+            .enter(&custodian, *component.value, component.kcv)
+            .map_err(failed)?;
+    }
+    ceremony.finish().map_err(failed)
+}
+
+/// One component of one root, as a custodian's file holds it.
+struct Component {
+    suite: SuiteId,
+    value: Zeroizing<[u8; 16]>,
+    kcv: [u8; 3],
+}
+
+/// Reads a custodian's file, or draws its components and writes it.
+fn component_file(folder: &Path, name: &str, files: &mut NewFiles) -> Done<Vec<Component>> {
+    let path = folder.join(format!("{name}.component"));
+    if !path.exists() {
+        let mut text = Zeroizing::new(String::new());
+        for suite in SuiteId::ALL {
+            let mut value = Zeroizing::new([0; 16]);
+            getrandom::fill(&mut value[..]).map_err(Stop::because("drawing a component"))?;
+            let check = kcv(&Key::new(*value), suite, kcv_kind(suite));
+            let line = format!(
+                "{} {} {}\n",
+                suite.name(),
+                hex::encode(*value),
+                hex::encode(check)
+            );
+            text.push_str(&line);
+        }
+        files.write(&path, &text)?;
+    }
+    let wrong = || {
+        Stop::new(
+            Code::Auth,
+            format!(
+                "{}: every line must be `suite component kcv`",
+                path.display()
+            ),
+        )
+    };
+    let mut components = Vec::new();
+    for words in secret::pairs(&path, "a key component")? {
+        let [suite, value, check] = words.as_slice() else {
+            return Err(wrong());
+        };
+        let mut component = Component {
+            suite: suite.parse().map_err(|_| wrong())?,
+            value: Zeroizing::new([0; 16]),
+            kcv: [0; 3],
+        };
+        hex::decode_to_slice(value, &mut component.value[..]).map_err(|_| wrong())?;
+        hex::decode_to_slice(check, &mut component.kcv).map_err(|_| wrong())?;
+        components.push(component);
+    }
+    Ok(components)
+}
+
+fn serve(path: &Path) -> Done {
     let settings = settings(path)?;
     let listener =
-        hsm::server::bind(settings.address).map_err(|error| Stop::new(Code::Failure, error))?;
+        hsm::server::bind(settings.address).map_err(|error| Stop::new(Code::Usage, error))?;
     let hsm = SoftHsm::open(open_config(&settings, "onecard hsm serve")?).map_err(stop)?;
     let flag = interrupted()?;
     eprintln!(
@@ -181,12 +307,21 @@ fn serve(path: &std::path::Path) -> Done {
     hsm::server::serve(listener, Arc::new(hsm), flag).map_err(Stop::because("serving"))
 }
 
-/// A client of the running service.
+/// A client of the running service. A service that was started a moment ago is waited for.
 pub fn connect(settings: &config::Hsm) -> Done<TcpHsm> {
-    TcpHsm::connect(&settings.address.to_string()).map_err(stop)
+    let address = settings.address.to_string();
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match TcpHsm::connect(&address) {
+            Err(HsmError::Unreachable { .. }) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            result => return result.map_err(stop),
+        }
+    }
 }
 
-fn status(path: &std::path::Path, as_json: bool) -> Done {
+fn status(path: &Path, as_json: bool) -> Done {
     let status = connect(&settings(path)?)?.status().map_err(stop)?;
     if as_json {
         return json(&status);
@@ -202,34 +337,18 @@ fn status(path: &std::path::Path, as_json: bool) -> Done {
     Ok(())
 }
 
-fn keys(path: &std::path::Path, as_json: bool) -> Done {
-    let keys = connect(&settings(path)?)?.keys().map_err(stop)?;
+fn keys(path: &Path, as_json: bool) -> Done {
+    let hsm = connect(&settings(path)?)?;
+    let (masters, own) = (hsm.keys().map_err(stop)?, hsm.own_keys().map_err(stop)?);
     if as_json {
-        return json(&keys);
+        return json(&serde_json::json!({ "masters": masters, "own": own }));
     }
-    let mut table = tables::new(&[
-        "key 密钥",
-        "index 索引",
-        "version 版本",
-        "suite 算法",
-        "KCV",
-        "kind",
-    ]);
-    for key in keys {
-        table.add_row([
-            key.key_type.name().to_owned(),
-            format!("{:02X}", key.index),
-            key.version.to_string(),
-            key.suite.name().to_owned(),
-            key.kcv,
-            format!("{:?}", key.kcv_kind),
-        ]);
-    }
-    say!("{table}");
+    say!("{}", tables::masters(&masters));
+    say!("{}", tables::own_keys(&own));
     Ok(())
 }
 
-fn audit(path: &std::path::Path, as_json: bool) -> Done {
+fn audit(path: &Path, as_json: bool) -> Done {
     let settings = settings(path)?;
     let log = settings.store.join("audit.jsonl");
     let report = hsm::audit::verify(&log).map_err(Stop::because("audit log"))?;

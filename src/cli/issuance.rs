@@ -66,6 +66,12 @@ fn settings(path: &Path) -> Done<config::Issuance> {
     config::section(config.issuance.as_ref(), "issuance", path).cloned()
 }
 
+/// Personal data rest sealed by the HSM.
+fn key_service(path: &Path) -> Done<hsm_client::TcpHsm> {
+    let config = config::load(path)?;
+    super::hsm::connect(config::section(config.hsm.as_ref(), "hsm", path)?)
+}
+
 fn init(path: &Path) -> Done {
     let settings = settings(path)?;
     let mut text = String::new();
@@ -74,7 +80,9 @@ fn init(path: &Path) -> Done {
         getrandom::fill(&mut bytes).map_err(Stop::because("drawing a token"))?;
         text.push_str(&format!("{role} staff-{role} {}\n", hex::encode(bytes)));
     }
-    secret::write_new(&settings.tokens_file, &text)?;
+    let mut files = secret::NewFiles::default();
+    files.write(&settings.tokens_file, &text)?;
+    files.keep();
     say!("tokens written to {}", settings.tokens_file.display());
     Ok(())
 }
@@ -102,8 +110,8 @@ fn serve(path: &Path) -> Done {
         let staff = staff.parse().map_err(|_| wrong())?;
         tokens.insert(token.clone(), (staff, *role));
     }
-    let office =
-        Office::open(&settings.database).map_err(|error| Stop::new(Code::Failure, error))?;
+    let office = Office::open(&settings.database, Arc::new(key_service(path)?))
+        .map_err(|error| Stop::new(Code::Failure, error))?;
     let flag = interrupted()?;
     let config = service::Config {
         listen: settings.address,

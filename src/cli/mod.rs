@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 /// One card for a province 一卡通: social insurance, hospital, transit, parking.
 ///
 /// Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 authentication, 5 reader or card,
-/// 6 card refused, 7 part of a batch failed.
+/// 6 card refused, 7 part of a batch failed, 130 interrupted.
 #[derive(Parser)]
 #[command(
     name = "onecard",
@@ -88,8 +88,11 @@ pub fn interrupted() -> Done<std::sync::Arc<std::sync::atomic::AtomicBool>> {
     use crate::exit::Stop;
     let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let shared = std::sync::Arc::clone(&flag);
-    ctrlc::set_handler(move || shared.store(true, std::sync::atomic::Ordering::SeqCst))
-        .map_err(Stop::because("installing the interrupt handler"))?;
+    ctrlc::set_handler(move || {
+        eprintln!("stopping 正在停止");
+        shared.store(true, std::sync::atomic::Ordering::SeqCst);
+    })
+    .map_err(Stop::because("installing the interrupt handler"))?;
     Ok(flag)
 }
 

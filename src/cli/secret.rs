@@ -4,8 +4,7 @@ use crate::exit::{Code, Done, Stop};
 use std::{
     fs,
     io::{IsTerminal, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
 
@@ -56,26 +55,52 @@ pub fn bytes32(path: &Path, what: &str) -> Done<Zeroizing<[u8; 32]>> {
     Ok(out)
 }
 
-/// Writes a file that only its owner may read; refuses to replace one.
-pub fn write_new(path: &Path, text: &str) -> Done {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)
-            .map_err(Stop::because(&format!("creating {}", parent.display())))?;
-    }
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| {
+/// Files written by one command. Unless [`Self::keep`] is called, dropping it removes them again, so
+/// that a command that fails halfway can be repeated.
+#[derive(Default)]
+pub struct NewFiles(Vec<PathBuf>);
+
+impl NewFiles {
+    /// Writes a file that only its owner may read, whole or not at all; never replaces one.
+    pub fn write(&mut self, path: &Path, text: &str) -> Done {
+        let folder = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let failed = |error: &dyn std::fmt::Display| {
             Stop::new(
                 Code::Failure,
                 format!("cannot create {}: {error}", path.display()),
             )
-        })?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(Stop::because(&format!("writing {}", path.display())))
+        };
+        if path.exists() {
+            let made = "it exists already and is never replaced; move it away to start anew";
+            return Err(failed(&made));
+        }
+        fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+        // Temporary files are created 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(|error| failed(&error))?;
+        file.persist_noclobber(path)
+            .map_err(|error| failed(&error.error))?;
+        self.0.push(path.to_path_buf());
+        Ok(())
+    }
+
+    /// The command came to its end.
+    pub fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for NewFiles {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// `role value` lines of a file, in order; blank lines and `#` comments are skipped.

@@ -5,7 +5,7 @@ use crate::exit::{Code, Done, Stop};
 use std::path::PathBuf;
 use terminal::{
     code::Verdict,
-    profile::{DeviceProfile, Kind},
+    profile::{DeviceProfile, Kind, ProfileError},
     run::RunError,
 };
 
@@ -33,8 +33,11 @@ fn kind(text: &str) -> Result<Kind, String> {
 
 /// Runs it.
 pub fn run(args: &Args) -> Done {
-    let profile =
-        DeviceProfile::read(&args.profile).map_err(|error| Stop::new(Code::Usage, error))?;
+    let profile = DeviceProfile::read(&args.profile).map_err(|error| {
+        let missing = matches!(&error, ProfileError::Read { .. });
+        let code = if missing { Code::NotFound } else { Code::Usage };
+        Stop::new(code, error)
+    })?;
     let flag = interrupted()?;
     let last = terminal::run::run(args.kind, &profile, &flag, &mut std::io::stdout()).map_err(
         |error: RunError| {

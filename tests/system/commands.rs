@@ -132,9 +132,29 @@ fn services_run_alone_and_find_each_other() {
         "never replaces a key"
     );
     assert!(run(&["issuance", "init"]).status.success());
-    let same = run(&["hsm", "init", "--officer1", "Lin", "--officer2", "lin"]);
+    let folder = root.join("components");
+    let folder = folder.to_str().expect("UTF-8");
+    let same = run(&[
+        "hsm",
+        "init",
+        "--officer1",
+        "Lin",
+        "--officer2",
+        "lin",
+        "--components",
+        folder,
+    ]);
     assert!(!same.status.success(), "two officers are two persons");
-    let made = run(&["hsm", "init", "--officer1", "Lin", "--officer2", "Chen"]);
+    let made = run(&[
+        "hsm",
+        "init",
+        "--officer1",
+        "Lin",
+        "--officer2",
+        "Chen",
+        "--components",
+        folder,
+    ]);
     assert!(
         made.status.success(),
         "{}",
@@ -155,7 +175,11 @@ fn services_run_alone_and_find_each_other() {
     let _hsm = start("hsm");
     let keys = until(|| run(&["hsm", "keys", "--json"]));
     let keys: serde_json::Value = serde_json::from_slice(&keys.stdout).expect("JSON");
-    assert!(keys.as_array().is_some_and(|keys| keys.len() > 50));
+    assert!(
+        keys["masters"]
+            .as_array()
+            .is_some_and(|keys| keys.len() > 50)
+    );
     let _clearing = start("clearing");
     let _issuance = start("issuance");
     let day = until(|| run(&["clearing", "day", "2026-03-16", "--json"]));

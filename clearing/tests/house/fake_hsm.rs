@@ -15,12 +15,14 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hsm_client::*;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) struct FakeHsm {
     ledger: VerifyingKey,
     loads: Mutex<BTreeMap<(String, u16), Fen>>,
     pub(crate) down: AtomicBool,
+    /// How many signatures were asked for.
+    pub(crate) signed: AtomicU64,
 }
 
 pub(crate) fn key_of(key_type: KeyType, card: CardRef, suite: SuiteId) -> Key {
@@ -47,6 +49,7 @@ impl FakeHsm {
             ledger,
             loads: Mutex::default(),
             down: AtomicBool::new(false),
+            signed: AtomicU64::new(0),
         }
     }
 
@@ -142,6 +145,9 @@ impl Hsm for FakeHsm {
     fn keys(&self) -> Result<Vec<KeyInfo>> {
         unimplemented!("not asked by clearing")
     }
+    fn own_keys(&self) -> Result<OwnKeys> {
+        unimplemented!("not asked by clearing")
+    }
     fn scp03_open(&self, _: [u8; 8], _: &[u8], _: u8) -> Result<Opened> {
         unimplemented!("not asked by clearing")
     }
@@ -214,8 +220,18 @@ impl Hsm for FakeHsm {
     fn sam_ceiling_mac(&self, _: SamNo, _: [u8; 8], _: u32) -> Result<[u8; 4]> {
         unimplemented!("not asked by clearing")
     }
+    fn wrap_data(&self, _: &[DataItem]) -> Result<Vec<Vec<u8>>> {
+        unimplemented!("not asked by clearing")
+    }
+    fn unwrap_data(&self, _: &[DataItem]) -> Result<Vec<Vec<u8>>> {
+        unimplemented!("not asked by clearing")
+    }
+    fn index_data(&self, _: &str, _: &[String]) -> Result<Vec<[u8; 32]>> {
+        unimplemented!("not asked by clearing")
+    }
     fn sign(&self, _: SignPurpose, message: &[u8]) -> Result<Vec<u8>> {
         self.up()?;
+        self.signed.fetch_add(1, Ordering::SeqCst);
         Ok(SigningKey::from_bytes(&[0x51; 32])
             .sign(message)
             .to_bytes()

@@ -5,9 +5,14 @@
 //! pool. Keys never cross this border in clear: they leave wrapped under a card's DEK, or not at all.
 #![forbid(unsafe_code)]
 
+mod own;
 mod tcp;
 mod wire;
 
+pub use own::{
+    CONTEXT_MAX, DATA_MAX, DataItem, OwnKeys, SM2_ID, ServiceKey, ServiceKeyInfo, SignAlgorithm,
+    SignPurpose, SigningKeyInfo,
+};
 pub use tcp::TcpHsm;
 pub use wire::{FRAME_VERSION, FrameError, MAX_FRAME, Request, Response, read_frame, write_frame};
 
@@ -353,20 +358,6 @@ impl core::fmt::Debug for PinLetter {
     }
 }
 
-/// What a signature is for; each purpose has its own key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SignPurpose {
-    /// Hotlist versions.
-    Hotlist,
-    /// Terminal parameters.
-    Parameters,
-    /// Audit checkpoints.
-    Audit,
-    /// Settlement statements.
-    Settlement,
-}
-
 /// The HSM.
 pub trait Hsm: Send + Sync {
     /// State, key count, audit head.
@@ -374,6 +365,9 @@ pub trait Hsm: Send + Sync {
 
     /// Every application master, sorted by type, index, version, suite; values never.
     fn keys(&self) -> Result<Vec<KeyInfo>>;
+
+    /// Service and signing keys: check values and fingerprints.
+    fn own_keys(&self) -> Result<OwnKeys>;
 
     /// Starts SCP03 with a card. `init_update` is the answer to INITIALIZE UPDATE with `host`;
     /// the card cryptogram is checked here. Level is one of `card_spec::scp03::level::ALL`.
@@ -407,10 +401,22 @@ pub trait Hsm: Send + Sync {
     /// MAC that raises a SAM's terminal-sequence ceiling, for the SAM's challenge.
     fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]>;
 
-    /// Signs with the key of a purpose (Ed25519).
+    /// Wraps personal data under the PDK (authenticated, bound to its context). One blob an item,
+    /// in order.
+    fn wrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>>;
+
+    /// Opens what [`Self::wrap_data`] wrapped. One item that does not verify in its context refuses
+    /// the call. Whose data was read is in the audit log.
+    fn unwrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>>;
+
+    /// Keyed hashes under the PDK, by which equal values are found without keeping them in clear.
+    /// `field` keeps the values of different columns apart.
+    fn index_data(&self, field: &str, values: &[String]) -> Result<Vec<[u8; 32]>>;
+
+    /// Signs with the key of a purpose ([`SignPurpose::algorithm`]).
     fn sign(&self, purpose: SignPurpose, message: &[u8]) -> Result<Vec<u8>>;
 
-    /// The public key of a purpose, 32 bytes.
+    /// The public key of a purpose, as [`SignAlgorithm`] encodes it.
     fn public_key(&self, purpose: SignPurpose) -> Result<Vec<u8>>;
 
     /// Random bytes, at most 256.

@@ -9,8 +9,8 @@ use std::{
 use card_spec::id::SamNo;
 
 use crate::{
-    Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, PinLetter, ProofCheck, Request,
-    Response, Result, SessionId, SignPurpose, Status,
+    DataItem, Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OwnKeys, PinLetter,
+    ProofCheck, Request, Response, Result, SessionId, SignPurpose, Status,
     wire::{FrameError, read_frame, write_frame},
 };
 
@@ -22,6 +22,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const POOL_MAX: usize = 4;
 /// Proofs in one frame: about two megabytes, well below [`crate::MAX_FRAME`].
 const CHECKS_PER_FRAME: usize = 4096;
+/// Data items in one frame: at their longest about eight megabytes.
+const ITEMS_PER_FRAME: usize = 256;
+/// A byte takes at most four characters of JSON (`255,`); beside it stand context and nonce.
+const _: () = assert!(ITEMS_PER_FRAME * 4 * (crate::DATA_MAX + 256) < crate::MAX_FRAME);
 
 /// A remote HSM. Cheap to share: calls from several threads use several connections.
 pub struct TcpHsm {
@@ -96,6 +100,19 @@ impl TcpHsm {
         })
     }
 
+    /// One call a frameful; an answer of another length is refused.
+    fn in_parts<T, A>(all: &[T], call: impl Fn(&[T]) -> Result<Vec<A>>) -> Result<Vec<A>> {
+        let mut answers = Vec::with_capacity(all.len());
+        for part in all.chunks(ITEMS_PER_FRAME) {
+            let some = call(part)?;
+            if some.len() != part.len() {
+                return unexpected();
+            }
+            answers.extend(some);
+        }
+        Ok(answers)
+    }
+
     fn call(&self, request: &Request) -> Result<Response> {
         let body = request.to_body()?;
         let mut stream = self.connection()?;
@@ -166,6 +183,10 @@ impl Hsm for TcpHsm {
         answer!(self, Request::Keys, Response::Keys(keys) => keys)
     }
 
+    fn own_keys(&self) -> Result<OwnKeys> {
+        answer!(self, Request::OwnKeys, Response::OwnKeys(keys) => keys)
+    }
+
     fn scp03_open(&self, host: [u8; 8], init_update: &[u8], level: u8) -> Result<Opened> {
         let init_update = init_update.to_vec();
         answer!(self, Request::Scp03Open { host, init_update, level }, Response::Opened(o) => o)
@@ -220,6 +241,27 @@ impl Hsm for TcpHsm {
             ceiling,
         };
         answer!(self, request, Response::Mac(mac) => mac)
+    }
+
+    fn wrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {
+        Self::in_parts(items, |part| {
+            let items = part.to_vec();
+            answer!(self, Request::WrapData { items }, Response::Many(blobs) => blobs)
+        })
+    }
+
+    fn unwrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {
+        Self::in_parts(items, |part| {
+            let items = part.to_vec();
+            answer!(self, Request::UnwrapData { items }, Response::Many(plain) => plain)
+        })
+    }
+
+    fn index_data(&self, field: &str, values: &[String]) -> Result<Vec<[u8; 32]>> {
+        Self::in_parts(values, |part| {
+            let (field, values) = (field.to_owned(), part.to_vec());
+            answer!(self, Request::IndexData { field, values }, Response::Hashes(all) => all)
+        })
     }
 
     fn sign(&self, purpose: SignPurpose, message: &[u8]) -> Result<Vec<u8>> {

@@ -8,8 +8,8 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, PinLetter, ProofCheck, Result, SessionId,
-    SignPurpose, Status,
+    DataItem, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OwnKeys, PinLetter, ProofCheck,
+    Result, SessionId, SignPurpose, Status,
 };
 
 /// First byte of every frame.
@@ -25,6 +25,8 @@ pub enum Request {
     Status,
     /// [`crate::Hsm::keys`].
     Keys,
+    /// [`crate::Hsm::own_keys`].
+    OwnKeys,
     /// [`crate::Hsm::scp03_open`].
     Scp03Open {
         /// Host challenge.
@@ -82,6 +84,23 @@ pub enum Request {
         /// New ceiling.
         ceiling: u32,
     },
+    /// [`crate::Hsm::wrap_data`].
+    WrapData {
+        /// Plain data.
+        items: Vec<DataItem>,
+    },
+    /// [`crate::Hsm::unwrap_data`].
+    UnwrapData {
+        /// Blobs.
+        items: Vec<DataItem>,
+    },
+    /// [`crate::Hsm::index_data`].
+    IndexData {
+        /// Column.
+        field: String,
+        /// Its values.
+        values: Vec<String>,
+    },
     /// [`crate::Hsm::sign`].
     Sign {
         /// Which key.
@@ -109,9 +128,11 @@ pub enum Response {
     Status(Status),
     /// To `Keys`.
     Keys(Vec<KeyInfo>),
+    /// To `OwnKeys`.
+    OwnKeys(OwnKeys),
     /// To `Scp03Open`.
     Opened(Opened),
-    /// To `Scp03Wrap` and `WrapKeys`.
+    /// To `Scp03Wrap`, `WrapKeys`, `WrapData` and `UnwrapData`.
     Many(Vec<Vec<u8>>),
     /// To `PutIssuerKeys`, `Sign`, `PublicKey` and `Random`.
     Bytes(Vec<u8>),
@@ -121,6 +142,8 @@ pub enum Response {
     Done,
     /// To `Verify`.
     Verified(Vec<Result<bool>>),
+    /// To `IndexData`.
+    Hashes(Vec<[u8; 32]>),
     /// To `AuthorizeLoad` and `SamCeilingMac`.
     Mac([u8; 4]),
     /// The call failed.

@@ -11,10 +11,10 @@ use card_spec::{
     sam::RAISE_CEILING_HEADER,
     sm::{self, Challenge8},
 };
-use ed25519_dalek::{Signature, Signer, SigningKey};
+use ed25519_dalek::Signature;
 use hsm_client::{
-    Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, PinLetter, ProofCheck, Result,
-    SessionId, SignPurpose, State, Status,
+    DataItem, Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OwnKeys, PinLetter,
+    ProofCheck, Result, SessionId, SignPurpose, State, Status,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -25,14 +25,17 @@ use super::{SoftHsm, locked};
 use crate::{
     hierarchy::{FIRST_VERSION, name},
     loads::Asked,
-    proofs,
+    proofs, service,
     sessions::{OpenSession, malformed, opened},
+    signing::Signer,
     vault::{only, serial},
     wrapping,
 };
 
 /// Most random bytes in one call.
 const RANDOM_MAX: usize = 256;
+/// Contexts in one audit line: far below the longest line even when each is escaped.
+const CONTEXTS_PER_LINE: usize = 100;
 /// Draws of a first PIN before giving up; one is wanted with probability 0.9998.
 const PIN_DRAWS_MAX: u32 = 64;
 
@@ -72,6 +75,21 @@ impl Hsm for SoftHsm {
                 }
             })
             .collect())
+    }
+
+    fn own_keys(&self) -> Result<OwnKeys> {
+        self.sound()?;
+        let (service, signing) = (&self.vault.service, &self.vault.signing);
+        Ok(OwnKeys {
+            service: service
+                .iter()
+                .map(|(key, value)| service::info(*key, value))
+                .collect(),
+            signing: signing
+                .iter()
+                .map(|(purpose, key)| key.info(*purpose))
+                .collect::<Result<_>>()?,
+        })
     }
 
     fn scp03_open(&self, host: [u8; 8], init_update: &[u8], level: u8) -> Result<Opened> {
@@ -216,19 +234,56 @@ impl Hsm for SoftHsm {
         ))
     }
 
+    fn wrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {
+        self.sound()?;
+        let keys = self.vault.personal_data()?;
+        let blobs: Result<Vec<_>> = items
+            .iter()
+            .map(|item| keys.wrap(&self.entropy, item))
+            .collect();
+        let blobs = blobs?;
+        self.note("wrap-data", json!({ "items": items.len() }))?;
+        Ok(blobs)
+    }
+
+    fn unwrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {
+        self.sound()?;
+        let keys = self.vault.personal_data()?;
+        items
+            .iter()
+            .try_for_each(|i| service::check_context(&i.context))?;
+        // Attempts that fail are noted as well.
+        for part in items.chunks(CONTEXTS_PER_LINE) {
+            let contexts: Vec<&str> = part.iter().map(|i| i.context.as_str()).collect();
+            self.note("unwrap-data", json!({ "contexts": contexts }))?;
+        }
+        items.iter().map(|item| keys.unwrap(item)).collect()
+    }
+
+    fn index_data(&self, field: &str, values: &[String]) -> Result<Vec<[u8; 32]>> {
+        self.sound()?;
+        let keys = self.vault.personal_data()?;
+        let hashes: Result<Vec<_>> = values.iter().map(|v| keys.index(field, v)).collect();
+        let hashes = hashes?;
+        self.note(
+            "index-data",
+            json!({ "field": field, "values": values.len() }),
+        )?;
+        Ok(hashes)
+    }
+
     fn sign(&self, purpose: SignPurpose, message: &[u8]) -> Result<Vec<u8>> {
         self.sound()?;
         let key = self.signing_key(purpose)?;
         let digest = hex::encode(Sha256::digest(message));
         self.note("sign", json!({ "purpose": purpose, "sha256": digest }))?;
         self.sync()?;
-        Ok(key.sign(message).to_bytes().to_vec())
+        key.sign(message)
     }
 
     fn public_key(&self, purpose: SignPurpose) -> Result<Vec<u8>> {
         self.sound()?;
-        let key = self.signing_key(purpose)?;
-        Ok(key.verifying_key().to_bytes().to_vec())
+        self.signing_key(purpose)?.public_key()
     }
 
     fn random(&self, length: usize) -> Result<Vec<u8>> {
@@ -304,7 +359,7 @@ impl SoftHsm {
         Ok(mac2)
     }
 
-    fn signing_key(&self, purpose: SignPurpose) -> Result<&SigningKey> {
+    fn signing_key(&self, purpose: SignPurpose) -> Result<&Signer> {
         self.vault
             .signing
             .get(&purpose)

@@ -84,6 +84,11 @@ impl ApiError {
                     "conflict",
                     "Conflicts with what is kept",
                 ),
+                StoreError::Hsm(_) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "hsm",
+                    "The key service does not answer",
+                ),
                 StoreError::Tampered { .. }
                 | StoreError::Corrupt { .. }
                 | StoreError::Database(_)

@@ -1,11 +1,11 @@
 //! Cards, their states, and blank stock.
 
-use super::{CardRow, Result, Stock, StoreError, Work, audit, orders};
+use super::{CardRow, Result, Stock, StoreError, Work, audit, orders, persons, seal::Sealer};
 use crate::{
     life::{CardEvent, CardState},
     order::{OrderId, StaffId},
     pan,
-    person::PersonNo,
+    person::{Person, PersonNo},
     personalise::ChipSerial,
 };
 use card_spec::{
@@ -112,6 +112,7 @@ pub(super) async fn list(
 
 pub(super) async fn queue(
     db: &mut SqliteConnection,
+    sealer: &Sealer,
     order: OrderId,
     limit: u32,
 ) -> Result<Vec<Work>> {
@@ -122,21 +123,21 @@ pub(super) async fn queue(
     .bind(i64::from(limit))
     .fetch_all(&mut *db)
     .await?;
-    let mut work = Vec::with_capacity(rows.len());
-    for row in &rows {
-        work.push(as_work(db, from_row(row)?).await?);
-    }
-    Ok(work)
+    let cards: Result<Vec<CardRow>> = rows.iter().map(from_row).collect();
+    let cards = cards?;
+    let numbers: Vec<PersonNo> = cards.iter().map(|c| c.psn_no.clone()).collect();
+    let holders = persons::known(db, sealer, &numbers).await?;
+    Ok(cards.into_iter().zip(holders).map(as_work).collect())
 }
 
-async fn as_work(db: &mut SqliteConnection, card: CardRow) -> Result<Work> {
-    Ok(Work {
+fn as_work((card, person): (CardRow, Person)) -> Work {
+    Work {
         pan: card.pan,
         generation: card.generation,
-        person: orders::known(db, &card.psn_no).await?,
+        person,
         options: card.options,
         valid_from: card.valid_from,
-    })
+    }
 }
 
 /// One step of a card's life with its audit line.
@@ -214,13 +215,16 @@ async fn take_blank(
 
 pub(super) async fn spoil(
     tx: &mut SqliteConnection,
+    sealer: &Sealer,
     pan: Pan,
     by: &StaffId,
     at: CardTime,
 ) -> Result<Work> {
     let spoiled = change(tx, pan, CardEvent::Spoil, by, at).await?;
     movement(tx, by, at, (0, 0, 1)).await?;
-    let person = orders::known(tx, &spoiled.psn_no).await?;
+    let person = persons::get(tx, sealer, &spoiled.psn_no)
+        .await?
+        .ok_or(CORRUPT)?;
     let again = CardRow {
         pan: orders::next_pan(tx, &person).await?,
         state: CardState::Queued,
@@ -237,7 +241,7 @@ pub(super) async fn spoil(
         &format!("instead of {pan}"),
     )
     .await?;
-    as_work(tx, again).await
+    Ok(as_work((again, person)))
 }
 
 async fn movement(

@@ -1,11 +1,13 @@
 //! What is kept: persons, orders, cards, blank stock, audit. One trait of use cases; each is one
-//! transaction and leaves an audit line. [`SqliteStore`] is the embedded implementation.
+//! transaction and leaves an audit line. Persons rest sealed by the HSM. [`SqliteStore`] is the
+//! embedded implementation.
 
 mod audit;
 mod cards;
 mod orders;
 mod persons;
 mod schema;
+mod seal;
 mod sqlite;
 
 pub use audit::{AuditHead, AuditLine};
@@ -63,6 +65,9 @@ pub enum StoreError {
         /// What.
         what: &'static str,
     },
+    /// The HSM neither seals nor opens personal data.
+    #[error("personal data: {0}")]
+    Hsm(#[from] hsm_client::HsmError),
     /// SQLite said no.
     #[error("the issuance database: {0}. Is the disk full, or the file in use?")]
     Database(#[from] sqlx::Error),

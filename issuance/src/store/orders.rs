@@ -1,6 +1,6 @@
 //! Orders and the allocation of card numbers.
 
-use super::{CardRow, Result, StoreError, audit, cards, persons};
+use super::{CardRow, Result, StoreError, audit, cards, persons, seal::Sealer};
 use crate::{
     life::{CardEvent, CardState},
     order::{
@@ -115,7 +115,7 @@ async fn check_persons(db: &mut SqliteConnection, persons: &[PersonNo]) -> Resul
                 "{psn_no} is in the order twice 重复"
             )));
         }
-        if persons::get(db, psn_no).await?.is_none() {
+        if !persons::exists(db, psn_no).await? {
             return Err(StoreError::NotFound {
                 what: "person",
                 id: psn_no.to_string(),
@@ -139,6 +139,7 @@ async fn no_live_card(db: &mut SqliteConnection, psn_no: &PersonNo) -> Result<()
 
 pub(super) async fn approve(
     tx: &mut SqliteConnection,
+    sealer: &Sealer,
     id: OrderId,
     approver: &StaffId,
     at: CardTime,
@@ -166,17 +167,17 @@ pub(super) async fn approve(
     let mut queued = Vec::new();
     match &order.purpose {
         Purpose::First { persons } => {
-            for psn_no in persons {
+            for person in persons::known(tx, sealer, persons).await? {
                 // Another order may have been approved since this one was drawn up.
-                no_live_card(tx, psn_no).await?;
-                let person = known(tx, psn_no).await?;
+                no_live_card(tx, &person.psn_no).await?;
                 queued.push(allocate(tx, &order, &person, at).await?);
             }
         }
         Purpose::Replacement { of } => {
             let old = cards::change(tx, *of, CardEvent::Replace, approver, at).await?;
-            let person = known(tx, &old.psn_no).await?;
-            queued.push(allocate(tx, &order, &person, at).await?);
+            for person in persons::known(tx, sealer, &[old.psn_no]).await? {
+                queued.push(allocate(tx, &order, &person, at).await?);
+            }
         }
     }
     let detail = format!(
@@ -186,13 +187,6 @@ pub(super) async fn approve(
     );
     audit::append(tx, approver, at, "approve", &format!("order {id}"), &detail).await?;
     Ok((order, queued))
-}
-
-pub(super) async fn known(db: &mut SqliteConnection, psn_no: &PersonNo) -> Result<Person> {
-    persons::get(db, psn_no).await?.ok_or(StoreError::NotFound {
-        what: "person",
-        id: psn_no.to_string(),
-    })
 }
 
 async fn allocate(

@@ -2,7 +2,7 @@
 
 use super::{
     AuditHead, AuditLine, CardRow, Doing, ImportReport, Result, Stock, Store, Work, audit, cards,
-    orders, persons, schema,
+    orders, persons, schema, seal::Sealer,
 };
 use crate::{
     life::CardEvent,
@@ -11,37 +11,41 @@ use crate::{
     personalise::ChipSerial,
 };
 use card_spec::{id::Pan, time::CardTime};
+use hsm_client::Hsm;
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// The SQLite store.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    sealer: Sealer,
 }
 
 impl SqliteStore {
     /// Opens a database file, creates it when it is not there, and brings it to the newest schema.
-    pub async fn open(path: &Path) -> Result<Self> {
+    /// The HSM must be the one that sealed its persons.
+    pub async fn open(path: &Path, hsm: Arc<dyn Hsm>) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // What was answered survives a power cut.
             .synchronous(SqliteSynchronous::Full);
-        Self::connect(options).await
+        Self::connect(options, hsm).await
     }
 
     /// A database in memory, for tests.
-    pub async fn memory() -> Result<Self> {
-        Self::connect(SqliteConnectOptions::new().in_memory(true)).await
+    pub async fn memory(hsm: Arc<dyn Hsm>) -> Result<Self> {
+        Self::connect(SqliteConnectOptions::new().in_memory(true), hsm).await
     }
 
-    async fn connect(options: SqliteConnectOptions) -> Result<Self> {
+    async fn connect(options: SqliteConnectOptions, hsm: Arc<dyn Hsm>) -> Result<Self> {
+        let sealer = Sealer::new(hsm);
         let options = options
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
@@ -51,8 +55,8 @@ impl SqliteStore {
             .max_lifetime(None)
             .connect_with(options)
             .await?;
-        schema::migrate(&mut *pool.acquire().await?).await?;
-        Ok(Self { pool })
+        schema::migrate(&mut *pool.acquire().await?, &sealer).await?;
+        Ok(Self { pool, sealer })
     }
 
     async fn read(&self) -> Result<PoolConnection<Sqlite>> {
@@ -74,18 +78,20 @@ impl Store for SqliteStore {
     ) -> Doing<'a, ImportReport> {
         Box::pin(async move {
             let mut tx = self.write().await?;
-            let report = persons::import(&mut tx, list, by, at).await?;
+            let report = persons::import(&mut tx, &self.sealer, list, by, at).await?;
             tx.commit().await?;
             Ok(report)
         })
     }
 
     fn person<'a>(&'a self, psn_no: &'a PersonNo) -> Doing<'a, Option<Person>> {
-        Box::pin(async move { persons::get(&mut *self.read().await?, psn_no).await })
+        Box::pin(async move { persons::get(&mut *self.read().await?, &self.sealer, psn_no).await })
     }
 
     fn persons(&self, after: Option<PersonNo>, limit: u32) -> Doing<'_, Vec<Person>> {
-        Box::pin(async move { persons::list(&mut *self.read().await?, after, limit).await })
+        Box::pin(async move {
+            persons::list(&mut *self.read().await?, &self.sealer, after, limit).await
+        })
     }
 
     fn draft<'a>(
@@ -111,7 +117,7 @@ impl Store for SqliteStore {
     ) -> Doing<'a, (Order<Approved>, Vec<CardRow>)> {
         Box::pin(async move {
             let mut tx = self.write().await?;
-            let done = orders::approve(&mut tx, order, approver, at).await?;
+            let done = orders::approve(&mut tx, &self.sealer, order, approver, at).await?;
             tx.commit().await?;
             Ok(done)
         })
@@ -122,7 +128,9 @@ impl Store for SqliteStore {
     }
 
     fn queue(&self, order: OrderId, limit: u32) -> Doing<'_, Vec<Work>> {
-        Box::pin(async move { cards::queue(&mut *self.read().await?, order, limit).await })
+        Box::pin(
+            async move { cards::queue(&mut *self.read().await?, &self.sealer, order, limit).await },
+        )
     }
 
     fn start<'a>(
@@ -143,7 +151,7 @@ impl Store for SqliteStore {
     fn spoil<'a>(&'a self, pan: Pan, by: &'a StaffId, at: CardTime) -> Doing<'a, Work> {
         Box::pin(async move {
             let mut tx = self.write().await?;
-            let work = cards::spoil(&mut tx, pan, by, at).await?;
+            let work = cards::spoil(&mut tx, &self.sealer, pan, by, at).await?;
             tx.commit().await?;
             Ok(work)
         })

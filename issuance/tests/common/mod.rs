@@ -21,7 +21,7 @@ use std::sync::Arc;
 use virtual_card::VirtualCard;
 
 pub struct Rig {
-    pub hsm: SoftHsm,
+    pub hsm: Arc<SoftHsm>,
     pub maker: Manufacturer,
     pub office: Office,
     pub policy: Policy,
@@ -39,30 +39,41 @@ pub fn chip(n: u16) -> [u8; 10] {
         .unwrap()
 }
 
+/// A soft HSM in a directory, always with the same keys; and its ledger.
+pub fn soft_hsm(directory: &std::path::Path) -> (Arc<SoftHsm>, SigningKey) {
+    let now = NOW.parse().unwrap();
+    let entropy = Entropy::seeded([7; 32]);
+    let (roots, transcript) = ceremony::run(&entropy, &officers(), &["a", "b", "c"], now).unwrap();
+    let ledger = SigningKey::from_bytes(&[5; 32]);
+    let config = Config {
+        directory: directory.join("hsm"),
+        passphrase: zeroize::Zeroizing::new("correct horse".to_owned()),
+        actor: "issuance tests".to_owned(),
+        entropy,
+        clock: Arc::new(move || now),
+        ledger_key: Some(ledger.verifying_key().to_bytes()),
+        limits: LoadLimits::default(),
+    };
+    let hsm = SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript).unwrap();
+    (Arc::new(hsm), ledger)
+}
+
+fn officers() -> Officers {
+    Officers::new("zhang", "wang").unwrap()
+}
+
+pub const NOW: &str = "2026-03-16T09:00:00";
+
 impl Rig {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let now: CardTime = "2026-03-16T09:00:00".parse().unwrap();
-        let entropy = Entropy::seeded([7; 32]);
-        let officers = Officers::new("zhang", "wang").unwrap();
-        let (roots, transcript) =
-            ceremony::run(&entropy, &officers, &["a", "b", "c"], now).unwrap();
-        let ledger = SigningKey::from_bytes(&[5; 32]);
-        let config = Config {
-            directory: directory.path().join("hsm"),
-            passphrase: zeroize::Zeroizing::new("correct horse".to_owned()),
-            actor: "issuance tests".to_owned(),
-            entropy,
-            clock: Arc::new(move || now),
-            ledger_key: Some(ledger.verifying_key().to_bytes()),
-            limits: LoadLimits::default(),
-        };
-        let hsm = SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript).unwrap();
-        let maker = hsm.manufacturer(&officers).unwrap();
+        let now: CardTime = NOW.parse().unwrap();
+        let (hsm, ledger) = soft_hsm(directory.path());
+        let maker = hsm.manufacturer(&officers()).unwrap();
         let rig = Self {
+            office: Office::memory(hsm.clone()).unwrap(),
             hsm,
             maker,
-            office: Office::memory().unwrap(),
             policy: Policy::default(),
             lin: "lin".parse().unwrap(),
             chen: "chen".parse().unwrap(),
@@ -104,7 +115,7 @@ impl Rig {
     pub fn line(&self) -> Line<'_> {
         Line {
             office: &self.office,
-            hsm: &self.hsm,
+            hsm: &*self.hsm,
             policy: &self.policy,
             staff: &self.lin,
         }

@@ -181,6 +181,7 @@ impl Driver<'_> {
         for step in &evening {
             self.step(step)?;
             progress.step();
+            self.house.check_interrupt()?;
         }
         self.house.clock.set(time(eve, 23, 30)?);
         self.sync()?;

@@ -158,6 +158,7 @@ pub(crate) fn sams(
         card.power_cycle();
         out.push(Some(Sam { plan, card }));
         progress.step();
+        house.check_interrupt()?;
     }
     progress.end();
     Ok(out)

@@ -13,25 +13,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-/// Column names, in order. Names of the national interface where it has one.
-pub const COLUMNS: [&str; 16] = [
-    "psn_no",
-    "psn_name",
-    "gend",
-    "naty",
-    "brdy",
-    "certno",
-    "insuplc_admdvs",
-    "insutype",
-    "psn_type",
-    "cvlserv_flag",
-    "assistance_flag",
-    "disabled_flag",
-    "student_flag",
-    "emp_name",
-    "account_yuan",
-    "pension_yuan",
-];
+pub use issuance::intake::COLUMNS;
 
 /// Seed of the committed `data/samples/persons.csv`.
 pub const SAMPLE_SEED: u64 = 35;

@@ -21,6 +21,8 @@ pub struct Report {
     pub ceremony: hsm::ceremony::Transcript,
     /// Every application master: type, index, version, suite, KCV, kind.
     pub keys: Vec<hsm_client::KeyInfo>,
+    /// Keys that no card holds: check values, and fingerprints of public keys.
+    pub own_keys: hsm_client::OwnKeys,
     /// Rows of the sample file that became persons.
     pub persons_accepted: u64,
     /// Rows that were refused.

@@ -137,7 +137,7 @@ impl House {
                 .collect(),
         };
         let service: Arc<dyn Hsm> = hsm.clone();
-        let clearing = clearing::start(config, service, clock.clone())
+        let clearing = clearing::start(config, service.clone(), clock.clone())
             .map_err(WorldError::at("starting the clearing house"))?;
         let address = clearing.url();
         let parties = parties(&tariffs, &institutions)?;
@@ -149,7 +149,7 @@ impl House {
             hsm,
             transcript,
             manufacturer,
-            office: Office::open(&options.dir.join("issuance.db"))
+            office: Office::open(&options.dir.join("issuance.db"), service)
                 .map_err(WorldError::at("opening issuance"))?,
             public: Client::new(&address),
             issuer: Client::new(&address).with_token(&issuer_token),
@@ -221,7 +221,7 @@ impl House {
     }
 
     /// The time now.
-    pub(crate) fn now(&self) -> CardTime {
+    pub fn now(&self) -> CardTime {
         self.clock.now()
     }
 
