@@ -11,6 +11,7 @@ use clearing_api::{
 };
 use ed25519_dalek::SigningKey;
 use hsm_client::{Hsm, SignPurpose};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,6 +89,8 @@ pub struct House<S> {
     pub(crate) loading: tokio::sync::Mutex<()>,
     /// One national call at a time, so that a double click waits for its first answer.
     pub(crate) national: tokio::sync::Mutex<()>,
+    /// Signed hotlists of the newest version, by the version they start after.
+    signed_hotlists: tokio::sync::Mutex<BTreeMap<u64, Hotlist>>,
     stopping: AtomicBool,
 }
 
@@ -110,6 +113,7 @@ impl<S: Store> House<S> {
             limits,
             loading: tokio::sync::Mutex::new(()),
             national: tokio::sync::Mutex::new(()),
+            signed_hotlists: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -138,6 +142,11 @@ impl<S: Store> House<S> {
         Ok(answer.map_err(|_| ClearingError::Stopping)??)
     }
 
+    /// Writes down who asks for a privileged act, before it is done: a refused one is in the log too.
+    pub async fn attribute(&self, who: &str, what: &str) -> Result<()> {
+        self.store.note_act(who, what, self.clock.now()).await
+    }
+
     /// Registers or changes something.
     pub async fn register(&self, item: &Registered) -> Result<()> {
         check_registered(item)?;
@@ -153,14 +162,31 @@ impl<S: Store> House<S> {
         self.store.list(entry, self.clock.now().date()).await
     }
 
-    /// The hotlist after a version, signed by the HSM.
+    /// The hotlist after a version, signed by the HSM. Whoever is too far behind, or ahead of us, gets
+    /// the whole list. Anybody may ask: each answer is signed once a version and kept.
     pub async fn hotlist(&self, since: u64) -> Result<Hotlist> {
+        /// How many versions behind is still answered with what changed; bounds the answers kept.
+        const BEHIND: u64 = 256;
+        if i64::try_from(since).is_err() {
+            return Err(Refusal::malformed("since is no version of the hotlist").into());
+        }
+        let mut signed = self.signed_hotlists.lock().await;
+        let version = self.store.hotlist_version().await?;
+        let since = match version.checked_sub(since) {
+            Some(behind) if behind <= BEHIND => since,
+            _ => 0,
+        };
+        if let Some(kept) = signed.get(&since).filter(|kept| kept.version == version) {
+            return Ok(kept.clone());
+        }
         let mut hotlist = self.store.hotlist(since).await?;
         let bytes = hotlist.signing_bytes();
         let signature = self
             .hsm(move |hsm| hsm.sign(SignPurpose::Hotlist, &bytes))
             .await?;
         hotlist.signature = hex::encode(signature);
+        signed.retain(|_, kept| kept.version == hotlist.version);
+        signed.insert(since, hotlist.clone());
         Ok(hotlist)
     }
 
@@ -175,13 +201,25 @@ impl<S: Store> House<S> {
         let mut gaps = Vec::new();
         // A new card's offline sequence starts at 0.
         let mut expected = 0u16;
-        for seq in &trail.seqs {
+        for (seq, _) in &trail.seqs {
             gaps.extend((expected..*seq).take(GAPS - gaps.len()));
             expected = seq.saturating_add(1);
         }
+        let authenticated = trail.seqs.iter().rev().find(|(_, proved)| *proved);
+        let mut conflicts: Vec<u16> = trail
+            .seqs
+            .iter()
+            .zip(trail.seqs.iter().skip(1))
+            .filter(|((seq, _), (next, _))| seq == next)
+            .map(|((seq, _), _)| *seq)
+            .take(GAPS)
+            .collect();
+        conflicts.dedup();
         Ok(CardShadow {
             pan,
-            last_seq: trail.seqs.last().copied(),
+            last_seq: trail.seqs.last().map(|(seq, _)| *seq),
+            last_seq_authenticated: authenticated.map(|(seq, _)| *seq),
+            conflicts,
             balance: trail.balance,
             gaps,
             hotlisted: listing.is_some(),

@@ -50,7 +50,9 @@ fn replay(
     let (record, _) = social::apply(trail.certno, trail.monthly, trail.since)?;
     let (mut record, _) = social::approve(&record, policy, trail.since)?;
     let mut month = Month::of(trail.since);
-    for proof in trail.proofs.iter().filter(|day| **day >= trail.since) {
+    // A day that has not come yet proves nothing.
+    let counts = |day: &&CardDate| (trail.since..=today).contains(*day);
+    for proof in trail.proofs.iter().filter(counts) {
         record = close_until(record, &mut month, Month::of(*proof))?;
         (record, _) = social::apply_proof(&record, policy, *proof, ProofMethod::CardAtTerminal)?;
     }

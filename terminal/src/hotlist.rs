@@ -27,8 +27,18 @@ pub enum HotlistError {
         /// Version held.
         held: u64,
     },
+    /// The change starts at another version than the one held: taking it would leave cards out.
+    #[error(
+        "the change starts after version {since}, the device holds {held}: fetch the whole list"
+    )]
+    Gap {
+        /// Version after which the change starts.
+        since: u64,
+        /// Version held.
+        held: u64,
+    },
     /// Entries do not belong to their list.
-    #[error("the hotlist is inconsistent: an entry is newer than the list")]
+    #[error("the hotlist is inconsistent: an entry does not belong between its versions")]
     Inconsistent,
     /// The list is too long for this device.
     #[error("the hotlist has more than {ENTRIES_MAX} entries")]
@@ -63,7 +73,8 @@ impl Hotlist {
         self.listed.get(&(pan, generation)).map(String::as_str)
     }
 
-    /// Takes over the entries after [`Self::version`] (or the whole list), all or nothing.
+    /// Takes over a change that starts at [`Self::version`], or the whole list in place of the one
+    /// held (`since` 0), all or nothing.
     pub fn apply(&mut self, update: &Signed, key: &VerifyingKey) -> Result<(), HotlistError> {
         let signature: [u8; 64] = hex::decode(&update.signature)
             .ok()
@@ -77,11 +88,24 @@ impl Hotlist {
                 held: self.version,
             });
         }
-        if update.entries.iter().any(|e| e.version > update.version) {
+        if update.since != 0 && update.since != self.version {
+            return Err(HotlistError::Gap {
+                since: update.since,
+                held: self.version,
+            });
+        }
+        let belongs = update.since..=update.version;
+        if (update.entries.iter())
+            .any(|e| e.version == update.since || !belongs.contains(&e.version))
+        {
             return Err(HotlistError::Inconsistent);
         }
-        if self.listed.len() + update.entries.len() > ENTRIES_MAX {
+        let kept = if update.since == 0 { 0 } else { self.len() };
+        if kept + update.entries.len() > ENTRIES_MAX {
             return Err(HotlistError::TooLong);
+        }
+        if update.since == 0 {
+            self.listed.clear();
         }
         for entry in &update.entries {
             self.listed
@@ -107,8 +131,9 @@ mod tests {
     use clearing_api::registry::HotlistEntry;
     use ed25519_dalek::{Signer, SigningKey};
 
-    fn signed(key: &SigningKey, version: u64, entries: Vec<HotlistEntry>) -> Signed {
+    fn signed(key: &SigningKey, since: u64, version: u64, entries: Vec<HotlistEntry>) -> Signed {
         let mut list = Signed {
+            since,
             version,
             entries,
             signature: String::new(),
@@ -132,30 +157,62 @@ mod tests {
         let pan: Pan = "03500000000000001234".parse().expect("digits");
         let mut list = Hotlist::default();
         list.apply(
-            &signed(&key, 3, vec![entry("03500000000000001234", 2)]),
+            &signed(&key, 0, 3, vec![entry("03500000000000001234", 2)]),
             &key.verifying_key(),
         )
         .expect("genuine");
         assert_eq!(list.reason(pan, Generation(1)), Some("lost"));
         assert_eq!(list.reason(pan, Generation(2)), None);
 
-        let mut forged = signed(&key, 4, vec![entry("03500000000000009999", 4)]);
+        let mut forged = signed(&key, 3, 4, vec![entry("03500000000000009999", 4)]);
         forged.entries[0].generation = Generation(2);
         assert_eq!(
             list.apply(&forged, &key.verifying_key()),
             Err(HotlistError::Signature)
         );
         let other = SigningKey::from_bytes(&[8; 32]);
-        let foreign = signed(&other, 4, Vec::new());
+        let foreign = signed(&other, 3, 4, Vec::new());
         assert_eq!(
             list.apply(&foreign, &key.verifying_key()),
             Err(HotlistError::Signature)
         );
-        let old = signed(&key, 2, Vec::new());
+        let old = signed(&key, 0, 2, Vec::new());
         assert_eq!(
             list.apply(&old, &key.verifying_key()),
             Err(HotlistError::Older { got: 2, held: 3 })
         );
         assert_eq!((list.version(), list.len()), (3, 1));
+    }
+
+    /// An empty change from 3 to 3, genuine, must not take a device that holds nothing to version 3.
+    #[test]
+    fn a_change_from_another_version_is_refused_and_a_whole_list_replaces() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let (first, second) = ("03500000000000001234", "03500000000000005678");
+        let mut list = Hotlist::default();
+        let mut change = signed(&key, 3, 3, Vec::new());
+        assert_eq!(
+            list.apply(&change, &key.verifying_key()),
+            Err(HotlistError::Gap { since: 3, held: 0 })
+        );
+        // The signature covers where the change starts.
+        change.since = 0;
+        assert_eq!(
+            list.apply(&change, &key.verifying_key()),
+            Err(HotlistError::Signature)
+        );
+        let whole = signed(&key, 0, 3, vec![entry(first, 3)]);
+        list.apply(&whole, &key.verifying_key()).expect("whole");
+        let change = signed(&key, 3, 4, vec![entry(second, 4)]);
+        list.apply(&change, &key.verifying_key()).expect("next");
+        assert_eq!((list.version(), list.len()), (4, 2));
+        let outside = signed(&key, 4, 5, vec![entry(first, 4)]);
+        assert_eq!(
+            list.apply(&outside, &key.verifying_key()),
+            Err(HotlistError::Inconsistent)
+        );
+        let whole = signed(&key, 0, 5, vec![entry(second, 4)]);
+        list.apply(&whole, &key.verifying_key()).expect("whole");
+        assert_eq!((list.version(), list.len()), (5, 1));
     }
 }

@@ -275,6 +275,7 @@ fn a_listed_card_is_locked_in_the_field() {
     let mut rig = Rig::transit(SuiteId::Aes);
     let key = SigningKey::from_bytes(&[4; 32]);
     let mut list = clearing_api::registry::Hotlist {
+        since: 0,
         version: 5,
         entries: vec![clearing_api::registry::HotlistEntry {
             pan: virtual_card::sample::PAN.parse().unwrap(),

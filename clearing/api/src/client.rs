@@ -113,7 +113,8 @@ impl Client {
         self.signed(&format!("/v1/top-ups/{id}/confirm"), body, signature)
     }
 
-    /// The hotlist after a version (0: all of it), signed.
+    /// What changed in the hotlist after a version, signed; the whole list for 0, or for a version too
+    /// far back ([`Hotlist::since`] says which it is).
     pub fn hotlist(&self, since: u64) -> Result<Hotlist, ClientError> {
         self.get(&format!("/v1/hotlist?since={since}"))
     }

@@ -90,6 +90,12 @@ pub struct CardShadow {
     pub pan: Pan,
     /// Last offline sequence seen.
     pub last_seq: Option<u16>,
+    /// Last offline sequence that a TAC covers (AES suite). Above it, `last_seq` and `gaps` rest on
+    /// what devices said: SM4 and 3DES leave the sequence out of the TAC.
+    pub last_seq_authenticated: Option<u16>,
+    /// Sequences that more than one proved debit names: for staff to look into. The debits are all
+    /// posted, for at most one of them proves its sequence.
+    pub conflicts: Vec<u16>,
     /// Balance after the newest record or load, as the ledger believes.
     pub balance: Fen,
     /// Offline sequences missing below the last one.

@@ -95,11 +95,11 @@ outcomes! {
 }
 
 impl Outcome {
-    /// Whether money moved because of this record (now, or for a duplicate earlier).
+    /// Whether the record is paid to its operator. Other proved debits wait in suspense.
     pub const fn is_posted(self) -> bool {
         matches!(
             self,
-            Self::Accepted | Self::CompletedTorn | Self::PriceQueried | Self::Hotlisted
+            Self::Accepted | Self::CompletedTorn | Self::PriceQueried
         )
     }
 }
@@ -107,6 +107,13 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A hotlisted debit waits in suspense: counting it as posted would pay it in the day's totals.
+    #[test]
+    fn what_waits_in_suspense_is_not_posted() {
+        assert!(Outcome::PriceQueried.is_posted());
+        assert!(!Outcome::Hotlisted.is_posted());
+    }
 
     #[test]
     fn numbers_are_unique() {

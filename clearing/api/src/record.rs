@@ -46,7 +46,7 @@ pub struct Record {
 
 /// What a record tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
     /// A purse debit (purchase or CAPP), done or torn.
     Purchase(Purchase),
@@ -63,6 +63,7 @@ pub enum Event {
 
 /// What every record says of its card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CardFacts {
     /// Card number.
     pub pan: Pan,
@@ -78,7 +79,7 @@ pub struct CardFacts {
 
 /// What the device knows about the outcome of a debit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
+#[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Debit {
     /// MAC2 verified in the SAM (or proved later); here is the TAC.
     Done {
@@ -93,6 +94,7 @@ pub enum Debit {
 
 /// A purse debit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Purchase {
     /// The card.
     pub card: CardFacts,
@@ -124,7 +126,7 @@ pub struct Purchase {
 
 /// What a purchase paid for. The back office re-rates from these facts with the same fare engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "mode", rename_all = "kebab-case")]
+#[serde(tag = "mode", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Service {
     /// A bus ride.
     Bus {
@@ -227,6 +229,7 @@ impl Service {
 
 /// A medical-purse debit, after a settlement (2207).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Visit {
     /// The card.
     pub card: CardFacts,
@@ -254,6 +257,7 @@ pub struct Visit {
 
 /// A yearly proof of life at a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProofOfLife {
     /// The card (suite and version of its IRK).
     pub card: CardFacts,

@@ -145,12 +145,14 @@ pub struct ListCard {
     pub reason: String,
 }
 
-/// The hotlist, signed.
+/// The hotlist or what changed in it, signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hotlist {
+    /// Version after which the entries start; 0: this is the whole list and replaces any other.
+    pub since: u64,
     /// Current version.
     pub version: u64,
-    /// Entries after the version asked for, in version order.
+    /// Entries after `since`, in version order.
     pub entries: Vec<HotlistEntry>,
     /// Ed25519 signature of the HSM over [`Self::signing_bytes`], hex.
     pub signature: String,
@@ -159,7 +161,12 @@ pub struct Hotlist {
 impl Hotlist {
     /// What the signature covers.
     pub fn signing_bytes(&self) -> Vec<u8> {
-        let mut text = format!("onecard-hotlist-v1|{}", self.version);
+        let mut text = format!(
+            "onecard-hotlist-v2|{}|{}|{}",
+            self.since,
+            self.version,
+            self.entries.len()
+        );
         for e in &self.entries {
             text.push_str(&format!(
                 "|{},{},{},{}",

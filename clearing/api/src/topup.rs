@@ -65,9 +65,10 @@ pub struct TopUpConfirm {
 pub enum TopUpState {
     /// MAC2 given; whether the card took it is not known yet: pending.
     Authorised,
-    /// TAC verified.
+    /// TAC verified, or a later MAC1-authenticated INIT showed a higher online sequence.
     Confirmed,
-    /// A later MAC1-authenticated INIT showed the online sequence unchanged: money returned.
+    /// Another MAC1-authenticated INIT showed the online sequence unchanged: money returned. A TAC
+    /// that comes after all reinstates it.
     Reversed,
 }
 

@@ -4,6 +4,7 @@ use super::App;
 use super::auth::{Role, allow};
 use super::problem::method_not_allowed;
 use crate::error::{ClearingError, Refusal, Result};
+use crate::ingest::digest;
 use crate::medical::{CallHeaders, Reply};
 use crate::store::Registered;
 use actix_web::{
@@ -92,8 +93,11 @@ async fn hotlist(app: Data<App>, request: HttpRequest) -> Answer {
 }
 
 async fn list_card(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
-    allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
+    let who = allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
     let entry: registry::ListCard = parse(&body(payload).await?)?;
+    let (pan, generation) = (entry.pan, entry.generation.0);
+    let what = format!("lists card {pan} generation {generation}: {}", entry.reason);
+    app.house.attribute(&who, &what).await?;
     json(&app.house.list_card(&entry).await?)
 }
 
@@ -105,15 +109,23 @@ fn same_id(path: &str, body: &str) -> Result<()> {
     Err(Refusal::invalid(format!("the address says {path}, the body {body}")).into())
 }
 
+/// Writes down who registers or changes what; the content by its hash, for it may be personal.
+async fn registers(app: &App, who: &str, kind: &str, id: &str, body: &[u8]) -> Result<()> {
+    let what = format!("registers {kind} {id} with content {}", digest(body));
+    app.house.attribute(who, &what).await
+}
+
 async fn put_operator(
     app: Data<App>,
     request: HttpRequest,
     id: Path<String>,
     payload: Payload,
 ) -> Answer {
-    allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
-    let item: registry::Operator = parse(&body(payload).await?)?;
+    let who = allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
+    let bytes = body(payload).await?;
+    let item: registry::Operator = parse(&bytes)?;
     same_id(&id, &item.id)?;
+    registers(&app, &who, "operator", &id, &bytes).await?;
     app.house
         .register(&Registered::Operator(item.clone()))
         .await?;
@@ -126,9 +138,11 @@ async fn put_device(
     id: Path<String>,
     payload: Payload,
 ) -> Answer {
-    allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
-    let item: registry::Device = parse(&body(payload).await?)?;
+    let who = allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
+    let bytes = body(payload).await?;
+    let item: registry::Device = parse(&bytes)?;
     same_id(&id, &item.device.to_string())?;
+    registers(&app, &who, "device", &id, &bytes).await?;
     app.house
         .register(&Registered::Device(item.clone()))
         .await?;
@@ -141,9 +155,11 @@ async fn put_sam(
     id: Path<String>,
     payload: Payload,
 ) -> Answer {
-    allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
-    let item: registry::Sam = parse(&body(payload).await?)?;
+    let who = allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
+    let bytes = body(payload).await?;
+    let item: registry::Sam = parse(&bytes)?;
     same_id(&id, &item.sam.to_string())?;
+    registers(&app, &who, "sam", &id, &bytes).await?;
     app.house.register(&Registered::Sam(item.clone())).await?;
     json(&item)
 }
@@ -154,9 +170,11 @@ async fn put_card(
     id: Path<String>,
     payload: Payload,
 ) -> Answer {
-    allow(&request, &app.tokens, &[Role::Issuance])?;
-    let item: registry::Card = parse(&body(payload).await?)?;
+    let who = allow(&request, &app.tokens, &[Role::Issuance])?;
+    let bytes = body(payload).await?;
+    let item: registry::Card = parse(&bytes)?;
     same_id(&id, &item.pan.to_string())?;
+    registers(&app, &who, "card", &id, &bytes).await?;
     app.house.register(&Registered::Card(item.clone())).await?;
     json(&item)
 }
@@ -167,9 +185,11 @@ async fn put_insured(
     id: Path<String>,
     payload: Payload,
 ) -> Answer {
-    allow(&request, &app.tokens, &[Role::Issuance])?;
-    let item: registry::Insured = parse(&body(payload).await?)?;
+    let who = allow(&request, &app.tokens, &[Role::Issuance])?;
+    let bytes = body(payload).await?;
+    let item: registry::Insured = parse(&bytes)?;
     same_id(&id, &item.psn_no)?;
+    registers(&app, &who, "insured", &id, &bytes).await?;
     app.house
         .register(&Registered::Insured(Box::new(item.clone())))
         .await?;
@@ -194,8 +214,11 @@ async fn day(app: Data<App>, request: HttpRequest, day: Path<String>) -> Answer 
 }
 
 async fn close(app: Data<App>, request: HttpRequest, day: Path<String>) -> Answer {
-    allow(&request, &app.tokens, &[Role::Staff])?;
-    json(&app.house.close_day(value(&day, "a date")?).await?)
+    let who = allow(&request, &app.tokens, &[Role::Staff])?;
+    let day = value(&day, "a date")?;
+    let what = format!("closes day {day}");
+    app.house.attribute(&who, &what).await?;
+    json(&app.house.close_day(day).await?)
 }
 
 async fn statement(app: Data<App>, request: HttpRequest, path: Path<(String, String)>) -> Answer {

@@ -21,9 +21,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 const GRACE_SECONDS: u64 = 3;
 
 /// How the service runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
-    /// Address to listen on; port 0 takes a free one.
+    /// Loopback address to listen on; port 0 takes a free one.
     pub address: SocketAddr,
     /// Database file; `None` keeps everything in memory.
     pub database: Option<PathBuf>,
@@ -40,6 +40,19 @@ pub struct Config {
     pub hospitals: Vec<HospitalKey>,
 }
 
+impl core::fmt::Debug for Config {
+    /// Without the ledger's key.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Config")
+            .field("address", &self.address)
+            .field("database", &self.database)
+            .field("data", &self.data)
+            .field("limits", &self.limits)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Config {
     /// The public key that verifies holds, for the HSM.
     pub fn ledger_public_key(&self) -> [u8; 32] {
@@ -52,6 +65,11 @@ impl Config {
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Not a loopback address.
+    #[error(
+        "{0} is not a loopback address: this service speaks plain HTTP, put a TLS proxy in front of 127.0.0.1"
+    )]
+    NotLoopback(SocketAddr),
     /// The address is not to be had.
     #[error("cannot listen on {address}: {why}. Stop what listens there or choose another address")]
     Address {
@@ -131,6 +149,9 @@ pub fn start(
     hsm: Arc<dyn Hsm>,
     clock: Arc<dyn Clock>,
 ) -> Result<Running, StartError> {
+    if !config.address.ip().is_loopback() {
+        return Err(StartError::NotLoopback(config.address));
+    }
     let rules = Rules::load(&config.data)?;
     let cannot_listen = |why| StartError::Address {
         address: config.address,

@@ -1,5 +1,9 @@
 //! The independent auditor 审计: recomputes from the immutable rows what ledger, accounts and day
 //! reports say. It shares no code with posting, settling or reporting: only the tables.
+//!
+//! Batch signatures are verified again, with every key that the device ever had. Not proved again:
+//! TACs and cryptograms (their keys never leave the HSM; `proved` is what it said at the time), and
+//! that no key was slipped into a device's history by whoever can write the database.
 
 mod days;
 mod expected;
@@ -7,6 +11,7 @@ mod rows;
 
 use crate::error::{Refusal, Result};
 use crate::store::SqliteStore;
+use sha2::{Digest, Sha256};
 use sqlx::{Row, SqliteConnection};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,7 +101,34 @@ pub async fn audit(store: &SqliteStore) -> Result<AuditReport> {
     checks.push(rows::accounts(&mut tx).await?);
     checks.push(rows::accumulators(&mut tx).await?);
     checks.push(days::reports(&mut tx, &expected).await?);
+    checks.push(acts(&mut tx).await?);
     Ok(AuditReport { checks })
+}
+
+/// The log of privileged acts is whole from its beginning. Acts cut off at its end leave no trace in
+/// it: compare the newest hash with a copy kept elsewhere.
+async fn acts(tx: &mut SqliteConnection) -> Result<AuditCheck> {
+    let mut faults = Faults::default();
+    let (mut seen, mut before) = (0, String::new());
+    for row in sqlx::query("SELECT number, at, who, what, hash FROM acts ORDER BY number")
+        .fetch_all(tx)
+        .await?
+    {
+        seen += 1;
+        let number: i64 = row.try_get("number")?;
+        let [at, who, what, hash]: [&str; 4] = [
+            row.try_get("at")?,
+            row.try_get("who")?,
+            row.try_get("what")?,
+            row.try_get("hash")?,
+        ];
+        let text = serde_json::json!([before, number, at, who, what]).to_string();
+        if i64::try_from(seen) != Ok(number) || hex::encode(Sha256::digest(text)) != hash {
+            faults.add(format!("act {number}: does not follow from the one before"));
+        }
+        hash.clone_into(&mut before);
+    }
+    Ok(faults.check("privileged acts are chained", seen))
 }
 
 /// `(source, source id, debit, credit)` to `(day, amount)`.

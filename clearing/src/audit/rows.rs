@@ -3,22 +3,53 @@
 use super::expected::json;
 use super::{AuditCheck, Faults};
 use crate::error::Result;
+use clearing_api::{Batch, Record};
+use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Every batch has the bytes that were admitted, ranges of a device do not overlap.
+/// Whether a key that the device ever had made this signature.
+fn is_signed(keys: Option<&Vec<VerifyingKey>>, body: &[u8], signature: &[u8]) -> bool {
+    let Ok(signature) = Signature::from_slice(signature) else {
+        return false;
+    };
+    keys.into_iter()
+        .flatten()
+        .any(|key| key.verify_strict(body, &signature).is_ok())
+}
+
+async fn device_keys(tx: &mut SqliteConnection) -> Result<BTreeMap<String, Vec<VerifyingKey>>> {
+    let mut keys = BTreeMap::<String, Vec<VerifyingKey>>::new();
+    for row in sqlx::query("SELECT device, public_key FROM device_keys")
+        .fetch_all(tx)
+        .await?
+    {
+        let mut key = [0; 32];
+        if hex::decode_to_slice(row.try_get::<&str, _>("public_key")?, &mut key).is_ok()
+            && let Ok(key) = VerifyingKey::from_bytes(&key)
+        {
+            keys.entry(row.try_get("device")?).or_default().push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Every batch is a batch, has the bytes that were admitted and a signature of its device over them;
+/// ranges of a device do not overlap.
 pub(super) async fn batches(tx: &mut SqliteConnection) -> Result<AuditCheck> {
     let mut faults = Faults::default();
     let mut last_of = BTreeMap::<String, i64>::new();
     let mut seen = 0;
+    let keys = device_keys(&mut *tx).await?;
     for row in sqlx::query(
-        "SELECT id, device, first_seq, last_seq, body, hash FROM batches ORDER BY device, first_seq",
+        "SELECT id, device, first_seq, last_seq, body, hash, signature FROM batches
+         ORDER BY device, first_seq",
     )
     .fetch_all(tx)
     .await?
@@ -29,10 +60,24 @@ pub(super) async fn batches(tx: &mut SqliteConnection) -> Result<AuditCheck> {
             faults.add(format!("batch {id}: the bytes are not those admitted"));
         }
         let device: String = row.try_get("device")?;
+        if !is_signed(
+            keys.get(&device),
+            row.try_get("body")?,
+            row.try_get("signature")?,
+        ) {
+            faults.add(format!("batch {id}: no key of device {device} signed it"));
+        }
+        if serde_json::from_slice::<Batch>(row.try_get("body")?).is_err() {
+            faults.add(format!(
+                "batch {id}: cannot be read, its records were not written"
+            ));
+        }
         let (first, last): (i64, i64) = (row.try_get("first_seq")?, row.try_get("last_seq")?);
         let before = last_of.insert(device, last);
         if last < first || before.is_some_and(|before| before >= first) {
-            faults.add(format!("batch {id}: range {first}..{last} overlaps another"));
+            faults.add(format!(
+                "batch {id}: range {first}..{last} overlaps another"
+            ));
         }
     }
     Ok(faults.check("batches are as signed", seen))
@@ -41,7 +86,7 @@ pub(super) async fn batches(tx: &mut SqliteConnection) -> Result<AuditCheck> {
 /// Every record of an applied batch is one row with the same content; no row comes from elsewhere;
 /// each key is claimed once, and only by a proof.
 pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>> {
-    let mut uploaded = BTreeMap::<(i64, i64), Value>::new();
+    let mut uploaded = BTreeMap::<(i64, u64), Record>::new();
     let mut answers = BTreeMap::<(i64, i64), i64>::new();
     for row in sqlx::query("SELECT id, body, answer FROM batches WHERE answer IS NOT NULL")
         .fetch_all(&mut *tx)
@@ -49,11 +94,10 @@ pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>
     {
         let id: i64 = row.try_get("id")?;
         let bytes: &[u8] = row.try_get("body")?;
-        let mut batch = json(&String::from_utf8_lossy(bytes))?;
-        if let Some(records) = batch["records"].as_array_mut() {
-            for record in records {
-                let seq = record["journal_seq"].as_i64().unwrap_or(-1);
-                uploaded.insert((id, seq), record.take());
+        // As values, not as text: an optional field may be left out or written as null.
+        if let Ok(batch) = serde_json::from_slice::<Batch>(bytes) {
+            for record in batch.records {
+                uploaded.insert((id, record.journal_seq), record);
             }
         }
         let answer = json(row.try_get("answer")?)?;
@@ -65,6 +109,7 @@ pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>
     let mut content = Faults::default();
     let mut keys = Faults::default();
     let (mut cards, mut sams) = (BTreeSet::new(), BTreeSet::new());
+    let mut debits = BTreeSet::new();
     let mut seen = 0;
     for row in sqlx::query("SELECT * FROM records ORDER BY device, journal_seq")
         .fetch_all(&mut *tx)
@@ -75,7 +120,7 @@ pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>
         let name = format!("{} {}", row.try_get::<&str, _>("device")?, key.1);
         let body: &str = row.try_get("body")?;
         if sha256(body.as_bytes()) != row.try_get::<&str, _>("hash")?
-            || uploaded.remove(&key) != Some(json(body)?)
+            || uploaded.remove(&(key.0, key.1.unsigned_abs())) != serde_json::from_str(body).ok()
         {
             content.add(format!("{name}: the row is not what was uploaded"));
         }
@@ -89,7 +134,8 @@ pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>
         }
         let (on_card, on_sam): (i64, i64) =
             (row.try_get("claims_card")?, row.try_get("claims_sam")?);
-        if on_card + on_sam > 0 && row.try_get::<i64, _>("proved")? != 1 {
+        let posted: i64 = row.try_get("posted")?;
+        if on_card + on_sam + posted > 0 && row.try_get::<i64, _>("proved")? != 1 {
             keys.add(format!("{name}: claims a key without a proof"));
         }
         let card: (String, String, Option<i64>) = (
@@ -102,6 +148,12 @@ pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>
         if on_card == 1 && !cards.insert(card) || on_sam == 1 && !sams.insert(sam) {
             keys.add(format!("{name}: a key is claimed twice"));
         }
+        if on_card == 1 && event["card"]["suite"] != "aes" {
+            keys.add(format!("{name}: claims a sequence that its TAC leaves out"));
+        }
+        if posted == 1 && !debits.insert(debit(&row, event)?) {
+            keys.add(format!("{name}: one debit is posted twice"));
+        }
     }
     for (batch, seq) in uploaded.keys() {
         content.add(format!("batch {batch} record {seq}: was never written"));
@@ -112,7 +164,20 @@ pub(super) async fn records(tx: &mut SqliteConnection) -> Result<Vec<AuditCheck>
     ])
 }
 
-/// One live top-up for each card and online sequence; what is confirmed has a TAC.
+/// What every suite's TAC covers of a debit, and the TAC: from the body, not from the columns.
+fn debit(row: &SqliteRow, event: &Value) -> Result<[String; 6]> {
+    Ok([
+        row.try_get("pan")?,
+        row.try_get("app")?,
+        event["sam"].to_string(),
+        event["terminal_seq"].to_string(),
+        event["time"].to_string(),
+        event["debit"]["tac"].to_string(),
+    ])
+}
+
+/// One live top-up for each card and online sequence; what is confirmed has a TAC, or a later top-up
+/// that showed it taken.
 pub(super) async fn top_ups(tx: &mut SqliteConnection) -> Result<AuditCheck> {
     let mut faults = Faults::default();
     let mut live = BTreeSet::new();
@@ -131,7 +196,9 @@ pub(super) async fn top_ups(tx: &mut SqliteConnection) -> Result<AuditCheck> {
             ));
         }
         let tac: Option<Vec<u8>> = row.try_get("tac")?;
-        if (state == "confirmed") != tac.is_some() {
+        let taken: Option<i64> = row.try_get("taken_by")?;
+        let proved = tac.is_some() || (state == "confirmed" && taken.is_some());
+        if (state == "confirmed") != proved {
             faults.add(format!("top-up {id}: {state} and its TAC do not agree"));
         }
         let request = json(row.try_get("request")?)?;

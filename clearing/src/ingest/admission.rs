@@ -3,7 +3,7 @@
 use super::digest;
 use crate::error::{ClearingError, Result};
 use crate::house::House;
-use crate::store::{Admission, Admitted, Store};
+use crate::store::{Admission, Admitted, OpenBatch, Store};
 use clearing_api::{Batch, BatchAnswer, BatchOutcome, record::MAX_BATCH, registry::Device};
 use ed25519_dalek::{Signature, VerifyingKey};
 
@@ -77,31 +77,49 @@ impl<S: Store> House<S> {
                     Some(answer) => answer,
                     None => self.apply(id, &batch).await?,
                 };
-                Ok(BatchAnswer {
-                    outcome: BatchOutcome::Repeated,
-                    ..answer
-                })
+                // One that was set aside has no items to repeat.
+                let outcome = match answer.outcome {
+                    BatchOutcome::Admitted => BatchOutcome::Repeated,
+                    other => other,
+                };
+                Ok(BatchAnswer { outcome, ..answer })
             }
             Admitted::Overlap => Ok(refused(BatchOutcome::RangeConflict)),
         }
     }
 
-    /// Re-drives what was admitted and not applied; says how many batches. A batch that cannot be
-    /// read stops nothing but itself from being reported.
+    /// Re-drives what was admitted and not applied; says how many batches. One that fails does not
+    /// stop the others: the first failure is told at the end. One whose bytes cannot be read any more
+    /// is set aside for the auditor, who reports it until it is restored.
     pub async fn sweep(&self) -> Result<u64> {
         const ROUND: u32 = 64;
-        let mut done = 0;
+        let (mut done, mut after, mut failed) = (0, 0, None);
         loop {
-            let open = self.store.open_batches(ROUND).await?;
+            let open = self.store.open_batches(after, ROUND).await?;
             if open.is_empty() {
-                return Ok(done);
+                return failed.map_or(Ok(done), Err);
             }
-            for batch in open {
+            for OpenBatch { id, batch } in open {
                 if self.stopping() {
                     return Err(ClearingError::Stopping);
                 }
-                self.apply(batch.id, &batch.batch).await?;
-                done += 1;
+                after = id;
+                let applied = match &batch {
+                    Ok(batch) => self.apply(id, batch).await.map(|_| ()),
+                    Err(why) => {
+                        tracing::error!("batch {id} is set aside, it cannot be read: {why}");
+                        self.store.set_aside(id).await
+                    }
+                };
+                match applied {
+                    Ok(()) => done += 1,
+                    // The others would wait for the same HSM.
+                    Err(why @ ClearingError::Hsm(_)) => return Err(why),
+                    Err(why) => {
+                        tracing::error!("batch {id} was not applied: {why}");
+                        failed.get_or_insert(why);
+                    }
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use clearing_api::{Batch, BatchAnswer};
 
 impl<S: Store> House<S> {
     pub(crate) async fn apply(&self, id: u64, batch: &Batch) -> Result<BatchAnswer> {
-        let facts = self.store.facts(batch).await?;
+        let facts = self.store.facts(id, batch).await?;
         let (places, proofs): (Vec<usize>, Vec<_>) = batch
             .records
             .iter()

@@ -1,21 +1,26 @@
 //! The checks of one record, in the order of the outcome numbers: format, operator, terminal and
 //! SAM, card, proof, (duplicate and sequence: the store, which alone sees other records), hotlist,
 //! price or settlement. Functions of values.
+//!
+//! Known limit of a proof of life: the key table gives IRK to card and SSSE SAM alike, so whoever
+//! holds such a SAM can compute the cryptogram without the card. What stands against it here: only
+//! devices of an agency are heard, their key signs the upload, the challenge binds device, journal
+//! sequence and time, and a time after the receipt is refused.
 
-use super::card_of;
 use super::rating::{Rated, rate};
-use crate::clock::next_day;
+use super::{card_of, tac_of};
+use crate::clock::{millis, next_day};
 use crate::store::{Claim, Facts, Judged};
 use card_spec::{
-    Fen,
+    Fen, SuiteId,
     id::{DeviceNo, Pan},
     keys::class,
     purse::TxType,
-    time::CardTime,
+    time::{CardDate, CardTime},
 };
 use clearing_api::{
     Outcome, Record,
-    record::{CardFacts, Debit, Event, Purchase, Service, Visit, presence_challenge},
+    record::{CardFacts, Debit, Event, ProofOfLife, Purchase, Service, Visit, presence_challenge},
     registry::OperatorKind,
 };
 use hsm_client::{CardRef, HsmError, ProofCheck};
@@ -24,6 +29,16 @@ use hsm_client::{CardRef, HsmError, ProofCheck};
 pub(crate) type Verified = Option<Result<bool, HsmError>>;
 
 type Found = (Outcome, String);
+
+/// How far a device's clock may be ahead of the clearing house's.
+const CLOCK_AHEAD_MS: i64 = 15 * 60 * 1_000;
+/// How old a record may be when it is admitted: longer than any device is away.
+const OLDEST_MS: i64 = 2 * 366 * 86_400_000;
+/// Days after the end of the grace (the day after a listing) within which a debit of a listed card
+/// may still come in with a time that excuses it. The device chooses that time, and the list version
+/// it claims to hold; only the admission is the clearing house's own. Later, the debit is in dispute
+/// whatever its time: the money waits in suspense for staff.
+const DELIVERY_DAYS: u8 = 2;
 
 fn found(outcome: Outcome, detail: impl Into<String>) -> Result<(), Found> {
     Err((outcome, detail.into()))
@@ -116,6 +131,10 @@ pub fn judge(
             judged.app = "purse";
             judged.amount = purchase.amount;
             judged.claim = Some(Claim {
+                seq_authenticated: purchase.card.suite == SuiteId::Aes,
+                time: purchase.time,
+                tac: tac_of(purchase.debit),
+                setl_id: None,
                 card_seq: purchase.seq,
                 sam: purchase.sam,
                 terminal_seq: purchase.terminal_seq,
@@ -127,6 +146,10 @@ pub fn judge(
             judged.app = "medical";
             judged.amount = visit.split.personal;
             judged.claim = Some(Claim {
+                seq_authenticated: visit.card.suite == SuiteId::Aes,
+                time: visit.time,
+                tac: tac_of(visit.debit),
+                setl_id: Some(visit.setl_id.clone()),
                 card_seq: visit.seq,
                 sam: visit.sam,
                 terminal_seq: visit.terminal_seq,
@@ -134,20 +157,10 @@ pub fn judge(
             });
             judge_visit(record, visit, facts, &verified)
         }
-        Event::ProofOfLife(proof) => check_card(&proof.card, facts)
-            .and_then(|()| check_proved(&verified))
-            .and_then(|()| check_hotlist(&proof.card, record, record.at, facts))
-            .and_then(|()| {
-                if proof.pin_verified {
-                    Ok(())
-                } else {
-                    found(
-                        Outcome::Malformed,
-                        "a proof of life needs the cardholder's PIN",
-                    )
-                }
-            }),
-        Event::CardLocked { card } => check_card(card, facts),
+        Event::ProofOfLife(proof) => judge_proof_of_life(record, proof, facts, &verified),
+        Event::CardLocked { card } => check_times(record, record.at, facts)
+            .and_then(|()| check_device(None, facts))
+            .and_then(|()| check_card(card, facts)),
     };
     if let Err((outcome, detail)) = result {
         judged.outcome = outcome;
@@ -164,6 +177,7 @@ fn judge_purchase(
     tariffs: &fare::Tariffs,
 ) -> Result<(), Found> {
     check_purchase_form(purchase)?;
+    check_times(record, purchase.time, facts)?;
     check_operator(
         purchase.service.operator(),
         kind_of(&purchase.service),
@@ -183,13 +197,33 @@ fn judge_purchase(
         Debit::Done { .. } => check_proved(verified)?,
     }
     check_hotlist(&purchase.card, record, purchase.time, facts)?;
-    let rated = rate(tariffs, purchase, facts);
-    match rated {
+    // A price in doubt is in doubt whether or not the debit was torn: naming a torn record must not
+    // switch the question off.
+    match rate(tariffs, purchase, facts) {
         Rated::Implausible(why) => found(Outcome::PriceImplausible, why),
-        _ if record.completes.is_some() => found(Outcome::CompletedTorn, rated.detail()),
-        Rated::Same => Ok(()),
         Rated::Queried(why) => found(Outcome::PriceQueried, why),
+        Rated::Same if record.completes.is_some() => found(Outcome::CompletedTorn, ""),
+        Rated::Same => Ok(()),
     }
+}
+
+fn judge_proof_of_life(
+    record: &Record,
+    proof: &ProofOfLife,
+    facts: &Facts,
+    verified: &Verified,
+) -> Result<(), Found> {
+    check_times(record, record.at, facts)?;
+    if !proof.pin_verified {
+        return found(
+            Outcome::Malformed,
+            "a proof of life needs the cardholder's PIN",
+        );
+    }
+    check_device(Some(OperatorKind::Agency), facts)?;
+    check_card(&proof.card, facts)?;
+    check_proved(verified)?;
+    check_hotlist(&proof.card, record, record.at, facts)
 }
 
 fn judge_visit(
@@ -199,6 +233,7 @@ fn judge_visit(
     verified: &Verified,
 ) -> Result<(), Found> {
     check_visit_form(visit)?;
+    check_times(record, visit.time, facts)?;
     check_operator(&visit.institution, OperatorKind::Hospital, facts)?;
     check_sam(visit.sam, &visit.institution, None, facts)?;
     check_card(&visit.card, facts)?;
@@ -244,6 +279,48 @@ fn check_visit_form(v: &Visit) -> Result<(), Found> {
         );
     }
     Ok(())
+}
+
+/// Times that a device can have seen when the batch was admitted.
+fn check_times(record: &Record, event: CardTime, facts: &Facts) -> Result<(), Found> {
+    let admitted = millis(facts.admitted);
+    for time in [record.at, event] {
+        let age = admitted.saturating_sub(millis(time));
+        if age < -CLOCK_AHEAD_MS {
+            return found(
+                Outcome::Malformed,
+                format!("{time} had not come yet when the record did: set the device's clock"),
+            );
+        }
+        if age > OLDEST_MS {
+            return found(
+                Outcome::Malformed,
+                format!("{time} is more than two years before the record came"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The operator of the device itself, for records that name none.
+fn check_device(kind: Option<OperatorKind>, facts: &Facts) -> Result<(), Found> {
+    match facts.operators.get(&facts.device_operator) {
+        None => found(
+            Outcome::UnknownOperator,
+            format!(
+                "operator {} of the device is not registered",
+                facts.device_operator
+            ),
+        ),
+        Some(operator) if kind.is_some_and(|kind| kind != operator.kind) => found(
+            Outcome::UnknownOperator,
+            format!(
+                "operator {} of the device is registered for another kind of service",
+                operator.id
+            ),
+        ),
+        Some(_) => Ok(()),
+    }
 }
 
 fn check_operator(id: &str, kind: OperatorKind, facts: &Facts) -> Result<(), Found> {
@@ -327,7 +404,7 @@ fn check_proved(verified: &Verified) -> Result<(), Found> {
 }
 
 /// A device must refuse a card that is on the list it holds, and must hold a list by the end of the
-/// day after the listing.
+/// day after the listing; a debit that this excuses must have come in by [`DELIVERY_DAYS`] later.
 fn check_hotlist(
     card: &CardFacts,
     record: &Record,
@@ -336,7 +413,9 @@ fn check_hotlist(
 ) -> Result<(), Found> {
     match facts.listed.get(&(card.pan, card.generation)) {
         Some(listing)
-            if listing.version <= record.hotlist_version || at.date() > next_day(listing.on) =>
+            if listing.version <= record.hotlist_version
+                || at.date() > next_day(listing.on)
+                || facts.admitted.date() > last_delivery(listing.on) =>
         {
             found(
                 Outcome::Hotlisted,
@@ -347,6 +426,11 @@ fn check_hotlist(
     }
 }
 
+/// The last day on which a device's own time excuses a debit of a card listed on `listed`.
+fn last_delivery(listed: CardDate) -> CardDate {
+    (0..DELIVERY_DAYS).fold(next_day(listed), |day, _| next_day(day))
+}
+
 fn check_settlement(visit: &Visit, facts: &Facts) -> Result<(), Found> {
     let Some(settled) = facts.settlements.get(&visit.setl_id) else {
         return found(
@@ -354,6 +438,9 @@ fn check_settlement(visit: &Visit, facts: &Facts) -> Result<(), Found> {
             format!("there is no settlement {}", visit.setl_id),
         );
     };
+    if settled.reversed {
+        return found(Outcome::SettlementMismatch, "the settlement was reversed");
+    }
     let holder = facts.cards.get(&visit.card.pan).map(|card| &card.psn_no);
     if holder != Some(&settled.psn_no) || settled.institution != visit.institution {
         return found(

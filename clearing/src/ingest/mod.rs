@@ -32,41 +32,11 @@ pub const fn card_of(event: &Event) -> &CardFacts {
     }
 }
 
-const fn tac_of(event: &Event) -> Option<[u8; 4]> {
-    match event {
-        Event::Purchase(p) => match p.debit {
-            Debit::Done { tac } => Some(tac),
-            Debit::Unknown | Debit::NotDone => None,
-        },
-        Event::Visit(v) => match v.debit {
-            Debit::Done { tac } => Some(tac),
-            Debit::Unknown | Debit::NotDone => None,
-        },
-        Event::ProofOfLife(_) | Event::CardLocked { .. } => None,
-    }
-}
-
-/// Whether two events carry the same TAC.
-pub fn same_tac(a: &Event, b: &Event) -> bool {
-    tac_of(a).is_some() && tac_of(a) == tac_of(b)
-}
-
-/// Whether two events tell of the same debit, byte for byte in everything that the card computed.
-pub fn same_debit(a: &Event, b: &Event) -> bool {
-    match (a, b) {
-        (Event::Purchase(a), Event::Purchase(b)) => {
-            a.card == b.card
-                && (a.sam, a.terminal_seq, a.seq) == (b.sam, b.terminal_seq, b.seq)
-                && (a.amount, a.balance_after, a.time) == (b.amount, b.balance_after, b.time)
-                && (a.tx, a.context, a.debit) == (b.tx, b.context, b.debit)
-        }
-        (Event::Visit(a), Event::Visit(b)) => {
-            a.card == b.card
-                && (a.sam, a.terminal_seq, a.seq) == (b.sam, b.terminal_seq, b.seq)
-                && (a.split, a.balance_after, a.time) == (b.split, b.balance_after, b.time)
-                && a.debit == b.debit
-        }
-        _ => false,
+/// The TAC of a debit.
+pub const fn tac_of(debit: Debit) -> Option<[u8; 4]> {
+    match debit {
+        Debit::Done { tac } => Some(tac),
+        Debit::Unknown | Debit::NotDone => None,
     }
 }
 

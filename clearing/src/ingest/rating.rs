@@ -20,15 +20,6 @@ pub enum Rated {
     Implausible(String),
 }
 
-impl Rated {
-    pub(super) fn detail(self) -> String {
-        match self {
-            Self::Same => String::new(),
-            Self::Queried(why) | Self::Implausible(why) => why,
-        }
-    }
-}
-
 /// Highest price of one sale by mode; beyond it a record is wrong, not dear.
 const fn maximum(service: &Service) -> Fen {
     match service {

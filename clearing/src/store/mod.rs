@@ -26,6 +26,13 @@ use std::future::Future;
 pub trait Store: Send + Sync + 'static {
     /// Registers or changes one thing; the same again changes nothing.
     fn put(&self, item: &Registered, today: CardDate) -> impl Future<Output = Result<()>> + Send;
+    /// Appends to the hash-chained log of privileged acts.
+    fn note_act(
+        &self,
+        who: &str,
+        what: &str,
+        now: CardTime,
+    ) -> impl Future<Output = Result<()>> + Send;
     /// A device.
     fn device(&self, device: DeviceNo) -> impl Future<Output = Result<Option<Device>>> + Send;
     /// A card, and its place on the hotlist.
@@ -43,15 +50,23 @@ pub trait Store: Send + Sync + 'static {
         entry: &ListCard,
         today: CardDate,
     ) -> impl Future<Output = Result<HotlistEntry>> + Send;
+    /// The newest version of the hotlist.
+    fn hotlist_version(&self) -> impl Future<Output = Result<u64>> + Send;
     /// Entries after a version; the signature is empty.
     fn hotlist(&self, since: u64) -> impl Future<Output = Result<Hotlist>> + Send;
 
     /// Admits a batch.
     fn admit(&self, admission: &Admission<'_>) -> impl Future<Output = Result<Admitted>> + Send;
-    /// Batches admitted and not applied, oldest first, at most `limit`.
-    fn open_batches(&self, limit: u32) -> impl Future<Output = Result<Vec<OpenBatch>>> + Send;
-    /// What judging a batch depends on.
-    fn facts(&self, batch: &Batch) -> impl Future<Output = Result<Facts>> + Send;
+    /// Batches after a number that were admitted and not applied, oldest first, at most `limit`.
+    fn open_batches(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<OpenBatch>>> + Send;
+    /// Answers a batch that cannot be read any more: its bytes stay for the auditor.
+    fn set_aside(&self, id: u64) -> impl Future<Output = Result<()>> + Send;
+    /// What judging an admitted batch depends on.
+    fn facts(&self, id: u64, batch: &Batch) -> impl Future<Output = Result<Facts>> + Send;
     /// Applies a judged batch once: rows, entries, pensions, answer. Applying again answers the same.
     fn apply(
         &self,
@@ -68,7 +83,8 @@ pub trait Store: Send + Sync + 'static {
         operator: &str,
         now: CardTime,
     ) -> impl Future<Output = Result<Hold>> + Send;
-    /// Turns a hold into an authorisation, reversing the rival that it proves undone.
+    /// Turns a hold into an authorisation, reversing the rival that it proves undone and confirming
+    /// what was authorised below its online sequence.
     fn grant(
         &self,
         id: u64,
@@ -85,7 +101,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
     /// A top-up.
     fn top_up(&self, id: u64) -> impl Future<Output = Result<Option<TopUpRow>>> + Send;
-    /// Confirms an authorised top-up.
+    /// Confirms a top-up whose TAC was verified, be it authorised, taken or reversed: a rival of the
+    /// same online sequence that no TAC proves is reversed.
     fn confirm(
         &self,
         id: u64,

@@ -41,8 +41,10 @@ pub struct Listing {
 }
 
 /// Everything that judging one batch depends on besides the batch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Facts {
+    /// When the batch was admitted: the one time that no device chooses.
+    pub admitted: CardTime,
     /// Operator of the device.
     pub device_operator: String,
     /// Parties named.
@@ -59,6 +61,22 @@ pub struct Facts {
     pub settlements: BTreeMap<String, SettledVisit>,
 }
 
+impl Facts {
+    /// Nothing known but when the batch was admitted.
+    pub const fn at(admitted: CardTime) -> Self {
+        Self {
+            admitted,
+            device_operator: String::new(),
+            operators: BTreeMap::new(),
+            sams: BTreeMap::new(),
+            cards: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            settlements: BTreeMap::new(),
+        }
+    }
+}
+
 /// What a medical debit must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledVisit {
@@ -68,6 +86,8 @@ pub struct SettledVisit {
     pub institution: String,
     /// The three amounts on the card.
     pub split: Split,
+    /// Whether it was reversed, or is a reversal: nothing to pay.
+    pub reversed: bool,
 }
 
 /// A batch to admit.
@@ -101,15 +121,25 @@ pub enum Admitted {
 pub struct OpenBatch {
     /// Receipt number.
     pub id: u64,
-    /// The batch.
-    pub batch: Batch,
+    /// The batch, when its bytes can still be read; else why not.
+    pub batch: core::result::Result<Batch, String>,
 }
 
-/// The keys that a proved debit claims: each may be claimed once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a debit is known by. Its TAC covers (in every suite) SAM, terminal sequence, time and
+/// amount: together with the card they name one debit, and the same again is the same debit.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// Offline sequence of the application.
     pub card_seq: u16,
+    /// Whether the TAC covers the sequence (AES suite). Otherwise the sequence is only what a device
+    /// says: it holds no key, and never makes another proved debit a clone.
+    pub seq_authenticated: bool,
+    /// Time in the debit.
+    pub time: CardTime,
+    /// The TAC; `None` for a torn debit.
+    pub tac: Option<[u8; 4]>,
+    /// The settlement that a medical debit pays.
+    pub setl_id: Option<String>,
     /// SAM.
     pub sam: SamNo,
     /// Terminal sequence.
@@ -345,8 +375,9 @@ pub struct DayData {
 /// What clearing knows of a card's purse.
 #[derive(Debug, Clone, Default)]
 pub struct PurseTrail {
-    /// Offline sequences proved, ascending.
-    pub seqs: Vec<u16>,
+    /// Offline sequences of proved debits, ascending, and whether the proof covers the sequence. Two
+    /// debits may name one sequence when a proof leaves it open.
+    pub seqs: Vec<(u16, bool)>,
     /// Confirmed loads minus proved debits.
     pub balance: Fen,
 }

@@ -84,7 +84,9 @@ impl<S: Store> House<S> {
         }
         match (&row.state, row.tac) {
             (HoldState::Granted(TopUpState::Confirmed), Some(tac)) if tac == confirm.tac => {}
-            (HoldState::Granted(TopUpState::Authorised), _) => {
+            // Also what was taken without a TAC, and what an older INIT reversed: the TAC decides.
+            (HoldState::Granted(TopUpState::Authorised | TopUpState::Reversed), _)
+            | (HoldState::Granted(TopUpState::Confirmed), None) => {
                 let check = load_proof(&row, confirm.tac);
                 let verified = self.hsm(move |hsm| hsm.verify(&[check])).await?;
                 if !matches!(verified.first(), Some(Ok(true))) {
@@ -97,7 +99,7 @@ impl<S: Store> House<S> {
             }
             _ => {
                 return Err(Refusal::conflict(
-                    "this top-up was refused, reversed or confirmed with another TAC",
+                    "this top-up was refused or confirmed with another TAC",
                 )
                 .into());
             }

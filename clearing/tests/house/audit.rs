@@ -69,6 +69,10 @@ async fn one_changed_value_is_found() {
             "batches are as signed",
         ),
         (
+            "UPDATE batches SET signature = zeroblob(64) WHERE id = 1",
+            "batches are as signed",
+        ),
+        (
             "UPDATE records SET proved = 0 WHERE journal_seq = 1",
             "card and SAM sequences are claimed once, by proofs",
         ),

@@ -313,3 +313,72 @@ fn a_database_that_cannot_be_opened_says_so() {
     let error = serve(config).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/folder"), "{error}");
 }
+
+#[test]
+fn plain_http_stays_on_loopback_and_keys_out_of_the_log() {
+    let open = Config {
+        address: "0.0.0.0:0".parse().unwrap(),
+        ..config()
+    };
+    let shown = format!("{open:?}");
+    assert!(!shown.contains(&format!("{:?}", LEDGER)), "{shown}");
+    assert!(!shown.contains("ledger_key"), "{shown}");
+    let error = serve(open).unwrap_err();
+    assert!(matches!(error, StartError::NotLoopback(_)), "{error}");
+}
+
+/// Who registered, listed and closed is in a chained log that the auditor follows.
+#[test]
+fn privileged_acts_are_attributed() {
+    use sqlx::{ConnectOptions, Executor, Row};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clearing.db");
+    let running = serve(Config {
+        database: Some(path.clone()),
+        ..config()
+    })
+    .unwrap();
+    let staff = Client::new(&running.url()).with_token("staff-token");
+    let issuance = Client::new(&running.url()).with_token("issuance-token");
+    register(&issuance);
+    staff
+        .list_card(&clearing_api::registry::ListCard {
+            pan: pan(1),
+            generation: card_spec::id::Generation(1),
+            reason: "lost".into(),
+        })
+        .unwrap();
+    staff.close_day(today()).unwrap();
+    running.stop();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        assert!(clearing::audit::run(&path).await.unwrap().ok());
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(&path)
+            .connect()
+            .await
+            .unwrap();
+        let rows = sqlx::query("SELECT who, what FROM acts ORDER BY number")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), registry().len() + 2);
+        let last = &rows[rows.len() - 1];
+        assert!(last.get::<&str, _>("who").starts_with("Staff:"));
+        assert_eq!(last.get::<&str, _>("what"), "closes day 2026-11-23");
+        connection
+            .execute("UPDATE acts SET who = 'Issuance:00000000' WHERE what LIKE 'lists%'")
+            .await
+            .unwrap();
+        let found = clearing::audit::run(&path).await.unwrap();
+        assert!(
+            found
+                .checks
+                .iter()
+                .any(|check| check.name == "privileged acts are chained" && !check.ok)
+        );
+    });
+}

@@ -3,6 +3,7 @@
 
 mod audit;
 mod day;
+mod defects;
 mod fake_hsm;
 mod http;
 mod ingest;

@@ -266,6 +266,12 @@ async fn a_visit_from_registration_to_reversal() {
         Outcome::SettlementMismatch
     );
 
+    // One settlement is paid by one debit, however it is spelled.
+    for (n, setl_id) in [(5, setl_id.clone()), (6, format!("0{setl_id}"))] {
+        let again = visit(n, 1, n as u16, split, Fen(100_000), &setl_id);
+        assert_eq!(world.outcome(30, again).await, Outcome::SettlementMismatch);
+    }
+
     // A second bill of the year pays no deductible again; reversing the first gives it back.
     let reverse = Reverse {
         data: ReverseData {
@@ -290,6 +296,10 @@ async fn a_visit_from_registration_to_reversal() {
     ] {
         assert_eq!(world.balance(account).await, 0, "{account}");
     }
+    let late = visit(7, 1, 7, split, Fen(100_000), &setl_id);
+    let answer = world.upload(30, vec![late]).await;
+    assert_eq!(answer.items[0].outcome, Outcome::SettlementMismatch);
+    assert!(answer.items[0].detail.contains("reversed"));
     // The lines are open again, and the deductible is due again.
     let after = window.call(&PreSettle { data }).await.unwrap();
     assert_eq!(

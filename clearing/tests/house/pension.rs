@@ -23,7 +23,7 @@ async fn a_missed_proof_suspends_and_a_made_up_one_resumes() {
     );
     // The answer to another challenge: an old answer moved to another record.
     let mut moved = proof_of_life(2, at, 9, 40);
-    moved.at = time("2026-12-02T09:00:00");
+    moved.at = time("2026-11-30T09:00:00");
     assert_eq!(world.outcome(40, moved).await, Outcome::WrongTac);
     let mut without_pin = proof_of_life(3, at, 9, 40);
     if let Event::ProofOfLife(proof) = &mut without_pin.event {
@@ -38,6 +38,7 @@ async fn a_missed_proof_suspends_and_a_made_up_one_resumes() {
     let state = world.house.pension(&psn(9)).await.unwrap();
     assert_eq!(state.status, PensionStatus::Suspended);
     let late = time("2028-02-02T09:00:00");
+    world.clock.set(late);
     assert_eq!(
         world.outcome(40, proof_of_life(4, late, 9, 40)).await,
         Outcome::Accepted

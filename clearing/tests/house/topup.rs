@@ -58,17 +58,18 @@ async fn never_two_for_one_sequence() {
     assert_ne!(again.id, grant.id);
     assert_eq!(world.balance("topup:FZPOS").await, -5_000);
     assert!(world.top_up(&first).await.unwrap_err().contains("reversed"));
+    let second = world.top_up_request(1, 0, 5_000, 2);
+    world
+        .confirm(again.id, World::load_tac(&second, &again, 1))
+        .await
+        .unwrap();
+    // The TAC of the second stands.
     assert!(
         world
             .confirm(grant.id, World::load_tac(&first, &grant, 1))
             .await
             .is_err()
     );
-    let second = world.top_up_request(1, 0, 5_000, 2);
-    world
-        .confirm(again.id, World::load_tac(&second, &again, 1))
-        .await
-        .unwrap();
     assert_eq!(world.balance("purse-float").await, 5_000);
     // A confirmed sequence is never loaded again.
     let error = world
@@ -126,4 +127,65 @@ async fn an_hsm_that_is_down_leaves_nothing_behind() {
     world.hsm.down.store(false, Ordering::SeqCst);
     world.top_up(&request).await.unwrap();
     assert_eq!(world.report().await.modes["top_up"].events, 1);
+}
+
+/// An INIT from before, played again, reverses a live top-up; the TAC that the card gave brings it
+/// back, and what the replay opened goes.
+#[tokio::test]
+async fn a_replayed_old_init_cannot_undo_a_load_that_a_tac_proves() {
+    let world = World::new().await;
+    let old = world.top_up_request(1, 0, 5_000, 9);
+    let live = world.top_up_request(1, 0, 5_000, 1);
+    let grant = world.top_up(&live).await.unwrap();
+    world.clock.set(time("2026-11-23T10:00:30"));
+    let replay = world.top_up(&old).await.unwrap();
+    assert_ne!(replay.id, grant.id);
+    let done = world
+        .confirm(grant.id, World::load_tac(&live, &grant, 1))
+        .await
+        .unwrap();
+    assert_eq!(done.state, TopUpState::Confirmed);
+    assert!(
+        world
+            .confirm(replay.id, World::load_tac(&old, &replay, 1))
+            .await
+            .is_err()
+    );
+    assert_eq!(world.balance("purse-float").await, 5_000);
+    assert_eq!(world.balance("topup:FZPOS").await, -5_000);
+    assert_eq!(world.balance("suspense").await, 0);
+    assert!(world.report().await.pending.is_empty());
+    let audit = clearing::audit::audit(world.house.store()).await.unwrap();
+    assert!(audit.ok(), "{audit:#?}");
+}
+
+/// The card's online sequence rises only by a load: the earlier one was taken, TAC or not.
+#[tokio::test]
+async fn a_later_sequence_settles_the_earlier_load_as_taken() {
+    let world = World::new().await;
+    let old = world.top_up_request(1, 0, 5_000, 9);
+    let first = world.top_up_request(1, 0, 5_000, 1);
+    let grant = world.top_up(&first).await.unwrap();
+    world.clock.set(time("2026-11-23T10:00:30"));
+    let replay = world.top_up(&old).await.unwrap();
+    world.clock.set(time("2026-11-23T10:01:00"));
+    world
+        .top_up(&world.top_up_request(1, 1, 700, 2))
+        .await
+        .unwrap();
+    assert_eq!(world.balance("purse-float").await, 5_000);
+    assert_eq!(world.report().await.pending.len(), 1);
+    // The first TAC comes late: it was the other one that the card took.
+    let done = world
+        .confirm(grant.id, World::load_tac(&first, &grant, 1))
+        .await
+        .unwrap();
+    assert_eq!(done.state, TopUpState::Confirmed);
+    assert!(world.top_up(&old).await.unwrap_err().contains("reversed"));
+    assert_ne!(replay.id, grant.id);
+    assert_eq!(world.balance("purse-float").await, 5_000);
+    assert_eq!(world.balance("topup:FZPOS").await, -5_700);
+    assert_eq!(world.balance("suspense").await, 700);
+    let audit = clearing::audit::audit(world.house.store()).await.unwrap();
+    assert!(audit.ok(), "{audit:#?}");
 }

@@ -375,7 +375,11 @@ impl World {
     }
 
     pub(crate) async fn balance(&self, account: &str) -> i64 {
-        let report = self.report().await;
+        self.balance_on(account, "2026-11-23").await
+    }
+
+    pub(crate) async fn balance_on(&self, account: &str, day: &str) -> i64 {
+        let report = self.house.day(date(day)).await.unwrap();
         assert_eq!(report.trial_sum, Fen::ZERO);
         let line = report
             .trial_balance

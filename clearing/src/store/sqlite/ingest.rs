@@ -1,7 +1,7 @@
 //! Admission and application.
 
 use super::*;
-use crate::ingest::{card_of, digest, postings_of, same_debit, same_tac};
+use crate::ingest::{card_of, digest, postings_of};
 use crate::ledger::Postings;
 use clearing_api::{BatchOutcome, record::Event, record::ItemAnswer};
 
@@ -50,29 +50,49 @@ pub(super) async fn admit(store: &SqliteStore, admission: &Admission<'_>) -> Res
     Ok(Admitted::New(id.unsigned_abs()))
 }
 
-pub(super) async fn open_batches(store: &SqliteStore, limit: u32) -> Result<Vec<OpenBatch>> {
-    sqlx::query("SELECT id, body FROM batches WHERE answer IS NULL ORDER BY id LIMIT $1")
-        .bind(i64::from(limit))
-        .fetch_all(&store.pool)
-        .await?
-        .iter()
-        .map(|row| {
-            let bytes: &[u8] = row.try_get("body")?;
-            let batch = serde_json::from_slice(bytes).map_err(|why| ClearingError::Damaged {
-                what: "batch",
-                why: why.to_string(),
-            })?;
-            Ok(OpenBatch {
-                id: unum(row, "id")?,
-                batch,
-            })
+pub(super) async fn open_batches(
+    store: &SqliteStore,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<OpenBatch>> {
+    sqlx::query(
+        "SELECT id, body FROM batches WHERE answer IS NULL AND id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(num(after)?)
+    .bind(i64::from(limit))
+    .fetch_all(&store.pool)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(OpenBatch {
+            id: unum(row, "id")?,
+            batch: serde_json::from_slice(row.try_get("body")?).map_err(|why| why.to_string()),
         })
-        .collect()
+    })
+    .collect()
 }
 
-pub(super) async fn facts(store: &SqliteStore, batch: &Batch) -> Result<Facts> {
-    let mut facts = Facts::default();
+pub(super) async fn set_aside(store: &SqliteStore, id: u64) -> Result<()> {
+    let answer = BatchAnswer {
+        outcome: BatchOutcome::Malformed,
+        batch_id: Some(id),
+        items: Vec::new(),
+    };
+    sqlx::query("UPDATE batches SET answer = $1 WHERE id = $2 AND answer IS NULL")
+        .bind(json("answer", &answer)?)
+        .bind(num(id)?)
+        .execute(&store.pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn facts(store: &SqliteStore, id: u64, batch: &Batch) -> Result<Facts> {
     let mut connection = store.pool.acquire().await?;
+    let row = sqlx::query("SELECT admitted_at FROM batches WHERE id = $1")
+        .bind(num(id)?)
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut facts = Facts::at(text(&row, "admitted_at")?);
     if let Some(row) = sqlx::query("SELECT operator FROM devices WHERE device = $1")
         .bind(batch.device.to_string())
         .fetch_optional(&mut *connection)
@@ -95,7 +115,11 @@ pub(super) async fn facts(store: &SqliteStore, batch: &Batch) -> Result<Facts> {
             Event::ProofOfLife(_) | Event::CardLocked { .. } => {}
         }
         let card = card_of(&record.event);
-        card_facts(&mut connection, &mut facts, card.pan, card.generation).await?;
+        card_facts(&mut connection, &mut facts, card.pan).await?;
+        let named = (card.pan, card.generation);
+        if let Some(listing) = registry::listing(&mut connection, named.0, named.1).await? {
+            facts.listed.insert(named, listing);
+        }
     }
     Ok(facts)
 }
@@ -130,12 +154,7 @@ async fn sam(connection: &mut SqliteConnection, facts: &mut Facts, sam: SamNo) -
     Ok(())
 }
 
-async fn card_facts(
-    connection: &mut SqliteConnection,
-    facts: &mut Facts,
-    pan: Pan,
-    generation: Generation,
-) -> Result<()> {
+async fn card_facts(connection: &mut SqliteConnection, facts: &mut Facts, pan: Pan) -> Result<()> {
     if facts.cards.contains_key(&pan) {
         return Ok(());
     }
@@ -157,9 +176,6 @@ async fn card_facts(
         })?;
         facts.holders.insert(pan, certno);
     }
-    if let Some(listing) = registry::listing(connection, pan, generation).await? {
-        facts.listed.insert((pan, generation), listing);
-    }
     Ok(())
 }
 
@@ -168,14 +184,20 @@ async fn settlement(
     facts: &mut Facts,
     setl_id: &str,
 ) -> Result<()> {
-    let Ok(id) = setl_id.parse::<i64>() else {
+    // One spelling an id: "7" and "07" would be two payments of one settlement.
+    let id = setl_id.parse::<i64>().unwrap_or(0);
+    if id.to_string() != setl_id {
         return Ok(());
-    };
-    if let Some(row) =
-        sqlx::query("SELECT psn_no, institution, answer FROM settlements WHERE id = $1")
-            .bind(id)
-            .fetch_optional(connection)
-            .await?
+    }
+    if let Some(row) = sqlx::query(
+        "SELECT s.psn_no AS psn_no, s.institution AS institution, s.answer AS answer,
+                s.reverses IS NOT NULL OR EXISTS (
+                    SELECT 1 FROM settlements r WHERE r.reverses = s.id) AS reversed
+         FROM settlements s WHERE s.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(connection)
+    .await?
     {
         let answer: clearing_api::national::Settled =
             parse("settlement", row.try_get::<&str, _>("answer")?)?;
@@ -183,24 +205,11 @@ async fn settlement(
             psn_no: row.try_get("psn_no")?,
             institution: row.try_get("institution")?,
             split: answer.setlinfo.card_split(),
+            reversed: row.try_get::<i64, _>("reversed")? != 0,
         };
         facts.settlements.insert(setl_id.to_owned(), visit);
     }
     Ok(())
-}
-
-/// Who holds the keys of a proved debit already.
-struct Holder {
-    event: Event,
-    pan: Pan,
-}
-
-fn holder(row: &SqliteRow) -> Result<Holder> {
-    let record: Record = body("record", row)?;
-    Ok(Holder {
-        event: record.event,
-        pan: text(row, "pan")?,
-    })
 }
 
 pub(super) async fn apply(
@@ -246,8 +255,167 @@ pub(super) async fn apply(
     Ok(answer)
 }
 
-/// Decides what only the other records can decide (duplicate, SAM conflict, clone) and writes the
-/// immutable row.
+/// What the other records leave of a judgement.
+struct Decision {
+    outcome: Outcome,
+    detail: String,
+    /// The money is moved by this record.
+    posted: bool,
+    claims_card: bool,
+    claims_sam: bool,
+    claims_settlement: bool,
+}
+
+impl Decision {
+    fn turn(&mut self, outcome: Outcome, detail: &str) {
+        self.outcome = outcome;
+        detail.clone_into(&mut self.detail);
+    }
+}
+
+async fn exists<'q>(
+    tx: &mut SqliteConnection,
+    query: sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>,
+) -> Result<bool> {
+    Ok(query.fetch_optional(tx).await?.is_some())
+}
+
+/// Decides what only the other records can decide: duplicate, clone, SAM conflict, a settlement paid
+/// twice, a torn record that is not the one completed.
+///
+/// A proved debit is posted once for what every TAC covers (card, SAM, terminal sequence, time, TAC),
+/// whoever holds the SAM. Only a sequence that the TAC covers as well makes a clone of another debit.
+async fn decide(
+    tx: &mut SqliteConnection,
+    device: &str,
+    today: CardDate,
+    item: &Judged,
+) -> Result<Decision> {
+    let mut decision = Decision {
+        outcome: item.outcome,
+        detail: item.detail.clone(),
+        posted: false,
+        claims_card: false,
+        claims_sam: false,
+        claims_settlement: false,
+    };
+    let Some(claim) = &item.claim else {
+        return Ok(decision);
+    };
+    if let Some(named) = item.record.completes
+        && matches!(item.outcome, Outcome::CompletedTorn | Outcome::ClosedTorn)
+        && !is_held(tx, device, named, item, claim).await?
+    {
+        if item.outcome == Outcome::CompletedTorn {
+            decision.outcome = Outcome::Accepted;
+        }
+        decision.detail = format!("record {named} is not the torn debit that this one tells of");
+    }
+    if !item.proved {
+        return Ok(decision);
+    }
+    let told = sqlx::query(
+        "SELECT 1 FROM records WHERE pan = $1 AND app = $2 AND sam = $3 AND terminal_seq = $4
+            AND debit_time = $5 AND tac = $6 AND posted = 1",
+    )
+    .bind(item.pan.to_string())
+    .bind(item.app)
+    .bind(claim.sam.to_string())
+    .bind(i64::from(claim.terminal_seq))
+    .bind(claim.time.to_string())
+    .bind(tac(claim));
+    if exists(tx, told).await? {
+        if is_after_proof(decision.outcome) {
+            decision.turn(Outcome::Duplicate, "");
+        }
+        return Ok(decision);
+    }
+    let holder = sqlx::query(
+        "SELECT 1 FROM records WHERE pan = $1 AND app = $2 AND card_seq = $3 AND claims_card = 1",
+    )
+    .bind(item.pan.to_string())
+    .bind(item.app)
+    .bind(i64::from(claim.card_seq));
+    let taken = claim.seq_authenticated && exists(tx, holder).await?;
+    let holder = sqlx::query(
+        "SELECT 1 FROM records WHERE sam = $1 AND terminal_seq = $2 AND claims_sam = 1",
+    )
+    .bind(claim.sam.to_string())
+    .bind(i64::from(claim.terminal_seq));
+    let sam_taken = claim.with_sam && exists(tx, holder).await?;
+    decision.posted = !taken;
+    decision.claims_card = claim.seq_authenticated && !taken;
+    decision.claims_sam = claim.with_sam && !sam_taken;
+    if is_after_proof(decision.outcome) && taken {
+        decision.turn(
+            Outcome::Clone,
+            "another debit with a valid TAC holds this card sequence; the card is hotlisted",
+        );
+        let entry = ListCard {
+            pan: item.pan,
+            generation: card_of(&item.record.event).generation,
+            reason: "clone".to_owned(),
+        };
+        registry::list(&mut *tx, &entry, today).await?;
+    } else if is_after_proof(decision.outcome) && sam_taken {
+        decision.turn(
+            Outcome::SamSequenceConflict,
+            "another debit holds this SAM's terminal sequence",
+        );
+    }
+    if let Some(setl_id) = &claim.setl_id
+        && matches!(decision.outcome, Outcome::Accepted | Outcome::CompletedTorn)
+    {
+        let paid =
+            sqlx::query("SELECT 1 FROM records WHERE setl_id = $1 AND claims_settlement = 1")
+                .bind(setl_id.clone());
+        decision.claims_settlement = !exists(tx, paid).await?;
+        if !decision.claims_settlement {
+            decision.turn(
+                Outcome::SettlementMismatch,
+                "another debit has paid this settlement",
+            );
+        }
+    }
+    Ok(decision)
+}
+
+/// Whether the record named is a held torn debit of the same card, sequence and amount. One that has
+/// not come yet cannot be looked at: its own words decide what stays pending.
+async fn is_held(
+    tx: &mut SqliteConnection,
+    device: &str,
+    named: u64,
+    item: &Judged,
+    claim: &Claim,
+) -> Result<bool> {
+    let Some(row) = sqlx::query(
+        "SELECT outcome, pan, app, card_seq, amount FROM records
+         WHERE device = $1 AND journal_seq = $2",
+    )
+    .bind(device.to_owned())
+    .bind(num(named)?)
+    .fetch_optional(tx)
+    .await?
+    else {
+        return Ok(true);
+    };
+    Ok(
+        row.try_get::<i64, _>("outcome")? == i64::from(Outcome::HeldUnknown.number())
+            && row.try_get::<&str, _>("pan")? == item.pan.to_string()
+            && row.try_get::<&str, _>("app")? == item.app
+            && row.try_get::<Option<i64>, _>("card_seq")? == Some(i64::from(claim.card_seq))
+            && row.try_get::<i64, _>("amount")? == item.amount.0,
+    )
+}
+
+/// The TAC as the records' JSON writes it.
+fn tac(claim: &Claim) -> Option<String> {
+    let [a, b, c, d] = claim.tac?;
+    Some(format!("[{a},{b},{c},{d}]"))
+}
+
+/// Writes the immutable row of one record.
 async fn apply_one(
     tx: &mut SqliteConnection,
     device: &str,
@@ -257,75 +425,22 @@ async fn apply_one(
     item: &Judged,
     postings: &mut Postings,
 ) -> Result<ItemAnswer> {
-    let (mut outcome, mut detail) = (item.outcome, item.detail.clone());
-    let (mut claims_card, mut claims_sam) = (false, false);
-    if let (true, Some(claim)) = (item.proved, item.claim) {
-        let by_card = sqlx::query(
-            "SELECT pan, body FROM records
-             WHERE pan = $1 AND app = $2 AND card_seq = $3 AND claims_card = 1",
-        )
-        .bind(item.pan.to_string())
-        .bind(item.app)
-        .bind(i64::from(claim.card_seq))
-        .fetch_optional(&mut *tx)
-        .await?
-        .map(|row| holder(&row))
-        .transpose()?;
-        let by_sam = if claim.with_sam {
-            sqlx::query(
-                "SELECT pan, body FROM records
-                 WHERE sam = $1 AND terminal_seq = $2 AND claims_sam = 1",
-            )
-            .bind(claim.sam.to_string())
-            .bind(i64::from(claim.terminal_seq))
-            .fetch_optional(&mut *tx)
-            .await?
-            .map(|row| holder(&row))
-            .transpose()?
-        } else {
-            None
-        };
-        // Suites that leave the sequence out of the TAC: the same debit under another sequence.
-        let replayed = by_sam.as_ref().is_some_and(|other| {
-            other.pan == item.pan && same_tac(&other.event, &item.record.event)
-        });
-        claims_card = by_card.is_none() && !replayed;
-        claims_sam = claim.with_sam && by_sam.is_none();
-        if is_after_proof(outcome) {
-            match (by_card, by_sam) {
-                (Some(other), _) if same_debit(&other.event, &item.record.event) => {
-                    outcome = Outcome::Duplicate;
-                    detail = String::new();
-                }
-                (Some(_), _) => {
-                    outcome = Outcome::Clone;
-                    detail = "another debit with a valid TAC holds this card sequence; the card is hotlisted".to_owned();
-                    let entry = ListCard {
-                        pan: item.pan,
-                        generation: card_of(&item.record.event).generation,
-                        reason: "clone".to_owned(),
-                    };
-                    registry::list(&mut *tx, &entry, today).await?;
-                }
-                (None, Some(_)) => {
-                    outcome = Outcome::SamSequenceConflict;
-                    detail = "another debit holds this SAM's terminal sequence".to_owned();
-                }
-                (None, None) => {}
-            }
-        }
-    }
-    if claims_card {
+    let decision = decide(&mut *tx, device, today, item).await?;
+    let Decision {
+        outcome, detail, ..
+    } = decision;
+    if decision.posted {
         postings_of(postings, outcome, item);
     }
     let record = json("record", &item.record)?;
-    let claim = item.claim;
+    let claim = item.claim.as_ref();
     sqlx::query(
         "INSERT INTO records (device, journal_seq, batch, day, at, mode, operator, outcome, detail,
             hash, body, pan, app, card_seq, sam, terminal_seq, amount, completes, proved,
-            claims_card, claims_sam)
+            claims_card, claims_sam, debit_time, tac, seq_authenticated, posted, setl_id,
+            claims_settlement)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19, $20, $21)",
+            $19, $20, $21, $22, $23, $24, $25, $26, $27)",
     )
     .bind(device)
     .bind(num(item.record.journal_seq)?)
@@ -346,8 +461,14 @@ async fn apply_one(
     .bind(item.amount.0)
     .bind(item.record.completes.map(num).transpose()?)
     .bind(i64::from(item.proved))
-    .bind(i64::from(claims_card))
-    .bind(i64::from(claims_sam))
+    .bind(i64::from(decision.claims_card))
+    .bind(i64::from(decision.claims_sam))
+    .bind(claim.map(|c| c.time.to_string()))
+    .bind(claim.and_then(tac))
+    .bind(i64::from(claim.is_some_and(|c| c.seq_authenticated)))
+    .bind(i64::from(decision.posted))
+    .bind(claim.and_then(|c| c.setl_id.clone()))
+    .bind(i64::from(decision.claims_settlement))
     .execute(tx)
     .await?;
     Ok(ItemAnswer {

@@ -1,5 +1,6 @@
 //! SQLite: one writer, WAL, one transaction a step.
 
+mod acts;
 mod ingest;
 mod medical;
 mod registry;
@@ -15,7 +16,7 @@ use card_spec::{
     Fen,
     id::{Generation, SamNo},
 };
-use clearing_api::{Outcome, day::Pending, record::Record, registry::Insured, topup::TopUpState};
+use clearing_api::{Outcome, day::Pending, registry::Insured, topup::TopUpState};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction, sqlite::SqliteRow};
 use std::collections::BTreeMap;
@@ -169,6 +170,9 @@ impl Store for SqliteStore {
     async fn put(&self, item: &Registered, today: CardDate) -> Result<()> {
         registry::put(self, item, today).await
     }
+    async fn note_act(&self, who: &str, what: &str, now: CardTime) -> Result<()> {
+        acts::append(self, who, what, now).await
+    }
     async fn device(&self, device: DeviceNo) -> Result<Option<Device>> {
         registry::device(self, device).await
     }
@@ -187,6 +191,9 @@ impl Store for SqliteStore {
         tx.commit().await?;
         Ok(entry)
     }
+    async fn hotlist_version(&self) -> Result<u64> {
+        registry::hotlist_version(&mut *self.pool.acquire().await?).await
+    }
     async fn hotlist(&self, since: u64) -> Result<Hotlist> {
         registry::hotlist(self, since).await
     }
@@ -197,11 +204,14 @@ impl Store for SqliteStore {
     async fn admit(&self, admission: &Admission<'_>) -> Result<Admitted> {
         ingest::admit(self, admission).await
     }
-    async fn open_batches(&self, limit: u32) -> Result<Vec<OpenBatch>> {
-        ingest::open_batches(self, limit).await
+    async fn open_batches(&self, after: u64, limit: u32) -> Result<Vec<OpenBatch>> {
+        ingest::open_batches(self, after, limit).await
     }
-    async fn facts(&self, batch: &Batch) -> Result<Facts> {
-        ingest::facts(self, batch).await
+    async fn set_aside(&self, id: u64) -> Result<()> {
+        ingest::set_aside(self, id).await
+    }
+    async fn facts(&self, id: u64, batch: &Batch) -> Result<Facts> {
+        ingest::facts(self, id, batch).await
     }
     async fn apply(&self, id: u64, judged: &[Judged], today: CardDate) -> Result<BatchAnswer> {
         ingest::apply(self, id, judged, today).await

@@ -24,6 +24,13 @@ pub(super) async fn put(store: &SqliteStore, item: &Registered, today: CardDate)
                 &[&device.device.to_string(), &device.operator, &json("device", device)?],
             )
             .await?;
+            upsert(
+                &mut tx,
+                "INSERT INTO device_keys (device, public_key) VALUES ($1, $2)
+                 ON CONFLICT (device, public_key) DO NOTHING",
+                &[&device.device.to_string(), &device.public_key],
+            )
+            .await?;
         }
         Registered::Sam(sam) => {
             upsert(
@@ -201,25 +208,30 @@ fn hotlist_entry(row: &SqliteRow) -> Result<HotlistEntry> {
     })
 }
 
+pub(super) async fn hotlist_version(connection: &mut SqliteConnection) -> Result<u64> {
+    let row = sqlx::query("SELECT coalesce(max(version), 0) AS version FROM hotlist")
+        .fetch_one(connection)
+        .await?;
+    unum(&row, "version")
+}
+
 pub(super) async fn hotlist(store: &SqliteStore, since: u64) -> Result<Hotlist> {
     let mut connection = store.pool.acquire().await?;
-    let version: i64 = sqlx::query("SELECT coalesce(max(version), 0) AS version FROM hotlist")
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get("version")?;
+    let version = hotlist_version(&mut connection).await?;
     let entries = sqlx::query(
         "SELECT version, pan, generation, reason FROM hotlist
          WHERE version > $1 AND version <= $2 ORDER BY version",
     )
     .bind(num(since)?)
-    .bind(version)
+    .bind(num(version)?)
     .fetch_all(&mut *connection)
     .await?
     .iter()
     .map(hotlist_entry)
     .collect::<Result<_>>()?;
     Ok(Hotlist {
-        version: version.unsigned_abs(),
+        since,
+        version,
         entries,
         signature: String::new(),
     })
@@ -256,15 +268,16 @@ pub(super) async fn insured(store: &SqliteStore, by: PersonKey<'_>) -> Result<Op
 pub(super) async fn purse_trail(store: &SqliteStore, pan: Pan) -> Result<PurseTrail> {
     let mut connection = store.pool.acquire().await?;
     let rows = sqlx::query(
-        "SELECT card_seq, amount FROM records
-         WHERE pan = $1 AND app = 'purse' AND claims_card = 1 ORDER BY card_seq",
+        "SELECT card_seq, amount, seq_authenticated FROM records
+         WHERE pan = $1 AND app = 'purse' AND posted = 1 ORDER BY card_seq, seq_authenticated",
     )
     .bind(pan.to_string())
     .fetch_all(&mut *connection)
     .await?;
     let mut trail = PurseTrail::default();
     for row in &rows {
-        trail.seqs.push(unum(row, "card_seq")?);
+        let authenticated = row.try_get::<i64, _>("seq_authenticated")? != 0;
+        trail.seqs.push((unum(row, "card_seq")?, authenticated));
         trail.balance -= Fen(row.try_get("amount")?);
     }
     let loads: i64 = sqlx::query(

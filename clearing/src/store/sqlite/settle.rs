@@ -111,7 +111,8 @@ async fn records(tx: &mut SqliteConnection, day: &str, data: &mut DayData) -> Re
 async fn top_ups(tx: &mut SqliteConnection, day: &str, data: &mut DayData) -> Result<()> {
     for row in sqlx::query(
         "SELECT pan, seq, operator, hash, request, state,
-                CASE WHEN reversed_on = day THEN 0 ELSE amount END AS amount FROM topups
+                CASE WHEN reversed_on = day AND coalesce(reinstated_on, '') <> day
+                     THEN 0 ELSE amount END AS amount FROM topups
          WHERE day = $1 AND state <> 'held'",
     )
     .bind(day)

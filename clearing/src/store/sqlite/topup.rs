@@ -93,6 +93,73 @@ fn authorised(top_up: &TopUpRow, postings: &mut Postings) {
     postings.add(collected, Account::Suspense, top_up.request.amount);
 }
 
+/// One step of a top-up's life, posted once.
+async fn post_step(
+    tx: &mut SqliteConnection,
+    day: CardDate,
+    step: &str,
+    top_up: &TopUpRow,
+    debit: Account,
+    credit: Account,
+) -> Result<()> {
+    let mut postings = Postings::default();
+    postings.add(debit, credit, top_up.request.amount);
+    let source = top_up.id.to_string();
+    post(tx, day, step, &source, &postings.into_entries()).await
+}
+
+/// Reverses what is authorised, or held to be taken without a TAC. A TAC stands.
+async fn reverse(tx: &mut SqliteConnection, id: u64, day: CardDate) -> Result<()> {
+    let undone = by_id(&mut *tx, id).await?;
+    let changed = sqlx::query(
+        "UPDATE topups SET state = 'reversed', reversed_on = $1
+         WHERE id = $2 AND (state = 'authorised' OR (state = 'confirmed' AND tac IS NULL))",
+    )
+    .bind(day.to_string())
+    .bind(num(id)?)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let Some(undone) = undone.filter(|_| changed == 1) else {
+        return Err(Refusal::conflict(
+            "the other top-up of this online sequence was confirmed: read the card again",
+        )
+        .into());
+    };
+    if undone.state == HoldState::Granted(TopUpState::Confirmed) {
+        let (float, suspense) = (Account::PurseFloat, Account::Suspense);
+        post_step(&mut *tx, day, "top-up-untaken", &undone, float, suspense).await?;
+    }
+    let collected = Account::TopUp(undone.operator.clone());
+    let step = "top-up-reversed";
+    post_step(tx, day, step, &undone, Account::Suspense, collected).await
+}
+
+/// The card moved on: what was authorised below its online sequence was taken, for nothing else lets
+/// the sequence rise. The TAC may still come.
+async fn settle_earlier(tx: &mut SqliteConnection, id: u64, day: CardDate) -> Result<()> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "{COLUMNS} WHERE state = 'authorised'
+            AND pan = (SELECT pan FROM topups WHERE id = $1)
+            AND seq < (SELECT seq FROM topups WHERE id = $1) ORDER BY seq"
+    ));
+    let rows = sqlx::query(sql).bind(num(id)?).fetch_all(&mut *tx).await?;
+    for found in &rows {
+        let taken = row(found)?;
+        sqlx::query(
+            "UPDATE topups SET state = 'confirmed', confirmed_on = $1, taken_by = $2 WHERE id = $3",
+        )
+        .bind(day.to_string())
+        .bind(num(id)?)
+        .bind(num(taken.id)?)
+        .execute(&mut *tx)
+        .await?;
+        let (suspense, float) = (Account::Suspense, Account::PurseFloat);
+        post_step(&mut *tx, day, "top-up-confirmed", &taken, suspense, float).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn grant(
     store: &SqliteStore,
     id: u64,
@@ -103,35 +170,9 @@ pub(super) async fn grant(
     let mut tx = store.write().await?;
     let day = business_day(&mut tx, today).await?;
     if let Some(rival) = rival {
-        let undone = by_id(&mut tx, rival).await?;
-        let changed = sqlx::query(
-            "UPDATE topups SET state = 'reversed', reversed_on = $1
-             WHERE id = $2 AND state = 'authorised'",
-        )
-        .bind(day.to_string())
-        .bind(num(rival)?)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        let Some(undone) = undone.filter(|_| changed == 1) else {
-            return Err(Refusal::conflict(
-                "the earlier top-up was confirmed meanwhile: read the card again",
-            )
-            .into());
-        };
-        let mut postings = Postings::default();
-        let collected = Account::TopUp(undone.operator.clone());
-        postings.add(Account::Suspense, collected, undone.request.amount);
-        let source = rival.to_string();
-        post(
-            &mut tx,
-            day,
-            "top-up-reversed",
-            &source,
-            &postings.into_entries(),
-        )
-        .await?;
+        reverse(&mut tx, rival, day).await?;
     }
+    settle_earlier(&mut tx, id, day).await?;
     let changed = sqlx::query(
         "UPDATE topups SET state = 'authorised', mac2 = $1, day = $2 WHERE id = $3 AND state = 'held'",
     )
@@ -185,6 +226,37 @@ pub(super) async fn confirm(
 ) -> Result<()> {
     let mut tx = store.write().await?;
     let day = business_day(&mut tx, today).await?;
+    // A TAC proves the load, whatever was believed of it meanwhile: what was reversed on the word of
+    // an old INIT comes back, and what took its place goes.
+    let found = by_id(&mut tx, id).await?;
+    if let Some(found) = &found
+        && found.state == HoldState::Granted(TopUpState::Reversed)
+    {
+        let rival = sqlx::query(
+            "SELECT id FROM topups WHERE pan = $1 AND seq = $2 AND state IN ('authorised', 'confirmed')",
+        )
+        .bind(found.request.card.pan.to_string())
+        .bind(i64::from(found.request.seq))
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(rival) = rival {
+            reverse(&mut tx, unum(&rival, "id")?, day).await?;
+        }
+        sqlx::query("UPDATE topups SET state = 'authorised', reinstated_on = $1 WHERE id = $2")
+            .bind(day.to_string())
+            .bind(num(id)?)
+            .execute(&mut *tx)
+            .await?;
+        let collected = Account::TopUp(found.operator.clone());
+        let step = "top-up-reinstated";
+        post_step(&mut tx, day, step, found, collected, Account::Suspense).await?;
+    }
+    // Taken already by the card's later sequence: the proof is kept, the money has moved.
+    sqlx::query("UPDATE topups SET tac = $1 WHERE id = $2 AND state = 'confirmed' AND tac IS NULL")
+        .bind(tac.to_vec())
+        .bind(num(id)?)
+        .execute(&mut *tx)
+        .await?;
     let changed = sqlx::query(
         "UPDATE topups SET state = 'confirmed', tac = $1, confirmed_on = $2
          WHERE id = $3 AND state = 'authorised'",
