@@ -89,7 +89,10 @@ async fn hotlist(app: Data<App>, request: HttpRequest) -> Answer {
     let query = web::Query::<Since>::from_query(request.query_string())
         .map_err(|why| Refusal::malformed(why.to_string()))?;
     let since = query.since.as_deref().unwrap_or("0");
-    json(&app.house.hotlist(value(since, "a version")?).await?)
+    let since = since
+        .parse()
+        .map_err(|_| Refusal::malformed(format!("since={since} is no version of the hotlist")))?;
+    json(&app.house.hotlist(since).await?)
 }
 
 async fn list_card(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {

@@ -140,31 +140,31 @@ fn expected_tac(check: &ProofCheck) -> Vec<u8> {
 
 impl Hsm for FakeHsm {
     fn status(&self) -> Result<Status> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn keys(&self) -> Result<Vec<KeyInfo>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn own_keys(&self) -> Result<OwnKeys> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn scp03_open(&self, _: [u8; 8], _: &[u8], _: u8) -> Result<Opened> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn scp03_wrap(&self, _: SessionId, _: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn put_issuer_keys(&self, _: SessionId) -> Result<Vec<u8>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn wrap_keys(&self, _: SessionId, _: &KeyOrder) -> Result<Vec<Vec<u8>>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn first_pin(&self, _: SessionId) -> Result<PinLetter> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn scp03_close(&self, _: SessionId) -> Result<()> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn verify(&self, checks: &[ProofCheck]) -> Result<Vec<Result<bool>>> {
         self.up()?;
@@ -218,16 +218,16 @@ impl Hsm for FakeHsm {
         Ok(load.mac2(request.suite, &dlk, request.hold.time))
     }
     fn sam_ceiling_mac(&self, _: SamNo, _: [u8; 8], _: u32) -> Result<[u8; 4]> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn wrap_data(&self, _: &[DataItem]) -> Result<Vec<Vec<u8>>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn unwrap_data(&self, _: &[DataItem]) -> Result<Vec<Vec<u8>>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn index_data(&self, _: &str, _: &[String]) -> Result<Vec<[u8; 32]>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
     }
     fn sign(&self, _: SignPurpose, message: &[u8]) -> Result<Vec<u8>> {
         self.up()?;
@@ -244,6 +244,13 @@ impl Hsm for FakeHsm {
             .to_vec())
     }
     fn random(&self, _: usize) -> Result<Vec<u8>> {
-        unimplemented!("not asked by clearing")
+        Err(not_asked())
+    }
+}
+
+/// What clearing never asks of an HSM.
+fn not_asked() -> HsmError {
+    HsmError::Malformed {
+        why: "clearing does not ask this".to_owned(),
     }
 }

@@ -283,7 +283,10 @@ fn errors_are_problem_documents() {
         None,
     );
     check("GET", "/v1/days/yesterday", vec![], 422, None);
-    check("GET", "/v1/hotlist?since=x", vec![], 422, None);
+    for since in ["x", "9223372036854775808", "99999999999999999999999"] {
+        let path = format!("/v1/hotlist?since={since}");
+        check("GET", &path, vec![], 400, None);
+    }
     check(
         "PUT",
         "/v1/operators/A",

@@ -58,7 +58,11 @@ mod tests {
     /// no TAC covers claims nothing any more, a device's key begins its history.
     #[tokio::test]
     async fn rows_of_version_6_are_carried_over() {
-        let pool = SqlitePool::connect("sqlite::memory:").await.unwrap();
+        let pool = sqlx::sqlite::SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect("sqlite::memory:")
+            .await
+            .unwrap();
         migrate_to(&pool, 6).await.unwrap();
         sqlx::raw_sql(
             r#"INSERT INTO devices VALUES ('D', 'O', '{"public_key":"00ff"}');
