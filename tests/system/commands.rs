@@ -1,6 +1,9 @@
 //! Commands, their exit codes and what bad input gets.
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    process::{Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Runs the executable from the project's directory.
 pub(crate) fn onecard(arguments: &[&str]) -> Output {
@@ -10,6 +13,13 @@ pub(crate) fn onecard(arguments: &[&str]) -> Output {
         .stdin(Stdio::null())
         .output()
         .expect("the executable runs")
+}
+
+/// A machine has one pcscd: tests that use it take turns, however long each of them is.
+pub(crate) fn pcscd() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has no state to leave behind.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn temporary() -> tempfile::TempDir {

@@ -1,6 +1,6 @@
 //! The demo as a user runs it.
 
-use crate::commands::{onecard, temporary};
+use crate::commands::{onecard, pcscd, temporary};
 use serde_json::Value;
 
 /// Runs a day; answers the report as text up to `measured`, its last member, as JSON, and success.
@@ -80,6 +80,7 @@ fn a_seeded_day_holds_and_repeats() {
 /// PC/SC stack.
 #[test]
 fn a_day_through_a_real_pcscd_holds() {
+    let _turn = pcscd();
     let (_, report, ok) = day("pcsc", 3);
     assert!(ok, "{:#}", report["checks"]);
     assert!(report["cards_issued_pcsc"].as_u64() >= Some(20));

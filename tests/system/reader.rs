@@ -1,6 +1,6 @@
 //! The sample card behind a real pcscd, asked by programs that know nothing of this project.
 
-use crate::commands::{Service, onecard, temporary};
+use crate::commands::{Service, onecard, pcscd, temporary};
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
@@ -53,6 +53,7 @@ const SSSE: &str = "00:A4:04:00:0F:73:78:31:2E:73:68:2E:C9:E7:BB:E1:B1:A3:D5:CF"
 /// security number by tag.
 #[test]
 fn public_reader_tools_read_the_sample_card() {
+    let _turn = pcscd();
     let card = attach(&["--suite", "aes", "--profile", "v2"]);
     let purse = opensc(&["00:A4:04:00:08:A0:00:00:06:32:01:01:05", "80:5C:00:02:04"]);
     assert!(purse.contains("00 00 27 10"), "100.00 yuan: {purse}");
@@ -71,6 +72,7 @@ fn public_reader_tools_read_the_sample_card() {
 /// A third-generation card tells nothing of its holder before authentication.
 #[test]
 fn a_v3_card_keeps_its_holder_to_itself() {
+    let _turn = pcscd();
     let card = attach(&["--profile", "v3", "--suite", "sm4"]);
     let social = opensc(&[SSSE, "00:A4:02:00:02:EF:06", "00:B2:08:00:14"]);
     assert!(social.contains("SW1=0x69, SW2=0x82"), "{social}");
@@ -80,6 +82,7 @@ fn a_v3_card_keeps_its_holder_to_itself() {
 /// A bus validator on two PC/SC readers: the sample card pays, the journal keeps it.
 #[test]
 fn a_terminal_taps_the_sample_card_through_pcscd() {
+    let _turn = pcscd();
     let directory = temporary();
     let example = String::from_utf8(onecard(&["config", "terminal"]).stdout).expect("UTF-8");
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fujian");
