@@ -49,7 +49,7 @@ pub struct Clearing {
     pub data: PathBuf,
     /// File with the ledger's Ed25519 signing key (hex, 32 bytes).
     pub ledger_key_file: PathBuf,
-    /// File with access tokens, one `role token` a line (roles: issuance, clearing, auditor).
+    /// File with access tokens, one `role token` a line (roles: issuance, staff, auditor).
     pub tokens_file: PathBuf,
     /// File with hospital credentials, one `institution access-key secret-key` a line.
     pub hospitals_file: PathBuf,
@@ -63,7 +63,7 @@ pub struct Issuance {
     pub address: SocketAddr,
     /// SQLite file.
     pub database: PathBuf,
-    /// File with access tokens, one `role token` a line.
+    /// File with access tokens, one `role staff token` a line.
     pub tokens_file: PathBuf,
 }
 

@@ -161,7 +161,7 @@ fn machine(
                 opter_name: "合成收费员".to_owned(),
                 sign_no: None,
             };
-            let credentials = house.credentials(post.operator);
+            let credentials = house.credentials(post.operator)?;
             let link = NationalLink {
                 client: Client::new(&house.address),
                 credentials,

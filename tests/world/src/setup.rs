@@ -251,14 +251,11 @@ impl House {
     }
 
     /// National-interface credentials of an institution.
-    pub(crate) fn credentials(&self, institution: &str) -> Credentials {
+    pub(crate) fn credentials(&self, institution: &str) -> Result<Credentials> {
         self.keys
             .get(institution)
             .cloned()
-            .unwrap_or_else(|| Credentials {
-                access_key: String::new(),
-                secret_key: String::new(),
-            })
+            .ok_or_else(|| WorldError::at("looking up a hospital's access keys")(institution))
     }
 }
 
