@@ -11,7 +11,7 @@ use crate::{
     sam::{self, Sam},
     select::{self, Challenge, Df, Selected},
     ssse::{self, Ssse},
-    store::Store,
+    store::{Soundness, Store},
 };
 use card_spec::{Sw, perso::CardState};
 
@@ -31,7 +31,6 @@ pub struct Card<N, R> {
     entropy: R,
     interface: Interface,
     atr: [u8; 15],
-    sound: bool,
     selected: Selected,
     challenge: Option<Challenge>,
     pending: Pending,
@@ -60,7 +59,6 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
             entropy,
             interface: Interface::Contact,
             atr: card_spec::ssse::atr([0; 8]),
-            sound: false,
             selected: Selected::Isd(isd::Ram::default()),
             challenge: None,
             pending: Pending::default(),
@@ -72,13 +70,12 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
     /// Power-up or reset: checks the image, forgets every session, answers the ATR. Works from
     /// every state, also a corrupt one.
     pub fn power_on(&mut self) -> &[u8] {
-        self.store.rollback();
+        self.store.mount();
         self.challenge = None;
         self.pending = Pending::default();
-        self.sound = self.store.is_sound();
         self.selected = Selected::Isd(isd::Ram::default());
         self.atr = card_spec::ssse::atr([0; 8]);
-        if self.sound {
+        if self.store.soundness() == Soundness::Sound {
             self.selected = Selected::initial(&mut self.store);
             if let Ok([_, _, serial8 @ ..]) = self.identity() {
                 self.atr = card_spec::ssse::atr(serial8);
@@ -132,11 +129,13 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
             None => return 0,
         };
         let mut out = Out::new();
-        let sw = if self.sound {
-            self.exchange(command, room, &mut out)
-        } else {
-            // Corrupt image: a diagnosis, never data.
-            Sw::MUTE
+        let sw = match self.store.soundness() {
+            Soundness::Sound => self.exchange(command, room, &mut out),
+            Soundness::ApplicationsDamaged if isd::repairs(command) => {
+                self.exchange(command, room, &mut out)
+            }
+            // A diagnosis, never data.
+            Soundness::ApplicationsDamaged | Soundness::Dead => Sw::MUTE,
         };
         let n = out.len().min(room);
         for (to, from) in response

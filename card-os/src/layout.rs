@@ -1,10 +1,18 @@
-//! Where everything lies in the image: a static layout, decided at compile time.
+//! Where everything lies for the applications: a static layout, decided at compile time.
 //!
-//! Each area ends in a CRC-32 of its bytes, renewed in the commit that changes it. The first area
-//! starts with magic, layout version and size. Staging carries no checksum: it means nothing
-//! outside the secure channel that fills it.
+//! The first area starts with magic and layout version. Within an area the offsets of a released
+//! layout never move; a newer one only adds behind them, and so opens older cards ([`upgrade`]).
 
-use crate::{isd, keystore, medical, nvm::Nvm, nvm::NvmError, purse, sam, ssse};
+mod v1;
+
+pub use v1::{NotAnImage, V1_SIZE, upgrade};
+
+use crate::{
+    isd, keystore, medical,
+    nvm::{Nvm, NvmError},
+    purse, sam, ssse,
+    store::Store,
+};
 use card_spec::scp03::StaticKeys;
 
 /// Owner of an area and of keys.
@@ -18,20 +26,26 @@ pub(crate) enum App {
     Sam = 5,
 }
 
-/// One checksummed stretch of the image.
+/// An application's stretch of the memory; it starts with a block of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Region {
     pub(crate) base: usize,
-    /// Bytes usable by the owner; four more hold the checksum.
     pub(crate) len: usize,
 }
+
+/// What is written and checked as one.
+pub(crate) const BLOCK_SIZE: usize = 64;
 
 impl Region {
     const fn after(previous: Self, len: usize) -> Self {
         Self {
-            base: previous.base + previous.len + 4,
+            base: previous.end_block() * BLOCK_SIZE,
             len,
         }
+    }
+
+    const fn end_block(self) -> usize {
+        (self.base + self.len).div_ceil(BLOCK_SIZE)
     }
 }
 
@@ -44,21 +58,22 @@ const SSSE: Region = Region::after(PURSE, ssse::AREA);
 const MEDICAL: Region = Region::after(SSSE, medical::AREA);
 const SAM: Region = Region::after(MEDICAL, sam::AREA);
 pub(crate) const KEYS: Region = Region::after(SAM, keystore::AREA);
-pub(crate) const STAGING: usize = KEYS.base + KEYS.len + 4;
 
-/// Bytes that one STORE DATA sequence may carry.
-pub const STAGING_SIZE: usize = 4096;
+/// Every area, the issuer domain's first.
+pub(crate) const REGIONS: [Region; 6] = [ISD, PURSE, SSSE, MEDICAL, SAM, KEYS];
 
-/// Size of the card's image in bytes.
-pub const IMAGE_SIZE: usize = STAGING + STAGING_SIZE;
+/// Blocks of the issuer domain.
+pub(crate) const ISSUER_BLOCKS: usize = ISD.end_block();
+/// Blocks of all areas.
+pub(crate) const BLOCKS: usize = KEYS.end_block();
+/// Bytes that one STORE DATA sequence may carry: a photo of 20 KiB and what goes with it.
+pub const STAGING_SIZE: usize = 24 * 1024;
+pub(crate) const STAGED_BLOCKS: usize = STAGING_SIZE / BLOCK_SIZE;
 
-/// Version of the layout; an image of another version is refused.
-pub const IMAGE_VERSION: u16 = 1;
+/// Version of the layout; a card of another version is refused, or upgraded first.
+pub const IMAGE_VERSION: u16 = 2;
 
 pub(crate) const MAGIC: [u8; 4] = *b"OC1K";
-
-/// Every checksummed region; the position is its bit in the store's dirty set.
-pub(crate) const REGIONS: [Region; 6] = [ISD, PURSE, SSSE, MEDICAL, SAM, KEYS];
 
 impl App {
     pub(crate) const fn region(self) -> Region {
@@ -72,35 +87,6 @@ impl App {
     }
 }
 
-/// CRC-32 (IEEE 802.3), a nibble at a time: a 64-byte table instead of a kilobyte.
-pub(crate) fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 16] = {
-        let mut table = [0u32; 16];
-        let mut i = 0;
-        while i < 16 {
-            let mut value = i as u32;
-            let mut bit = 0;
-            while bit < 4 {
-                value = if value & 1 == 1 {
-                    0xEDB8_8320 ^ (value >> 1)
-                } else {
-                    value >> 1
-                };
-                bit += 1;
-            }
-            table[i] = value;
-            i += 1;
-        }
-        table
-    };
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        crc = TABLE[(crc & 0x0F) as usize] ^ (crc >> 4);
-        crc = TABLE[(crc & 0x0F) as usize] ^ (crc >> 4);
-    }
-    crc
-}
-
 /// What the chip maker puts on a blank card or SAM.
 pub struct Blank {
     /// Ten bytes that diversify the transport keys.
@@ -109,63 +95,42 @@ pub struct Blank {
     pub transport_keys: StaticKeys,
 }
 
-/// Makes the memory a blank card, in one commit. Whatever was there is gone.
-///
-/// The memory must hold at least [`IMAGE_SIZE`] bytes.
+/// Makes the memory a blank card. Whatever was there is gone; this is the chip maker's step, before
+/// which there is nothing that a power cut could harm.
 pub fn format<N: Nvm>(nvm: &mut N, blank: &Blank) -> Result<(), NvmError> {
-    nvm.begin()?;
-    let done = write_blank(nvm, blank);
-    if done.is_err() {
-        nvm.rollback();
-    }
-    done.and_then(|()| nvm.commit())
+    let mut store = Store::new(Borrowed(nvm));
+    store
+        .format(&isd::blank_area(blank))
+        .map_err(|_| NvmError::Fault)
 }
 
-fn write_blank<N: Nvm>(nvm: &mut N, blank: &Blank) -> Result<(), NvmError> {
-    const CHUNK: [u8; 64] = [0; 64];
-    let mut at = 0;
-    while at < IMAGE_SIZE {
-        let n = CHUNK.len().min(IMAGE_SIZE - at);
-        nvm.write(at, &CHUNK[..n])?;
-        at += n;
-    }
-    nvm.write(ISD.base, &isd::blank_area(blank))?;
-    for region in REGIONS {
-        let crc = region_crc(nvm, region)?;
-        nvm.write(region.base + region.len, &crc.to_be_bytes())?;
-    }
-    Ok(())
-}
+/// The memory, lent to a store.
+struct Borrowed<'a, N>(&'a mut N);
 
-/// The checksum that a region should carry now.
-pub(crate) fn region_crc<N: Nvm>(nvm: &N, region: Region) -> Result<u32, NvmError> {
-    let mut crc = !0;
-    let mut chunk = [0u8; 64];
-    let mut at = 0;
-    while at < region.len {
-        let n = chunk.len().min(region.len - at);
-        nvm.read(region.base + at, &mut chunk[..n])?;
-        crc = crc32(crc, &chunk[..n]);
-        at += n;
+impl<N: Nvm> Nvm for Borrowed<'_, N> {
+    fn read(&self, at: usize, out: &mut [u8]) -> Result<(), NvmError> {
+        self.0.read(at, out)
     }
-    Ok(!crc)
+    fn program(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError> {
+        self.0.program(at, data)
+    }
+    fn erase(&mut self, page: usize) -> Result<(), NvmError> {
+        self.0.erase(page)
+    }
+    fn sync(&mut self) -> Result<(), NvmError> {
+        self.0.sync()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The check value every catalogue of CRCs gives for CRC-32 over "123456789".
     #[test]
-    fn crc_check_value() {
-        assert_eq!(!crc32(!0, b"123456789"), 0xCBF4_3926);
-    }
-
-    #[test]
-    fn regions_do_not_overlap_and_the_image_is_small() {
+    fn areas_do_not_share_a_block() {
         for pair in REGIONS.windows(2) {
-            assert_eq!(pair[0].base + pair[0].len + 4, pair[1].base);
+            assert!(pair[0].base + pair[0].len <= pair[1].base);
+            assert_eq!(pair[1].base % BLOCK_SIZE, 0);
         }
-        assert!((8 * 1024..=16 * 1024).contains(&IMAGE_SIZE));
     }
 }

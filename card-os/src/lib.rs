@@ -32,5 +32,5 @@ mod ssse;
 mod store;
 
 pub use card::{Card, Interface};
-pub use layout::{Blank, IMAGE_SIZE, IMAGE_VERSION, STAGING_SIZE, format};
-pub use nvm::{Entropy, Nvm, NvmError};
+pub use layout::{Blank, IMAGE_VERSION, NotAnImage, STAGING_SIZE, V1_SIZE, format, upgrade};
+pub use nvm::{Entropy, NVM_SIZE, Nvm, NvmError, PAGE, PAGES, WORD};

@@ -1,13 +1,22 @@
 //! What the card needs from its hardware: memory that survives, and chance.
 
+/// Bytes of a word: what is programmed at once, and only once between two erases of its page.
+pub const WORD: usize = 8;
+/// Bytes of a page: what is erased at once.
+pub const PAGE: usize = 2048;
+/// Pages of the card's memory.
+pub const PAGES: usize = 64;
+/// Bytes of the card's memory.
+pub const NVM_SIZE: usize = PAGE * PAGES;
+
 /// Why the memory did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NvmError {
-    /// The address range is outside the memory.
+    /// The address range is outside the memory, or not whole words.
     Range,
     /// The supply failed; nothing works until the next power-up.
     PowerLost,
-    /// The device reported a fault (worn out, file system full).
+    /// The device reported a fault (worn out, programmed twice, disk full).
     Fault,
 }
 
@@ -23,22 +32,25 @@ impl core::fmt::Display for NvmError {
 
 impl core::error::Error for NvmError {}
 
-/// Byte-addressed non-volatile memory with one open transaction at a time.
+/// Erase-page, write-once memory, as the flash of a microcontroller: [`PAGES`] pages of [`PAGE`]
+/// bytes; an erased byte reads FF.
 ///
-/// An implementation guarantees that [`Self::commit`] is atomic: after a power cut at any moment
-/// the memory holds either everything or nothing of the transaction. Reads inside a transaction
-/// see its own writes.
+/// Nothing is promised about a power cut: a torn [`Self::program`] may leave nothing, some words
+/// and part of a word, or all of it; a torn [`Self::erase`] leaves any mixture of old, erased and
+/// undefined words. The store above makes whole transactions of that.
 pub trait Nvm {
     /// Reads `out.len()` bytes from `at`.
     fn read(&self, at: usize, out: &mut [u8]) -> Result<(), NvmError>;
-    /// Opens a transaction. Called only when none is open.
-    fn begin(&mut self) -> Result<(), NvmError>;
-    /// Writes inside the open transaction.
-    fn write(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError>;
-    /// Makes everything since [`Self::begin`] durable, in one step.
-    fn commit(&mut self) -> Result<(), NvmError>;
-    /// Forgets everything since [`Self::begin`].
-    fn rollback(&mut self);
+    /// Programs whole erased words, in ascending order; `at` and the length are multiples of
+    /// [`WORD`].
+    fn program(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError>;
+    /// Erases a page.
+    fn erase(&mut self, page: usize) -> Result<(), NvmError>;
+    /// Everything programmed so far is durable before anything programmed later. Called twice a
+    /// commit: before its last entry, and behind it. On a chip this costs nothing.
+    fn sync(&mut self) -> Result<(), NvmError> {
+        Ok(())
+    }
 }
 
 /// A source of random bytes.

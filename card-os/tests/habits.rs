@@ -4,7 +4,7 @@
 mod common;
 
 use card_spec::{Channel, SuiteId, Sw, aid, apdu, keys::class, ssse};
-use common::{SEED, ask, card, put, select_purse, send};
+use common::{ask, card, put, select_purse, send};
 use proptest::prelude::*;
 use virtual_card::{Interface, VirtualCard};
 
@@ -86,39 +86,6 @@ fn status_words_of_strangers() {
     let mut long = vec![0x00, 0xA4, 0x04, 0x00, 0x00, 0x01, 0x00];
     long.extend([0; 256]);
     assert_eq!(sw(&mut card, &long), Sw::WRONG_LENGTH);
-}
-
-#[test]
-fn a_corrupt_image_says_so_and_nothing_else() {
-    let mut good = card(SuiteId::Aes);
-    select_purse(&mut good);
-    let image = good.image().to_vec();
-    // One flipped bit in every part that carries data: header, keys, purse, records, photo, slots.
-    for at in (0..image.len() - card_os::STAGING_SIZE).step_by(97) {
-        let mut bad = image.clone();
-        bad[at] ^= 0x10;
-        let mut card = VirtualCard::from_image(bad, SEED).unwrap();
-        assert_eq!(card.atr().len(), 15);
-        for command in [
-            apdu::select(aid::T_UNION),
-            apdu::select(aid::SSSE),
-            apdu::select(aid::ISD),
-            apdu::read_binary(0x15, 0, 30),
-            apdu::get_challenge(8),
-        ] {
-            assert_eq!(raw(&mut card, &command), [0x6F, 0x00], "byte {at}");
-        }
-    }
-    // Staging is scratch: a card torn while it was filled is a whole card.
-    let mut scratch = image.clone();
-    *scratch.last_mut().unwrap() ^= 0xFF;
-    select_purse(&mut VirtualCard::from_image(scratch, SEED).unwrap());
-    // Another layout version and another size.
-    let mut version = image.clone();
-    version[5] += 1;
-    let mut card = VirtualCard::from_image(version, SEED).unwrap();
-    assert_eq!(sw(&mut card, &apdu::select(aid::ISD)), Sw::MUTE);
-    assert!(VirtualCard::from_image(image[1..].to_vec(), SEED).is_err());
 }
 
 /// Same seed, same commands, same bytes; and a copy of an image is the same card.

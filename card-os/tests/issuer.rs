@@ -301,8 +301,8 @@ fn a_bad_group_changes_nothing_at_all() {
     });
     assert_eq!(
         full,
-        Some((17, Sw::NO_SPACE)),
-        "4096 bytes are 17 whole blocks"
+        Some((102, Sw::NO_SPACE)),
+        "24 KiB are 102 whole blocks"
     );
 }
 

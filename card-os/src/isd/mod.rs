@@ -12,8 +12,8 @@ use crate::{
     card::Interface,
     counter::{ROW, Row},
     error::Error,
-    layout::{App, Blank, IMAGE_SIZE, IMAGE_VERSION, MAGIC},
-    nvm::Nvm,
+    layout::{App, Blank, IMAGE_VERSION, MAGIC},
+    nvm::{NVM_SIZE, Nvm},
     store::{Area, Store},
 };
 use card_spec::{
@@ -26,7 +26,7 @@ use card_spec::{
 mod at {
     use super::{ROW, Row};
 
-    /// Magic 4, layout version 2, image size in units of 256 bytes 2.
+    /// Behind [`super::layout_head`].
     pub(super) const CHIP_SERIAL: usize = 8;
     pub(super) const STATE: usize = 18;
     pub(super) const KVN: usize = 19;
@@ -42,9 +42,7 @@ pub(crate) const AREA: usize = at::END;
 /// The first area of a blank image.
 pub(crate) fn blank_area(blank: &Blank) -> [u8; AREA] {
     let mut out = [0; AREA];
-    out[..4].copy_from_slice(&MAGIC);
-    out[4..6].copy_from_slice(&IMAGE_VERSION.to_be_bytes());
-    out[6..8].copy_from_slice(&(IMAGE_SIZE.div_ceil(256) as u16).to_be_bytes());
+    out[..8].copy_from_slice(&layout_head());
     out[at::CHIP_SERIAL..at::STATE].copy_from_slice(&blank.chip_serial);
     out[at::STATE] = CardState::OpReady as u8;
     out[at::KVN] = KVN_TRANSPORT;
@@ -55,6 +53,30 @@ pub(crate) fn blank_area(blank: &Blank) -> [u8; AREA] {
     {
         to.copy_from_slice(key.expose());
     }
+    out
+}
+
+/// Magic 4, layout version 2, size of the memory in units of 256 bytes 2.
+fn layout_head() -> [u8; 8] {
+    let [a, b, c, d] = MAGIC;
+    let ([e, f], [g, h]) = (
+        IMAGE_VERSION.to_be_bytes(),
+        ((NVM_SIZE / 256) as u16).to_be_bytes(),
+    );
+    [a, b, c, d, e, f, g, h]
+}
+
+pub(crate) fn is_this_layout(head: [u8; 8]) -> bool {
+    head == layout_head()
+}
+
+/// The area of an older layout as this one's: what is new starts as zeros.
+pub(crate) fn of_this_layout(older: &[u8]) -> [u8; AREA] {
+    let mut out = [0; AREA];
+    for (to, from) in out.iter_mut().zip(older) {
+        *to = *from;
+    }
+    out[..8].copy_from_slice(&layout_head());
     out
 }
 
@@ -78,6 +100,19 @@ pub(crate) fn fci() -> [u8; 18] {
     out[4..12].copy_from_slice(aid::ISD);
     out[12..].copy_from_slice(&[0xA5, 0x04, 0x9F, 0x65, 0x01, 0xFF]);
     out
+}
+
+/// Whether a card whose applications are damaged obeys the command: only what leads the issuer to
+/// SET STATUS OP_READY, which empties it. The channel checks who asks.
+pub(crate) fn repairs(command: &[u8]) -> bool {
+    match command {
+        [0x00, 0xA4, 0x04, _, rest @ ..] => {
+            matches!(rest, [] | [0, ..]) || rest.get(1..9) == Some(aid::ISD)
+        }
+        [0x80, 0x50, ..] | [0x84, 0x82, ..] | [0x00 | 0x80, 0xCA, ..] => true,
+        [0x84, 0xF0, 0x80, state, ..] => *state == CardState::OpReady as u8,
+        _ => false,
+    }
 }
 
 /// What the issuer domain remembers while it is selected.
@@ -142,7 +177,7 @@ impl<N: Nvm> Isd<'_, N> {
             0xD8 => self.put_key(command, out),
             0xE2 => self.store_data(command),
             0xE6 => self.install(command, out),
-            0xF0 => status::set_status(&mut self.store.area(App::Isd), command),
+            0xF0 => status::set_status(self.store, command),
             0xF2 => status::get_status(self.store, command, out),
             _ => Err(Error::Instruction),
         }

@@ -59,6 +59,7 @@ impl<N: Nvm> Isd<'_, N> {
         self.ram.target = Some(target);
         self.ram.staged = 0;
         self.ram.next_block = 0;
+        self.store.forget_staged();
         put(out, &[0x00])?;
         Ok(Answer::Done)
     }

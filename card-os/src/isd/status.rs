@@ -7,7 +7,7 @@ use crate::{
     layout::App,
     nvm::Nvm,
     purse, sam, ssse,
-    store::{Area, Store},
+    store::{Area, Soundness, Store},
 };
 use card_spec::{aid, perso::CardState};
 
@@ -39,18 +39,25 @@ pub(super) fn get_data<N: Nvm>(area: &Area<'_, N>, c: Command<'_>, out: &mut Out
     Ok(Answer::Exact)
 }
 
-/// SET STATUS of the card: forward through its life, locked and unlocked, terminated for good.
-pub(super) fn set_status<N: Nvm>(area: &mut Area<'_, N>, c: Command<'_>) -> Outcome {
+/// SET STATUS of the card: forward through its life, locked and unlocked, terminated for good. A
+/// card with damaged applications goes back to its beginning, and they are emptied.
+pub(super) fn set_status<N: Nvm>(store: &mut Store<N>, c: Command<'_>) -> Outcome {
     use CardState::{CardLocked, Initialized, OpReady, Secured, Terminated};
     if c.p1 != 0x80 {
         return Err(Error::Parameters);
     }
     let to = CardState::from_byte(c.p2).ok_or(Error::Parameters)?;
+    let damaged = store.soundness() == Soundness::ApplicationsDamaged;
+    if damaged {
+        store.wipe_applications()?;
+    }
+    let area = &mut store.area(App::Isd);
     let from = card_state(area)?;
     let allowed = match (from, to) {
         (OpReady, Initialized) | (Initialized, Secured) => true,
         (Secured, CardLocked) | (CardLocked, Secured) => true,
         (Terminated, _) => false,
+        (_, OpReady) if damaged => true,
         (_, Terminated) => true,
         _ => from == to,
     };

@@ -18,4 +18,4 @@ pub mod vpcd;
 pub use card::{Counters, Cut, VirtualCard};
 pub use card_os::Interface;
 pub use entropy::SeededEntropy;
-pub use nvm::{ImageError, ImageNvm, PowerCut};
+pub use nvm::{CutMode, ImageError, ImageNvm, PowerCut};

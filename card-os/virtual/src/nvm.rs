@@ -1,9 +1,10 @@
-//! The card's memory: bytes in the process, optionally kept in an image file.
+//! The card's memory: flash in the process, optionally kept in a file, with scripted power cuts.
 
-use card_os::{IMAGE_SIZE, Nvm, NvmError};
+use card_os::{NVM_SIZE, NotAnImage, Nvm, NvmError, PAGE, PAGES, V1_SIZE, WORD};
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -18,85 +19,125 @@ pub enum ImageError {
         /// What the system said.
         source: io::Error,
     },
-    /// Not an image of this version's size.
+    /// Not an image of this or an earlier version's size.
     #[error(
-        "{actual} bytes is not a card image of this version ({IMAGE_SIZE} bytes): make a new card"
+        "{actual} bytes is not a card image ({NVM_SIZE} bytes, or {V1_SIZE} of layout 1): make a new card"
     )]
     Size {
         /// Bytes found.
         actual: usize,
     },
+    /// An image of an earlier layout that cannot be upgraded.
+    #[error("{0}: restore the file from a copy, or make a new card")]
+    Upgrade(NotAnImage),
     /// The memory refused to be formatted.
     #[error("the blank card could not be written: {0}")]
     Nvm(#[from] NvmError),
 }
 
+/// What a power cut leaves of the operation that it hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutMode {
+    /// Nothing was written or erased.
+    Nothing,
+    /// Programming: some bits of the first word. Erasing: the first half of the page.
+    PartOfWord,
+    /// Programming: half of the words, and some bits of the next. Erasing: every other word, and
+    /// undefined bits in some of the others.
+    PartOfPage,
+    /// All of it, but the card never learned so.
+    Done,
+}
+
+impl CutMode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [
+        Self::Nothing,
+        Self::PartOfWord,
+        Self::PartOfPage,
+        Self::Done,
+    ];
+}
+
 /// When the supply fails, counted from the moment of arming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PowerCut {
-    /// Instead of the n-th write (1 = the next).
-    AtWrite(u64),
-    /// Before the n-th commit takes effect: everything since its begin is lost.
+    /// In the n-th program or erase operation (1 = the next).
+    At(u64, CutMode),
+    /// Before the last entry of the n-th commit: everything since its begin is lost.
     BeforeCommit(u64),
     /// Right after the n-th commit took effect.
     AfterCommit(u64),
 }
 
-/// Memory of one card. A commit is atomic: in the process by an undo list, on disk by writing a
-/// new file beside the old one and renaming it.
+/// Erase-page, write-once memory of one card: programming a word that is not erased is a fault.
 #[derive(Debug)]
 pub struct ImageNvm {
     bytes: Vec<u8>,
-    undo: Vec<(usize, Vec<u8>)>,
-    path: Option<PathBuf>,
+    file: Option<(PathBuf, File)>,
     cut: Option<PowerCut>,
     dead: bool,
-    commits: u64,
+    /// Calls of `sync`: two a commit.
+    syncs: u64,
+    programs: u64,
+    erases: Vec<u32>,
 }
 
 impl ImageNvm {
-    /// Empty memory, not yet a card.
+    /// Erased memory, not yet a card.
     pub fn empty() -> Self {
-        Self::from_bytes(vec![0; IMAGE_SIZE])
+        Self::from_bytes(vec![0xFF; NVM_SIZE])
     }
 
     fn from_bytes(bytes: Vec<u8>) -> Self {
         Self {
             bytes,
-            undo: Vec::new(),
-            path: None,
+            file: None,
             cut: None,
             dead: false,
-            commits: 0,
+            syncs: 0,
+            programs: 0,
+            erases: vec![0; PAGES],
         }
     }
 
-    /// The memory of a saved card.
+    /// The memory of a saved card, or a card of an earlier layout put into a new memory.
     pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
-        if bytes.len() != IMAGE_SIZE {
-            return Err(ImageError::Size {
-                actual: bytes.len(),
-            });
+        match bytes.len() {
+            NVM_SIZE => Ok(Self::from_bytes(bytes)),
+            V1_SIZE => {
+                let mut nvm = Self::empty();
+                card_os::upgrade(&bytes, &mut nvm).map_err(ImageError::Upgrade)?;
+                Ok(nvm)
+            }
+            actual => Err(ImageError::Size { actual }),
         }
-        Ok(Self::from_bytes(bytes))
     }
 
-    /// The memory in an image file; every commit renews the file.
+    /// The memory in an image file, which follows every change from now on. A file of an earlier
+    /// layout is replaced by the upgraded card.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
         let bytes = fs::read(path).map_err(|source| io_error(path, source))?;
+        let upgraded = bytes.len() != NVM_SIZE;
         let mut nvm = Self::from_image(bytes)?;
-        nvm.path = Some(path.to_owned());
+        if upgraded {
+            nvm.keep_in(path)?;
+            return Ok(nvm);
+        }
+        let file = OpenOptions::new().write(true).open(path);
+        let file = file.map_err(|source| io_error(path, source))?;
+        nvm.file = Some((path.to_owned(), file));
         Ok(nvm)
     }
 
-    /// Writes the image to a file now and after every commit from now on.
+    /// Writes the image to a file, which follows every change from now on.
     pub fn keep_in(&mut self, path: &Path) -> Result<(), ImageError> {
-        replace(path, &self.bytes).map_err(|source| io_error(path, source))?;
-        self.path = Some(path.to_owned());
+        let file = replace(path, &self.bytes).map_err(|source| io_error(path, source))?;
+        self.file = Some((path.to_owned(), file));
         Ok(())
     }
 
-    /// The bytes, as the last commit left them (uncommitted writes included while one is open).
+    /// The bytes as they are now.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -108,11 +149,23 @@ impl ImageNvm {
 
     /// Commits that took effect.
     pub const fn commits(&self) -> u64 {
-        self.commits
+        self.syncs / 2
+    }
+
+    /// Program and erase operations since the memory was made.
+    pub fn operations(&self) -> u64 {
+        self.programs + self.erases.iter().map(|n| u64::from(*n)).sum::<u64>()
+    }
+
+    /// How often each page was erased since the memory was made.
+    pub fn erases(&self) -> &[u32] {
+        &self.erases
     }
 
     /// Arms a power cut; counting starts now. `None` disarms.
     pub const fn arm(&mut self, cut: Option<PowerCut>) {
+        // Whatever came before, the next sync is the one before a commit's last entry.
+        self.syncs += self.syncs % 2;
         self.cut = cut;
     }
 
@@ -121,19 +174,10 @@ impl ImageNvm {
         self.dead
     }
 
-    /// Power returns: what was not committed is gone.
-    pub fn restore_power(&mut self) {
-        self.revert();
+    /// Power returns.
+    pub const fn restore_power(&mut self) {
         self.dead = false;
-        self.cut = None;
-    }
-
-    fn revert(&mut self) {
-        while let Some((at, old)) = self.undo.pop() {
-            if let Some(place) = self.bytes.get_mut(at..at + old.len()) {
-                place.copy_from_slice(&old);
-            }
-        }
+        self.arm(None);
     }
 
     fn alive(&self) -> Result<(), NvmError> {
@@ -149,12 +193,27 @@ impl ImageNvm {
         self.cut = None;
         NvmError::PowerLost
     }
-}
 
-/// Counts down; true when this is the event.
-const fn due(left: &mut u64) -> bool {
-    *left = left.saturating_sub(1);
-    *left == 0
+    /// The mode of the cut that is due in this operation.
+    fn due(&mut self) -> Option<CutMode> {
+        match &mut self.cut {
+            Some(PowerCut::At(left, mode)) => {
+                *left = left.saturating_sub(1);
+                (*left == 0).then_some(*mode)
+            }
+            _ => None,
+        }
+    }
+
+    fn store(&mut self, at: usize) -> Result<(), NvmError> {
+        let Some((_, file)) = &self.file else {
+            return Ok(());
+        };
+        let page = at - at % PAGE;
+        let bytes = self.bytes.get(page..page + PAGE).ok_or(NvmError::Range)?;
+        file.write_all_at(bytes, page as u64)
+            .map_err(|_| NvmError::Fault)
+    }
 }
 
 impl Nvm for ImageNvm {
@@ -165,69 +224,105 @@ impl Nvm for ImageNvm {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), NvmError> {
-        self.alive()
-    }
-
-    fn write(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError> {
+    fn program(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError> {
         self.alive()?;
-        if let Some(PowerCut::AtWrite(left)) = &mut self.cut
-            && due(left)
-        {
-            return Err(self.die());
-        }
         let end = at.checked_add(data.len()).ok_or(NvmError::Range)?;
-        let place = self.bytes.get_mut(at..end).ok_or(NvmError::Range)?;
-        self.undo.push((at, place.to_vec()));
-        place.copy_from_slice(data);
-        Ok(())
+        let whole = at.is_multiple_of(WORD) && data.len().is_multiple_of(WORD);
+        let cut = self.due();
+        let place = self.bytes.get_mut(at..end).filter(|_| whole);
+        let place = place.ok_or(NvmError::Range)?;
+        if place.iter().any(|byte| *byte != 0xFF) {
+            return Err(NvmError::Fault);
+        }
+        let words = match cut {
+            None | Some(CutMode::Done) => data.len() / WORD,
+            Some(CutMode::Nothing | CutMode::PartOfWord) => 0,
+            Some(CutMode::PartOfPage) => data.len() / WORD / 2,
+        };
+        let (whole, rest) = place.split_at_mut(words * WORD);
+        whole.copy_from_slice(&data[..words * WORD]);
+        if matches!(cut, Some(CutMode::PartOfWord | CutMode::PartOfPage)) {
+            // Programming clears bits; some of them are not cleared yet.
+            let part = rest.iter_mut().zip(&data[words * WORD..]).take(WORD);
+            for (to, from) in part {
+                *to = from | 0x5A;
+            }
+        }
+        self.programs += 1;
+        self.store(at)?;
+        if cut.is_some() {
+            Err(self.die())
+        } else {
+            Ok(())
+        }
     }
 
-    fn commit(&mut self) -> Result<(), NvmError> {
+    fn erase(&mut self, page: usize) -> Result<(), NvmError> {
         self.alive()?;
-        if let Some(PowerCut::BeforeCommit(left)) = &mut self.cut
-            && due(left)
-        {
-            return Err(self.die());
+        let cut = self.due();
+        let at = page.checked_mul(PAGE).ok_or(NvmError::Range)?;
+        let place = self.bytes.get_mut(at..at + PAGE).ok_or(NvmError::Range)?;
+        for (i, word) in place.chunks_exact_mut(WORD).enumerate() {
+            match cut {
+                None | Some(CutMode::Done) => word.fill(0xFF),
+                Some(CutMode::Nothing) => {}
+                Some(CutMode::PartOfWord) if i < PAGE / WORD / 2 => word.fill(0xFF),
+                Some(CutMode::PartOfPage) if i % 2 == 1 => word.fill(0xFF),
+                Some(CutMode::PartOfPage) if i % 3 == 0 => word.iter_mut().for_each(|b| *b |= 0x66),
+                Some(CutMode::PartOfWord | CutMode::PartOfPage) => {}
+            }
         }
-        if let Some(path) = &self.path {
-            replace(path, &self.bytes).map_err(|_| NvmError::Fault)?;
+        if let Some(erases) = self.erases.get_mut(page) {
+            *erases += 1;
         }
-        self.undo.clear();
-        self.commits += 1;
-        if let Some(PowerCut::AfterCommit(left)) = &mut self.cut
-            && due(left)
-        {
-            return Err(self.die());
+        self.store(at)?;
+        if cut.is_some() {
+            Err(self.die())
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
-    fn rollback(&mut self) {
-        if !self.dead {
-            self.revert();
+    fn sync(&mut self) -> Result<(), NvmError> {
+        self.alive()?;
+        if let Some((_, file)) = &self.file {
+            file.sync_data().map_err(|_| NvmError::Fault)?;
+            // A removed file still takes bytes, which nobody will find again.
+            if file.metadata().map_err(|_| NvmError::Fault)?.nlink() == 0 {
+                return Err(NvmError::Fault);
+            }
         }
+        let before = self.syncs.is_multiple_of(2);
+        self.syncs += 1;
+        let left = match &mut self.cut {
+            Some(PowerCut::BeforeCommit(left)) if before => left,
+            Some(PowerCut::AfterCommit(left)) if !before => left,
+            _ => return Ok(()),
+        };
+        *left = left.saturating_sub(1);
+        if *left == 0 { Err(self.die()) } else { Ok(()) }
     }
 }
 
 /// New file, synced, then renamed over the old one, then the directory synced: at every moment the
 /// path names a whole image.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    let written = File::create(&new).and_then(|mut file| {
-        file.write_all(bytes)?;
+    let written = File::create(&new).and_then(|file| {
+        file.write_all_at(bytes, 0)?;
         file.sync_all()?;
-        fs::rename(&new, path)
+        fs::rename(&new, path)?;
+        Ok(file)
     });
-    if let Err(error) = written {
+    let file = written.inspect_err(|_| {
         // A full disk: what is half written only takes more of it.
         let _ = fs::remove_file(&new);
-        return Err(error);
-    }
+    })?;
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(file)
 }
 
 fn io_error(path: &Path, source: io::Error) -> ImageError {

@@ -106,9 +106,9 @@ fn an_image_file_follows_every_commit() {
     ));
 }
 
-/// A disk that takes no more: the command fails, the card in the process stays as it was.
+/// An image file that is gone: the command fails, the card in the process stays as it was.
 #[test]
-fn a_full_disk_changes_nothing() {
+fn a_removed_file_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("card.img");
     let mut card = sample(SuiteId::Aes);

@@ -1,0 +1,451 @@
+//! The log: where the valid version of each block lies, how one is added, how room is made.
+//!
+//! * An entry is written once, into the next slot of the open page. A page is erased only when it
+//!   is opened, and only if no valid entry is left in it.
+//! * A transaction is a run of entries with one number; it counts from the moment its last entry
+//!   is whole. Until then the versions that it replaces keep their pages from being erased.
+//! * At power-up the newest whole transaction is found; of each block the newest version up to it
+//!   is the valid one. Entries of a transaction that was cut off are overruled: their blocks are
+//!   written again, unchanged, under a later number, before anything else is written.
+//! * Collecting a page copies its valid entries as they are, number included: a copy and its
+//!   original are the same version, so a cut between them does not matter.
+
+use super::entry::{
+    BLOCK, Digest, ENTRY, HEAD, Head, PAGE_HEAD, Place, SLOTS, check, page_head, seal, times_erased,
+};
+use crate::{
+    error::Error,
+    layout::{BLOCKS, ISSUER_BLOCKS, STAGED_BLOCKS},
+    nvm::{Nvm, PAGE, PAGES},
+};
+
+/// Pages that stay free for collecting.
+const RESERVE: usize = 2;
+/// Entries that a transaction may write which does not fit into memory: a photo and a full card.
+const LONG: usize = 16 * SLOTS;
+
+/// What the memory is found to be at power-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Soundness {
+    Sound,
+    /// A version of some block is lost, but none of the issuer domain's.
+    ApplicationsDamaged,
+    /// Blank, of another layout, or damaged where the issuer's keys are.
+    Dead,
+}
+
+/// Page and slot of the next entry to look at.
+type Cursor = (usize, usize);
+
+pub(super) struct Log<N> {
+    pub(super) nvm: N,
+    /// The valid version of each block, staged blocks behind the others.
+    map: [Place; BLOCKS + STAGED_BLOCKS],
+    /// Entries of each page that must survive.
+    live: [u8; PAGES],
+    open: usize,
+    next: usize,
+    /// Number of the newest whole transaction that power-up found.
+    newest: u32,
+    /// Number of the next transaction.
+    txn: u32,
+    /// Entries of the open transaction so far.
+    ordinal: u16,
+    digest: Digest,
+    /// What the stored digest differs by from the blocks that are there: zero on a sound card.
+    /// Carried on with every commit, so that writing does not make a damaged card look sound.
+    taint: u32,
+    /// An open transaction has entries in the memory already.
+    pub(super) spilled: bool,
+}
+
+impl<N: Nvm> Log<N> {
+    pub(super) const fn new(nvm: N) -> Self {
+        Self {
+            nvm,
+            map: [Place::NONE; BLOCKS + STAGED_BLOCKS],
+            live: [0; PAGES],
+            open: PAGES,
+            next: SLOTS,
+            newest: 0,
+            txn: 1,
+            ordinal: 0,
+            digest: Digest { all: 0, issuer: 0 },
+            taint: 0,
+            spilled: false,
+        }
+    }
+
+    /// Finds the newest whole transaction and the valid version of each block.
+    pub(super) fn mount(&mut self) -> Result<Soundness, Error> {
+        self.map.fill(Place::NONE);
+        self.open = PAGES;
+        self.next = SLOTS;
+        self.spilled = false;
+        self.ordinal = 0;
+        self.txn = 1;
+        let Some((newest, stored)) = self.newest()? else {
+            return Ok(Soundness::Dead);
+        };
+        self.newest = newest.txn;
+        self.txn = newest.txn.saturating_add(1);
+        for page in 0..PAGES {
+            for slot in 0..self.used(page)? {
+                self.consider(Place::new(page, slot), newest.txn)?;
+            }
+        }
+        self.recount();
+        self.open_newest(newest.txn)?;
+        self.digest = self.fresh_digest()?;
+        self.taint = self.digest.all ^ stored;
+        let sound = match (self.taint, self.digest.issuer == newest.tag) {
+            (_, false) => Soundness::Dead,
+            (0, true) => Soundness::Sound,
+            (_, true) => Soundness::ApplicationsDamaged,
+        };
+        Ok(sound)
+    }
+
+    /// Slots of a page before the first erased one. The page's head does not matter: what a torn
+    /// erase leaves are versions that others replaced long ago.
+    fn used(&self, page: usize) -> Result<usize, Error> {
+        for slot in 0..SLOTS {
+            if self.head(Place::new(page, slot))?.is_none() {
+                return Ok(slot);
+            }
+        }
+        Ok(SLOTS)
+    }
+
+    fn erased_times(&self, page: usize) -> Result<Option<u32>, Error> {
+        let mut head = [0; PAGE_HEAD];
+        self.nvm.read(page * PAGE, &mut head)?;
+        Ok(times_erased(&head))
+    }
+
+    fn head(&self, place: Place) -> Result<Option<Head>, Error> {
+        let mut head = [0; HEAD];
+        self.nvm.read(place.at(), &mut head)?;
+        Ok(Head::from_bytes(head))
+    }
+
+    fn entry(&self, place: Place) -> Result<[u8; ENTRY], Error> {
+        let mut entry = [0; ENTRY];
+        self.nvm.read(place.at(), &mut entry)?;
+        Ok(entry)
+    }
+
+    /// The last entry with the highest number, and the digest in it.
+    fn newest(&self) -> Result<Option<(Head, u32)>, Error> {
+        let mut newest: Option<(Head, u32)> = None;
+        for page in 0..PAGES {
+            for slot in (0..self.used(page)?).rev() {
+                let place = Place::new(page, slot);
+                let Some(head) = self.head(place)? else {
+                    continue;
+                };
+                let later = newest.is_none_or(|(best, _)| head.txn > best.txn);
+                if head.last
+                    && !head.staged
+                    && later
+                    && let Some(digest) = check(&self.entry(place)?)
+                {
+                    newest = Some((head, digest));
+                }
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Takes an entry into the map if it is the newest whole version of its block up to `until`.
+    fn consider(&mut self, place: Place, until: u32) -> Result<(), Error> {
+        let Some(head) = self.head(place)? else {
+            return Ok(());
+        };
+        let block = usize::from(head.block);
+        if head.staged || block >= BLOCKS {
+            return Ok(());
+        }
+        if head.txn > until {
+            // The rest of a transaction that was cut off: later ones take a later number.
+            if check(&self.entry(place)?).is_some() {
+                self.txn = self.txn.max(head.txn.saturating_add(1));
+            }
+            return Ok(());
+        }
+        let present = self.map[block];
+        let newer = present.is_none()
+            || self
+                .head(present)?
+                .is_none_or(|old| head.version() > old.version());
+        if newer && check(&self.entry(place)?).is_some() {
+            self.map[block] = place;
+        }
+        Ok(())
+    }
+
+    /// Whether power-up found a transaction that was cut off.
+    pub(super) const fn was_cut_off(&self) -> bool {
+        self.txn != self.newest.saturating_add(1)
+    }
+
+    /// The block of the next entry, from `at` on, of a transaction that was cut off; and where to
+    /// go on looking.
+    pub(super) fn next_cut_off(&self, mut at: Cursor) -> Result<Option<(usize, Cursor)>, Error> {
+        while at.0 < PAGES {
+            let place = Place::new(at.0, at.1);
+            at = if at.1 + 1 < self.used(at.0)? {
+                (at.0, at.1 + 1)
+            } else {
+                (at.0 + 1, 0)
+            };
+            if let Some(head) = self.head(place)?
+                && !head.staged
+                && head.txn > self.newest
+                && head.txn < self.txn
+                && usize::from(head.block) < BLOCKS
+                && check(&self.entry(place)?).is_some()
+            {
+                return Ok(Some((head.block.into(), at)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts what must survive, from the map.
+    pub(super) fn recount(&mut self) {
+        self.live = [0; PAGES];
+        for place in self.map.iter().filter(|place| !place.is_none()) {
+            if let Some(live) = self.live.get_mut(place.page()) {
+                *live += 1;
+            }
+        }
+    }
+
+    /// Goes on writing behind the newest entry, if its page has an erased slot left.
+    fn open_newest(&mut self, newest: u32) -> Result<(), Error> {
+        for page in 0..PAGES {
+            let used = self.used(page)?;
+            let last = used.checked_sub(1).map(|slot| Place::new(page, slot));
+            if let Some(last) = last
+                && used < SLOTS
+                && self.head(last)?.is_some_and(|head| head.txn == newest)
+                && check(&self.entry(last)?).is_some()
+                && self.is_erased(Place::new(page, used))?
+            {
+                (self.open, self.next) = (page, used);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_erased(&self, place: Place) -> Result<bool, Error> {
+        Ok(self.entry(place)? == [0xFF; ENTRY])
+    }
+
+    fn fresh_digest(&self) -> Result<Digest, Error> {
+        let mut digest = Digest::default();
+        for (block, place) in self.map.iter().take(BLOCKS).enumerate() {
+            if place.is_none() {
+                continue;
+            }
+            if let Some(head) = self.head(*place)? {
+                digest.toggle(block as u16, head.version(), block < ISSUER_BLOCKS);
+            }
+        }
+        Ok(digest)
+    }
+
+    /// Reads a part of a block's valid version.
+    pub(super) fn read(&self, block: usize, from: usize, out: &mut [u8]) -> Result<(), Error> {
+        let place = *self.map.get(block).ok_or(Error::Memory)?;
+        if place.is_none() {
+            out.fill(0);
+            return Ok(());
+        }
+        Ok(self.nvm.read(place.at() + HEAD + from, out)?)
+    }
+
+    pub(super) fn block(&self, block: usize) -> Result<[u8; BLOCK], Error> {
+        let mut data = [0; BLOCK];
+        self.read(block, 0, &mut data)?;
+        Ok(data)
+    }
+
+    /// Whether the block was ever written.
+    pub(super) fn is_mapped(&self, block: usize) -> bool {
+        self.map.get(block).is_some_and(|place| !place.is_none())
+    }
+
+    /// Adds an entry of the open transaction. The last one makes it count.
+    pub(super) fn put(
+        &mut self,
+        block: usize,
+        data: &[u8; BLOCK],
+        last: bool,
+    ) -> Result<(), Error> {
+        let old = *self.map.get(block).ok_or(Error::Memory)?;
+        let mut digest = self.digest;
+        if !old.is_none()
+            && let Some(head) = self.head(old)?
+        {
+            digest.toggle(block as u16, head.version(), block < ISSUER_BLOCKS);
+        }
+        let mut head = Head {
+            block: block as u16,
+            last,
+            staged: false,
+            txn: self.txn,
+            tag: self.ordinal,
+        };
+        digest.toggle(block as u16, head.version(), block < ISSUER_BLOCKS);
+        if last {
+            head.tag = digest.issuer;
+        }
+        if last {
+            self.nvm.sync()?;
+        }
+        let place = self.append(&seal(head, data, digest.all ^ self.taint))?;
+        self.digest = digest;
+        self.ordinal = self.ordinal.saturating_add(1);
+        if let Some(entry) = self.map.get_mut(block) {
+            *entry = place;
+        }
+        if last {
+            self.nvm.sync()?;
+            self.txn = self.txn.checked_add(1).ok_or(Error::Memory)?;
+            self.spilled = false;
+            self.ordinal = 0;
+            self.recount();
+        }
+        Ok(())
+    }
+
+    /// Adds a staged block, which no transaction and no power-up knows.
+    pub(super) fn put_staged(&mut self, index: usize, data: &[u8; BLOCK]) -> Result<(), Error> {
+        self.make_room(1)?;
+        let head = Head {
+            block: index as u16,
+            last: false,
+            staged: true,
+            txn: 0,
+            tag: 0,
+        };
+        let place = self.append(&seal(head, data, 0))?;
+        let entry = self.map.get_mut(BLOCKS + index).ok_or(Error::Space)?;
+        let old = core::mem::replace(entry, place);
+        if !old.is_none()
+            && let Some(live) = self.live.get_mut(old.page())
+        {
+            *live = live.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_staged(&mut self) {
+        if self.map[BLOCKS..].iter().any(|place| !place.is_none()) && !self.spilled {
+            self.map[BLOCKS..].fill(Place::NONE);
+            self.recount();
+        }
+    }
+
+    /// From now on the digest tells the truth: what was damaged has been written anew.
+    pub(super) const fn clear_taint(&mut self) {
+        self.taint = 0;
+    }
+
+    /// Writes an entry into the next slot. Its page's count already protects it.
+    fn append(&mut self, entry: &[u8; ENTRY]) -> Result<Place, Error> {
+        if self.next >= SLOTS {
+            self.open_page()?;
+        }
+        let place = Place::new(self.open, self.next);
+        self.next += 1;
+        self.nvm.program(place.at(), entry)?;
+        if let Some(live) = self.live.get_mut(self.open) {
+            *live += 1;
+        }
+        Ok(place)
+    }
+
+    /// Opens the free page that was erased least often.
+    fn open_page(&mut self) -> Result<(), Error> {
+        let mut best: Option<(u32, usize)> = None;
+        let mut most = 0;
+        for page in 0..PAGES {
+            let times = self.erased_times(page)?;
+            most = most.max(times.unwrap_or(0));
+            if self.live[page] == 0 && page != self.open {
+                // A page whose head was torn has lost its count; it waits until the others are
+                // as old.
+                let times = times.unwrap_or(most);
+                if best.is_none_or(|(least, _)| times < least) {
+                    best = Some((times, page));
+                }
+            }
+        }
+        let (times, page) = best.ok_or(Error::Space)?;
+        self.erase(page, times.saturating_add(1))?;
+        (self.open, self.next) = (page, 0);
+        Ok(())
+    }
+
+    pub(super) fn erase(&mut self, page: usize, times: u32) -> Result<(), Error> {
+        self.nvm.erase(page)?;
+        Ok(self.nvm.program(page * PAGE, &page_head(times))?)
+    }
+
+    fn free_pages(&self) -> usize {
+        let free = self.live.iter().enumerate();
+        free.filter(|(page, live)| **live == 0 && *page != self.open)
+            .count()
+    }
+
+    fn room(&self) -> usize {
+        (SLOTS - self.next) + SLOTS * self.free_pages().saturating_sub(RESERVE)
+    }
+
+    /// Makes room for so many entries. Inside a transaction that has begun to write, versions
+    /// that must survive are not all in the map, so nothing is collected then.
+    pub(super) fn make_room(&mut self, entries: usize) -> Result<(), Error> {
+        while self.room() < entries {
+            if self.spilled {
+                return Err(Error::Space);
+            }
+            self.collect()?;
+        }
+        Ok(())
+    }
+
+    /// The first entries of a long transaction are about to be written.
+    pub(super) fn begin_long(&mut self) -> Result<(), Error> {
+        self.make_room(LONG)
+    }
+
+    /// Frees the page with the fewest entries that must survive.
+    fn collect(&mut self) -> Result<(), Error> {
+        let pages = self.live.iter().enumerate();
+        let victim = pages
+            .filter(|(page, live)| **live > 0 && *page != self.open)
+            .min_by_key(|(_, live)| **live);
+        let Some((victim, live)) = victim else {
+            return Err(Error::Space);
+        };
+        if usize::from(*live) >= SLOTS {
+            return Err(Error::Space);
+        }
+        for index in 0..self.map.len() {
+            let place = self.map[index];
+            if place.is_none() || place.page() != victim {
+                continue;
+            }
+            let entry = self.entry(place)?;
+            if check(&entry).is_none() {
+                return Err(Error::Memory);
+            }
+            self.map[index] = self.append(&entry)?;
+            self.live[victim] -= 1;
+        }
+        Ok(())
+    }
+}

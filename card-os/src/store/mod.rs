@@ -1,0 +1,353 @@
+//! Transactions over the memory, and the view of it that one application gets.
+//!
+//! To the applications the memory is a row of bytes, in blocks of 64. Blocks that the open
+//! transaction changed wait in RAM; the commit appends them to the log ([`log`]), where the last
+//! one makes all of them count. Only personalisation changes more than RAM holds: then entries go
+//! to the log early and mean nothing until the last.
+
+mod entry;
+mod log;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use entry::crc32;
+pub(crate) use log::Soundness;
+
+use crate::{
+    error::Error,
+    isd,
+    keystore::{self, Slot},
+    layout::{self, App, BLOCK_SIZE, REGIONS, Region, STAGING_SIZE},
+    nvm::{Nvm, PAGES},
+};
+use card_spec::keys::KeyType;
+use entry::BLOCK;
+use heapless::Vec;
+use log::Log;
+use zeroize::Zeroize;
+
+const _: () = assert!(BLOCK_SIZE == BLOCK);
+
+/// Changed blocks that RAM holds: a CAPP debit with two journeys and a metro record changes ten.
+const HELD: usize = 12;
+
+struct Changed {
+    block: usize,
+    data: [u8; BLOCK],
+}
+
+impl Drop for Changed {
+    fn drop(&mut self) {
+        self.data.zeroize();
+    }
+}
+
+/// The memory with at most one open transaction. The dispatcher commits when the command
+/// succeeded and rolls back when it did not.
+pub(crate) struct Store<N> {
+    log: Log<N>,
+    changed: Vec<Changed, HELD>,
+    soundness: Soundness,
+    /// The open transaction empties the applications.
+    wiping: bool,
+}
+
+impl<N: Nvm> Store<N> {
+    /// Nothing is known of the memory before [`Self::mount`].
+    pub(crate) const fn new(nvm: N) -> Self {
+        Self {
+            log: Log::new(nvm),
+            changed: Vec::new(),
+            soundness: Soundness::Dead,
+            wiping: false,
+        }
+    }
+
+    pub(crate) const fn nvm(&self) -> &N {
+        &self.log.nvm
+    }
+
+    pub(crate) fn nvm_mut(&mut self) -> &mut N {
+        &mut self.log.nvm
+    }
+
+    pub(crate) fn into_nvm(self) -> N {
+        self.log.nvm
+    }
+
+    pub(crate) const fn soundness(&self) -> Soundness {
+        self.soundness
+    }
+
+    /// Power-up: finds the last whole transaction and overrules one that was cut off.
+    pub(crate) fn mount(&mut self) {
+        self.changed.clear();
+        self.wiping = false;
+        self.soundness = self.find().unwrap_or(Soundness::Dead);
+    }
+
+    fn find(&mut self) -> Result<Soundness, Error> {
+        let found = self.log.mount()?;
+        let mut head = [0; 8];
+        if found == Soundness::Dead {
+            return Ok(found);
+        }
+        self.read(0, &mut head)?;
+        if !isd::is_this_layout(head) {
+            return Ok(Soundness::Dead);
+        }
+        if self.log.was_cut_off() {
+            let mut at = (0, 0);
+            while let Some((block, next)) = self.log.next_cut_off(at)? {
+                at = next;
+                self.hold(block)?;
+            }
+            self.commit()?;
+        }
+        Ok(found)
+    }
+
+    /// A blank memory with its first bytes, in one transaction.
+    pub(crate) fn format(&mut self, first: &[u8]) -> Result<(), Error> {
+        for page in 0..PAGES {
+            self.log.erase(page, 1)?;
+        }
+        self.log.mount()?;
+        self.write(REGIONS[0], 0, first)?;
+        self.commit()
+    }
+
+    pub(crate) fn read(&self, at: usize, out: &mut [u8]) -> Result<(), Error> {
+        let (mut at, mut rest) = (at, out);
+        while !rest.is_empty() {
+            let (block, from) = (at / BLOCK, at % BLOCK);
+            let n = rest.len().min(BLOCK - from);
+            let (now, later) = rest.split_at_mut(n);
+            match self.changed.iter().find(|c| c.block == block) {
+                Some(changed) => now.copy_from_slice(&changed.data[from..from + n]),
+                None => self.log.read(block, from, now)?,
+            }
+            at += n;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&mut self, region: Region, at: usize, data: &[u8]) -> Result<(), Error> {
+        if at
+            .checked_add(data.len())
+            .is_none_or(|end| end > region.len)
+        {
+            return Err(Error::Memory);
+        }
+        let (mut at, mut rest) = (region.base + at, data);
+        while !rest.is_empty() {
+            let (block, from) = (at / BLOCK, at % BLOCK);
+            let (now, later) = rest.split_at(rest.len().min(BLOCK - from));
+            if !self.is_same(at, now)? {
+                let held = self.hold(block)?;
+                held[from..from + now.len()].copy_from_slice(now);
+            }
+            at += now.len();
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Writing what is there already wears the memory for nothing.
+    fn is_same(&self, at: usize, data: &[u8]) -> Result<bool, Error> {
+        let mut present = [0; BLOCK];
+        let present = &mut present[..data.len()];
+        self.read(at, present)?;
+        let same = present == data;
+        present.zeroize();
+        Ok(same)
+    }
+
+    /// The block as the open transaction sees it, to be changed.
+    fn hold(&mut self, block: usize) -> Result<&mut [u8; BLOCK], Error> {
+        let held = self.changed.iter().position(|c| c.block == block);
+        let index = match held {
+            Some(index) => index,
+            None => {
+                if self.changed.is_full() {
+                    self.spill()?;
+                }
+                let data = self.log.block(block)?;
+                let _ = self.changed.push(Changed { block, data });
+                self.changed.len() - 1
+            }
+        };
+        let changed = self.changed.get_mut(index).ok_or(Error::Memory)?;
+        Ok(&mut changed.data)
+    }
+
+    /// Moves what RAM holds into the log, where it waits for the end of the transaction.
+    fn spill(&mut self) -> Result<(), Error> {
+        if !self.log.spilled {
+            self.log.begin_long()?;
+            self.log.spilled = true;
+        }
+        self.log.make_room(self.changed.len())?;
+        for changed in &self.changed {
+            self.log.put(changed.block, &changed.data, false)?;
+        }
+        self.changed.clear();
+        Ok(())
+    }
+
+    /// Makes what was written since the last commit durable.
+    pub(crate) fn commit(&mut self) -> Result<(), Error> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let done = self.append_changed();
+        self.changed.clear();
+        self.wiping = false;
+        if done.is_err() {
+            self.mount();
+        }
+        done
+    }
+
+    fn append_changed(&mut self) -> Result<(), Error> {
+        self.log.make_room(self.changed.len())?;
+        let last = self.changed.len() - 1;
+        for (i, changed) in self.changed.iter().enumerate() {
+            self.log.put(changed.block, &changed.data, i == last)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rollback(&mut self) {
+        self.changed.clear();
+        if self.log.spilled || self.wiping {
+            self.mount();
+        }
+    }
+
+    /// Empties every area but the issuer domain's; what was damaged is whole again once this is
+    /// committed.
+    pub(crate) fn wipe_applications(&mut self) -> Result<(), Error> {
+        for block in layout::ISSUER_BLOCKS..layout::BLOCKS {
+            if self.log.is_mapped(block) {
+                self.hold(block)?.fill(0);
+            }
+        }
+        self.wiping = true;
+        self.log.clear_taint();
+        self.soundness = Soundness::Sound;
+        Ok(())
+    }
+
+    /// Writes into the staging area, outside every transaction.
+    pub(crate) fn stage(&mut self, at: usize, data: &[u8]) -> Result<(), Error> {
+        if at
+            .checked_add(data.len())
+            .is_none_or(|end| end > STAGING_SIZE)
+        {
+            return Err(Error::Space);
+        }
+        let (mut at, mut rest) = (at, data);
+        while !rest.is_empty() {
+            let (index, from) = (at / BLOCK, at % BLOCK);
+            let (now, later) = rest.split_at(rest.len().min(BLOCK - from));
+            let mut block = self.log.block(layout::BLOCKS + index)?;
+            block[from..from + now.len()].copy_from_slice(now);
+            let put = self.log.put_staged(index, &block);
+            block.zeroize();
+            put?;
+            at += now.len();
+            rest = later;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn staged(&self, at: usize, out: &mut [u8]) -> Result<(), Error> {
+        if at
+            .checked_add(out.len())
+            .is_none_or(|end| end > STAGING_SIZE)
+        {
+            return Err(Error::Data);
+        }
+        self.read(layout::BLOCKS * BLOCK + at, out)
+    }
+
+    /// Gives the room of staged blocks back.
+    pub(crate) fn forget_staged(&mut self) {
+        self.log.forget_staged();
+    }
+
+    pub(crate) fn area(&mut self, app: App) -> Area<'_, N> {
+        Area { store: self, app }
+    }
+}
+
+/// One application's view: its own area and its own keys. There is no way from here to another's.
+pub(crate) struct Area<'a, N> {
+    store: &'a mut Store<N>,
+    app: App,
+}
+
+impl<N: Nvm> Area<'_, N> {
+    pub(crate) fn read(&self, at: usize, out: &mut [u8]) -> Result<(), Error> {
+        let region = self.app.region();
+        if at.checked_add(out.len()).is_none_or(|end| end > region.len) {
+            return Err(Error::Memory);
+        }
+        self.store.read(region.base + at, out)
+    }
+
+    pub(crate) fn array<const L: usize>(&self, at: usize) -> Result<[u8; L], Error> {
+        let mut out = [0; L];
+        self.read(at, &mut out)?;
+        Ok(out)
+    }
+
+    pub(crate) fn byte(&self, at: usize) -> Result<u8, Error> {
+        let [byte] = self.array(at)?;
+        Ok(byte)
+    }
+
+    pub(crate) fn u16(&self, at: usize) -> Result<u16, Error> {
+        Ok(u16::from_be_bytes(self.array(at)?))
+    }
+
+    pub(crate) fn u32(&self, at: usize) -> Result<u32, Error> {
+        Ok(u32::from_be_bytes(self.array(at)?))
+    }
+
+    pub(crate) fn write(&mut self, at: usize, data: &[u8]) -> Result<(), Error> {
+        self.store.write(self.app.region(), at, data)
+    }
+
+    /// For security counters: durable now, before anything else happens.
+    pub(crate) fn commit(&mut self) -> Result<(), Error> {
+        self.store.commit()
+    }
+
+    /// The first key that satisfies the condition, among this application's own.
+    pub(crate) fn key(&self, wanted: impl Fn(&Slot) -> bool) -> Result<Option<Slot>, Error> {
+        keystore::find(self.store, self.app, wanted)
+    }
+
+    /// The key of a type with an index.
+    pub(crate) fn key_by_index(&self, key_type: KeyType, index: u8) -> Result<Slot, Error> {
+        self.key(|slot| slot.header.key_type == key_type && slot.header.index == index)?
+            .ok_or(Error::KeyIndex)
+    }
+
+    /// Copies staged bytes into the area, a piece at a time.
+    pub(crate) fn copy_staged(&mut self, from: usize, len: usize, to: usize) -> Result<(), Error> {
+        let mut chunk = [0u8; 64];
+        let mut done = 0;
+        while done < len {
+            let n = chunk.len().min(len - done);
+            let piece = &mut chunk[..n];
+            self.store.staged(from + done, piece)?;
+            self.store.write(self.app.region(), to + done, piece)?;
+            done += n;
+        }
+        Ok(())
+    }
+}

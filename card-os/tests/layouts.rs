@@ -1,0 +1,62 @@
+//! Cards that exist open with newer code: one committed image per released layout.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use card_spec::{Fen, Sw, aid, apdu, purse, purse::files::LogRecord};
+use common::{SEED, Tap, ask, put, select_purse, send};
+use virtual_card::{ImageError, VirtualCard, sample};
+
+const CARD_V1: &[u8] = include_bytes!("snapshots/card-v1.img");
+const SAM_V1: &[u8] = include_bytes!("snapshots/sam-v1.img");
+
+/// The snapshot's history: 100.00 loaded, 1.50, 2.50 and 3.50 paid, one wrong PIN.
+fn check_history(card: &mut VirtualCard, sam: &mut VirtualCard) {
+    select_purse(card);
+    assert_eq!(ask(card, &purse::get_balance()), 9_250u32.to_be_bytes());
+    let newest = ask(card, &apdu::read_record(0x18, 1, 23));
+    let newest = LogRecord::from_bytes(&newest).unwrap();
+    assert_eq!((newest.seq, newest.amount), (2, Fen(350)));
+    assert_eq!(send(card, &apdu::verify(0, &[])).sw, Sw::tries_left(2));
+    put(card, &apdu::verify(0, &sample::PIN_BYTES));
+    // Keys on both sides still agree, and sequences go on.
+    put(sam, &apdu::select(aid::T_UNION_SAM));
+    assert_eq!(Tap::new(Fen(100)).init(card).unwrap().seq, 3);
+    let done = Tap::new(Fen(100)).pay(card, sam);
+    assert_eq!(done.purchase.terminal_seq, 4);
+    put(card, &apdu::select(aid::SSSE));
+    assert!(send(card, &[0x00, 0xB2, 0x07, 0x2C, 0x0B]).sw.is_ok());
+}
+
+#[test]
+fn layout_1_opens() {
+    let mut card = VirtualCard::from_image(CARD_V1.to_vec(), SEED).unwrap();
+    let mut sam = VirtualCard::from_image(SAM_V1.to_vec(), SEED).unwrap();
+    check_history(&mut card, &mut sam);
+    // What was upgraded is a card of this layout from then on.
+    VirtualCard::from_image(card.image().to_vec(), SEED).unwrap();
+}
+
+#[test]
+fn a_file_of_layout_1_is_upgraded_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("card.img");
+    std::fs::write(&path, CARD_V1).unwrap();
+    drop(VirtualCard::open(&path, SEED).unwrap());
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().len(),
+        card_os::NVM_SIZE as u64
+    );
+    let mut sam = VirtualCard::from_image(SAM_V1.to_vec(), SEED).unwrap();
+    check_history(&mut VirtualCard::open(&path, SEED).unwrap(), &mut sam);
+}
+
+#[test]
+fn a_damaged_image_of_layout_1_is_refused() {
+    for at in (0..CARD_V1.len() - 4096).step_by(101) {
+        let mut bad = CARD_V1.to_vec();
+        bad[at] ^= 1;
+        let refused = VirtualCard::from_image(bad, SEED).unwrap_err();
+        assert!(matches!(refused, ImageError::Upgrade(_)), "byte {at}");
+    }
+}
