@@ -1,5 +1,5 @@
 //! Damaged memory: the card says so, answers no data, and starts again for its issuer alone.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
 
