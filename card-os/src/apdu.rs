@@ -8,11 +8,90 @@ use iso7816::command::{CommandView, FromSliceError};
 /// Response data.
 pub(crate) type Out = Vec<u8, 256>;
 
-/// A decoded command APDU. The class is decoded here and not by `iso7816`, which reports secure
-/// messaging wrongly for CLA 40 and not at all for CLA 84.
+/// What a class byte says (ISO 7816-4, 5.4.1). Decoded here and not by `iso7816`, which reports
+/// secure messaging wrongly for CLA 40 and not at all for CLA 84.
+#[derive(Debug, Clone, Copy)]
+struct Class {
+    /// As on the basic channel and outside a chain: 00, 04, 80, 84, B0 or BF.
+    base: u8,
+    channel: Number,
+    chained: bool,
+}
+
+/// Number of a logical channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Number {
+    Basic = 0,
+    One = 1,
+    Two = 2,
+    Three = 3,
+}
+
+impl Number {
+    /// Every channel but the basic one.
+    pub(crate) const FURTHER: [Self; 3] = [Self::One, Self::Two, Self::Three];
+
+    /// A channel that can be opened and closed.
+    pub(crate) const fn further(n: u8) -> Option<Self> {
+        match n {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            3 => Some(Self::Three),
+            _ => None,
+        }
+    }
+
+    /// The two low bits of a class byte.
+    const fn of_class(cla: u8) -> Self {
+        match cla & 3 {
+            0 => Self::Basic,
+            1 => Self::One,
+            2 => Self::Two,
+            _ => Self::Three,
+        }
+    }
+}
+
+impl TryFrom<u8> for Class {
+    type Error = Error;
+
+    /// The classes of the medical purse and of the social-security SAM (B0, BF) have no room for a
+    /// channel number: they are the basic channel's. Chains are for commands in clear. Channels
+    /// above 3 (CLA 40 to 7F) do not exist; A0 and other classes are nobody's.
+    fn try_from(cla: u8) -> Result<Self, Error> {
+        let chained = match cla {
+            0xB0 | 0xBF => {
+                return Ok(Self {
+                    base: cla,
+                    channel: Number::Basic,
+                    chained: false,
+                });
+            }
+            0x00..=0x07 | 0x80..=0x87 => false,
+            0x10..=0x13 | 0x90..=0x93 => true,
+            0x14..=0x17 | 0x94..=0x97 => return Err(Error::Chaining),
+            0x08..=0x0F | 0x18..=0x1F | 0x88..=0x8F | 0x98..=0x9F => return Err(Error::SmForm),
+            0x40..=0x7F => return Err(Error::Channel),
+            _ => return Err(Error::Class),
+        };
+        Ok(Self {
+            base: cla & 0x84,
+            channel: Number::of_class(cla),
+            chained,
+        })
+    }
+}
+
+/// A decoded command APDU.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Command<'a> {
+    /// The class without channel number and chaining bit. MACs cover this one, on every channel
+    /// (GlobalPlatform Amendment D, 6.2.4).
     pub(crate) cla: u8,
+    pub(crate) channel: Number,
+    /// More of this command follows.
+    pub(crate) chained: bool,
     pub(crate) ins: u8,
     pub(crate) p1: u8,
     pub(crate) p2: u8,
@@ -26,11 +105,18 @@ impl<'a> TryFrom<&'a [u8]> for Command<'a> {
 
     fn try_from(bytes: &'a [u8]) -> Result<Self, Error> {
         let (&[cla, ins, p1, p2], body) = bytes.split_first_chunk::<4>().ok_or(Error::Length)?;
+        let Class {
+            base: cla,
+            channel,
+            chained,
+        } = Class::try_from(cla)?;
         // `Lc 00` without data (case 1 as T=0 stacks send it, with one more Le): no data.
         let bytes = match body {
             [0, _le] => {
                 return Ok(Self {
                     cla,
+                    channel,
+                    chained,
                     ins,
                     p1,
                     p2,
@@ -46,12 +132,14 @@ impl<'a> TryFrom<&'a [u8]> for Command<'a> {
         })?;
         let data = view.data();
         if data.len() > 255 {
-            // Extended commands are decoded, but nothing on this card takes more data than 255.
+            // Extended lengths are decoded; what is longer than a short command comes as a chain.
             return Err(Error::Length);
         }
         let le = Some(view.expected()).filter(|le| *le > 0);
         Ok(Self {
             cla,
+            channel,
+            chained,
             ins,
             p1,
             p2,

@@ -9,10 +9,16 @@ pub(crate) enum Error {
     Memory,
     /// Length of data or APDU.
     Length,
-    /// Logical channels other than 0.
+    /// No such logical channel, or it is not open.
     Channel,
-    /// Command chaining.
+    /// Secure messaging in a form that is not offered.
+    SmForm,
+    /// Another command inside a chain.
+    ChainOpen,
+    /// Command chaining under secure messaging.
     Chaining,
+    /// Areas of the image are damaged and this command needs them.
+    Damaged,
     /// Not in this life-cycle state.
     State,
     /// File structure does not match the command.
@@ -73,7 +79,10 @@ impl Error {
             Self::Memory => Sw::MEMORY,
             Self::Length => Sw::WRONG_LENGTH,
             Self::Channel => Sw::CHANNEL,
+            Self::SmForm => Sw::SM_UNSUPPORTED,
+            Self::ChainOpen => Sw::CHAIN_OPEN,
             Self::Chaining => Sw::CHAINING,
+            Self::Damaged => Sw::MUTE,
             Self::State => Sw::NOT_ALLOWED_STATE,
             Self::Incompatible => Sw::INCOMPATIBLE,
             Self::Security => Sw::SECURITY,

@@ -17,6 +17,7 @@
 
 mod apdu;
 mod card;
+mod channels;
 mod counter;
 mod error;
 mod isd;
@@ -30,7 +31,9 @@ mod sam;
 mod select;
 mod ssse;
 mod store;
+mod transport;
 
-pub use card::{Card, Interface};
+pub use card::Interface;
 pub use layout::{Blank, IMAGE_VERSION, NotAnImage, STAGING_SIZE, V1_SIZE, format, upgrade};
 pub use nvm::{Entropy, NVM_SIZE, Nvm, NvmError, PAGE, PAGES, WORD};
+pub use transport::Card;

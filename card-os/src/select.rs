@@ -1,7 +1,8 @@
 //! Selection: which application answers, and what is forgotten when another is chosen.
 
 use crate::{
-    apdu::{Out, put},
+    apdu::{Number, Out, put},
+    channels::{Channel, Channels},
     error::Error,
     isd,
     layout::App,
@@ -55,7 +56,7 @@ pub(crate) enum Df {
     reason = "one value per card, no heap to box into"
 )]
 pub(crate) enum Selected {
-    Isd(isd::Ram),
+    Isd,
     Purse(purse::Ram),
     Social {
         df: Df,
@@ -69,8 +70,16 @@ impl Selected {
     /// What answers after reset: the SAM application if this is a SAM, else the issuer domain.
     pub(crate) fn initial<N: Nvm>(store: &mut Store<N>) -> Self {
         match sam::serial(&store.area(App::Sam)) {
-            Ok(Some(_)) if !is_locked(store) => Self::Sam(sam::Ram::default()),
-            _ => Self::Isd(isd::Ram::default()),
+            Ok(Some(_))
+                if !is_locked(store)
+                    && matches!(
+                        isd::is_app_locked(&store.area(App::Isd), App::Sam),
+                        Ok(false)
+                    ) =>
+            {
+                Self::Sam(sam::Ram::default())
+            }
+            _ => Self::Isd,
         }
     }
 }
@@ -82,7 +91,16 @@ fn is_locked<N: Nvm>(store: &mut Store<N>) -> bool {
     )
 }
 
-/// What SELECT by name found.
+/// A DF name that can be selected: its position in [`NAMES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u8);
+
+impl Place {
+    pub(crate) const ISD: Self = Self(0);
+}
+
+/// What a DF name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     Isd,
     Purse,
@@ -90,92 +108,361 @@ enum Target {
     Sam,
 }
 
-fn by_name(name: &[u8]) -> Option<Target> {
-    Some(match name {
-        _ if name.is_empty() || name == aid::ISD => Target::Isd,
-        _ if name == aid::T_UNION => Target::Purse,
-        _ if name == aid::SSSE => Target::Social(Df::Root),
-        _ if name == aid::SSSE_MEDICAL => Target::Social(Df::Medical),
-        _ if [
-            aid::SSSE_PUBLIC,
-            aid::SSSE_EMPLOYMENT,
-            aid::SSSE_INSURANCE,
-            aid::SSSE_PERSONNEL,
-        ]
-        .contains(&name) =>
+/// Every DF name, in the order that "next occurrence" goes through them.
+const NAMES: [(&[u8], Target); 10] = [
+    (aid::ISD, Target::Isd),
+    (aid::T_UNION, Target::Purse),
+    (aid::SSSE, Target::Social(Df::Root)),
+    (aid::SSSE_PUBLIC, Target::Social(Df::Empty)),
+    (aid::SSSE_EMPLOYMENT, Target::Social(Df::Empty)),
+    (aid::SSSE_INSURANCE, Target::Social(Df::Empty)),
+    (aid::SSSE_MEDICAL, Target::Social(Df::Medical)),
+    (aid::SSSE_PERSONNEL, Target::Social(Df::Empty)),
+    (aid::T_UNION_SAM, Target::Sam),
+    (aid::SSSE_SAM, Target::Sam),
+];
+
+impl Target {
+    /// Whether this card has it.
+    fn is_there<N: Nvm>(self, store: &mut Store<N>) -> Result<bool, Error> {
+        Ok(match self {
+            Self::Isd => true,
+            Self::Purse => purse::state(&store.area(App::Purse))? != purse::State::Absent,
+            Self::Social(_) => ssse::profile(&store.area(App::Ssse))?.is_some(),
+            Self::Sam => sam::serial(&store.area(App::Sam))?.is_some(),
+        })
+    }
+
+    const fn app(self) -> App {
+        match self {
+            Self::Isd => App::Isd,
+            Self::Purse => App::Purse,
+            Self::Social(Df::Medical) => App::Medical,
+            Self::Social(Df::Root | Df::Empty) => App::Ssse,
+            Self::Sam => App::Sam,
+        }
+    }
+}
+
+/// The application that a full DF name stands for, as INSTALL and SET STATUS name it. DF01 to
+/// DF03 and DF05 belong to the SSSE and are not named by themselves.
+pub(crate) fn app_named(name: &[u8]) -> Option<App> {
+    NAMES
+        .iter()
+        .find(|(full, target)| *full == name && *target != Target::Social(Df::Empty))
+        .map(|(_, target)| target.app())
+}
+
+/// Which of several DF names with one beginning (P2 bits 1 and 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occurrence {
+    First,
+    Next,
+}
+
+impl TryFrom<u8> for Occurrence {
+    type Error = Error;
+
+    /// Last and previous are not offered.
+    fn try_from(p2: u8) -> Result<Self, Error> {
+        match p2 & 0x03 {
+            0x00 => Ok(Self::First),
+            0x02 => Ok(Self::Next),
+            _ => Err(Error::Parameters),
+        }
+    }
+}
+
+/// What the reader wants to hear (P2 bits 3 and 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Fci,
+    Fcp,
+    Nothing,
+}
+
+impl TryFrom<u8> for Wish {
+    type Error = Error;
+
+    fn try_from(p2: u8) -> Result<Self, Error> {
+        match p2 & 0xFC {
+            0x00 => Ok(Self::Fci),
+            0x04 => Ok(Self::Fcp),
+            0x0C => Ok(Self::Nothing),
+            _ => Err(Error::Parameters),
+        }
+    }
+}
+
+/// What SELECT without a name points at (P1).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reference<'a> {
+    /// P1 00, 01, 02: a file by its identifier. Readers in the field use 00 and 02 for anything.
+    Fid(u16),
+    /// P1 03: the DF above.
+    Parent,
+    /// P1 08: a path from the master file, which is not part of it.
+    FromMf(&'a [u8]),
+    /// P1 09: a path from the current DF.
+    FromHere(&'a [u8]),
+}
+
+impl<'a> Reference<'a> {
+    pub(crate) fn new(p1: u8, data: &'a [u8]) -> Result<Self, Error> {
+        let is_path = !data.is_empty() && data.len().is_multiple_of(2);
+        match (p1, data) {
+            // No file identifier at all means the master file.
+            (0x00 | 0x02, []) => Ok(Self::Fid(MF)),
+            (0x00..=0x02, [high, low]) => Ok(Self::Fid(u16::from_be_bytes([*high, *low]))),
+            (0x03, []) => Ok(Self::Parent),
+            (0x08, _) if is_path => Ok(Self::FromMf(data)),
+            (0x09, _) if is_path => Ok(Self::FromHere(data)),
+            (0x00..=0x03 | 0x08 | 0x09, _) => Err(Error::Length),
+            _ => Err(Error::Parameters),
+        }
+    }
+}
+
+/// The master file.
+const MF: u16 = 0x3F00;
+
+/// A file that SELECT can reach without a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Node {
+    Mf,
+    Sam,
+    Social,
+    /// A DF that has no files with identifiers: issuer domain, purse, DF01 to DF05.
+    Other,
+    Ef(File),
+}
+
+impl Node {
+    const fn of(selected: &Selected) -> Self {
+        match selected {
+            Selected::Sam(_) => Self::Sam,
+            Selected::Social { df: Df::Root, .. } => Self::Social,
+            Selected::Isd | Selected::Purse(_) | Selected::Social { .. } => Self::Other,
+        }
+    }
+
+    /// One step of a path. Master file and SAM application are found from everywhere.
+    fn child(self, fid: u16) -> Result<Self, Error> {
+        match (self, fid) {
+            (Self::Ef(_), _) => Err(Error::NotFound),
+            (_, MF) => Ok(Self::Mf),
+            (_, aid::SAM_FID) => Ok(Self::Sam),
+            (Self::Social, _) => File::from_fid(fid).map(Self::Ef).ok_or(Error::NotFound),
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    fn walk(self, path: &[u8]) -> Result<Self, Error> {
+        let mut node = self;
+        for fid in path.chunks_exact(2) {
+            let fid = fid.try_into().map_err(|_| Error::Length)?;
+            node = node.child(u16::from_be_bytes(fid))?;
+        }
+        Ok(node)
+    }
+}
+
+/// SELECT at work on one channel.
+pub(crate) struct Select<'a, N> {
+    pub(crate) store: &'a mut Store<N>,
+    pub(crate) channels: &'a mut Channels,
+    pub(crate) number: Number,
+    pub(crate) wish: Wish,
+}
+
+impl<N: Nvm> Select<'_, N> {
+    /// SELECT by DF name, or by its beginning of at least five bytes (a RID). The answer may carry
+    /// a warning (6283: blocked).
+    pub(crate) fn by_df_name(
+        &mut self,
+        occurrence: Occurrence,
+        name: &[u8],
+        out: &mut Out,
+    ) -> Result<Option<Sw>, Error> {
+        let place = self.find(occurrence, name)?;
+        let (full, target) = NAMES
+            .get(usize::from(place.0))
+            .copied()
+            .ok_or(Error::NotFound)?;
+        let warning = self.admit(target)?;
+        match (self.wish, target) {
+            (Wish::Nothing, _) => {}
+            (Wish::Fcp, _) => {
+                let n = full.len() as u8;
+                put(out, &[0x62, n + 5, 0x82, 0x01, 0x38, 0x84, n])?;
+                put(out, full)?;
+            }
+            (Wish::Fci, Target::Isd) => put(out, &isd::fci())?,
+            (Wish::Fci, Target::Purse) => put(out, &purse::fci(&self.store.area(App::Purse))?)?,
+            (Wish::Fci, _) => named(out, full)?,
+        }
+        let channel = self.channel()?;
+        channel.place = place;
+        let current = &mut channel.selected;
+        match target {
+            Target::Isd => *current = Selected::Isd,
+            Target::Purse => *current = Selected::Purse(purse::Ram::default()),
+            Target::Social(df) => enter_social(current, df),
+            Target::Sam => *current = Selected::Sam(sam::Ram::default()),
+        }
+        Ok(warning)
+    }
+
+    /// The full name first; then, of the names that begin so and are on this card, the first or
+    /// the one after the name that is selected.
+    fn find(&mut self, occurrence: Occurrence, name: &[u8]) -> Result<Place, Error> {
+        if name.is_empty() {
+            return Ok(Place::ISD);
+        }
+        let after = match occurrence {
+            Occurrence::First => None,
+            Occurrence::Next => Some(self.channel()?.place),
+        };
+        for (place, (full, target)) in (0..).map(Place).zip(NAMES) {
+            let fits = full == name
+                || (name.len() >= RID && full.starts_with(name) && target.is_there(self.store)?);
+            if fits && after.is_none_or(|after| place > after) {
+                return Ok(place);
+            }
+        }
+        Err(Error::NotFound)
+    }
+
+    /// Whether this channel may have the application now.
+    fn admit(&mut self, target: Target) -> Result<Option<Sw>, Error> {
+        if target == Target::Isd {
+            return Ok(None);
+        }
+        if is_locked(self.store) {
+            return Err(Error::Locked);
+        }
+        if !target.is_there(self.store)? {
+            return Err(Error::NotFound);
+        }
+        let domain = self.store.area(App::Isd);
+        if isd::is_app_locked(&domain, target.app())?
+            || (target.app() == App::Medical && isd::is_app_locked(&domain, App::Ssse)?)
         {
-            Target::Social(Df::Empty)
+            return Err(Error::Locked);
         }
-        _ if name == aid::T_UNION_SAM || name == aid::SSSE_SAM => Target::Sam,
-        _ => return None,
-    })
+        let taken = self.channels.elsewhere(self.number, |selected| {
+            matches!(
+                (selected, target),
+                (Selected::Purse(_), Target::Purse)
+                    | (Selected::Social { .. }, Target::Social(_))
+                    | (Selected::Sam(_), Target::Sam)
+            )
+        });
+        if taken {
+            return Err(Error::Conditions);
+        }
+        if target == Target::Purse {
+            return match purse::state(&self.store.area(App::Purse))? {
+                purse::State::Absent => Err(Error::NotFound),
+                purse::State::PermanentlyBlocked => Err(Error::Permanent),
+                purse::State::Blocked => Ok(Some(Sw::SELECTED_BLOCKED)),
+                purse::State::Ready => Ok(None),
+            };
+        }
+        Ok(None)
+    }
+
+    /// SELECT by file identifier, path, or as the parent of what is selected.
+    pub(crate) fn by_reference(
+        &mut self,
+        reference: Reference<'_>,
+        out: &mut Out,
+    ) -> Result<(), Error> {
+        let here = Node::of(&self.channel()?.selected);
+        let node = match reference {
+            Reference::Fid(fid) => here.child(fid)?,
+            Reference::FromMf(path) => Node::Mf.walk(path)?,
+            Reference::FromHere(path) => here.walk(path)?,
+            Reference::Parent => match &mut self.channel()?.selected {
+                Selected::Social { df: Df::Root, .. } => Node::Mf,
+                Selected::Social { .. } => Node::Social,
+                Selected::Isd | Selected::Purse(_) | Selected::Sam(_) => Node::Mf,
+            },
+        };
+        match node {
+            Node::Mf => {
+                // As after reset; a SAM that another channel took stays there.
+                let sam = self.number == Number::Basic && self.admit(Target::Sam).is_ok();
+                let initial = if sam {
+                    Selected::Sam(sam::Ram::default())
+                } else {
+                    Selected::Isd
+                };
+                *self.channel()? = Channel::new(initial);
+                self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x3F, 0x00], out)
+            }
+            Node::Sam => {
+                self.admit(Target::Sam)?;
+                *self.channel()? = Channel::new(Selected::Sam(sam::Ram::default()));
+                self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x80, 0x11], out)
+            }
+            Node::Social => {
+                enter_social(&mut self.channel()?.selected, Df::Root);
+                let mut parameters = [0; 20];
+                parameters[..5].copy_from_slice(&[0x82, 0x01, 0x38, 0x84, 0x0F]);
+                parameters[5..].copy_from_slice(aid::SSSE);
+                self.describe(&parameters, out)
+            }
+            Node::Ef(file) => match &mut self.channel()?.selected {
+                Selected::Social { ram, .. } => {
+                    ram.file = Some(file);
+                    self.describe(&file.fcp(), out)
+                }
+                _ => Err(Error::NotFound),
+            },
+            Node::Other => Err(Error::NotFound),
+        }
+    }
+
+    fn describe(&self, parameters: &[u8], out: &mut Out) -> Result<(), Error> {
+        let template = match self.wish {
+            Wish::Fci => 0x6F,
+            Wish::Fcp => 0x62,
+            Wish::Nothing => return Ok(()),
+        };
+        put(out, &[template, parameters.len() as u8])?;
+        put(out, parameters)
+    }
+
+    fn channel(&mut self) -> Result<&mut Channel, Error> {
+        self.channels.get(self.number).ok_or(Error::Channel)
+    }
 }
 
-/// SELECT by DF name. The answer may carry a warning (6283: blocked).
-pub(crate) fn by_df_name<N: Nvm>(
-    store: &mut Store<N>,
-    current: &mut Selected,
-    name: &[u8],
-    out: &mut Out,
-) -> Result<Option<Sw>, Error> {
-    let target = by_name(name).ok_or(Error::NotFound)?;
-    if !matches!(target, Target::Isd) && is_locked(store) {
-        return Err(Error::Locked);
-    }
-    let mut warning = None;
-    match target {
-        Target::Isd => {
-            put(out, &isd::fci())?;
-            *current = Selected::Isd(isd::Ram::default());
-        }
-        Target::Purse => {
-            let area = store.area(App::Purse);
-            match purse::state(&area)? {
-                purse::State::Absent => return Err(Error::NotFound),
-                purse::State::PermanentlyBlocked => return Err(Error::Permanent),
-                purse::State::Blocked => warning = Some(Sw::SELECTED_BLOCKED),
-                purse::State::Ready => {}
-            }
-            put(out, &purse::fci(&area)?)?;
-            *current = Selected::Purse(purse::Ram::default());
-        }
-        Target::Social(df) => {
-            if ssse::profile(&store.area(App::Ssse))?.is_none() {
-                return Err(Error::NotFound);
-            }
-            named(out, name)?;
-            // PIN and authentications belong to the social-security side as a whole.
-            match current {
-                Selected::Social {
-                    df: now,
-                    ram,
-                    medical,
-                } => {
-                    *now = df;
-                    ram.file = None;
-                    *medical = medical::Ram::default();
-                }
-                _ => {
-                    *current = Selected::Social {
-                        df,
-                        ram: ssse::Ram::default(),
-                        medical: medical::Ram::default(),
-                    };
-                }
-            }
-        }
-        Target::Sam => {
-            select_sam(store, current)?;
-            named(out, name)?;
-        }
-    }
-    Ok(warning)
-}
+/// Bytes of a registered application provider identifier: shorter beginnings name nobody.
+const RID: usize = 5;
 
-fn select_sam<N: Nvm>(store: &mut Store<N>, current: &mut Selected) -> Result<(), Error> {
-    sam::serial(&store.area(App::Sam))?.ok_or(Error::NotFound)?;
-    *current = Selected::Sam(sam::Ram::default());
-    Ok(())
+/// PIN and authentications belong to the social-security side as a whole, so moving between its
+/// DFs keeps them.
+fn enter_social(current: &mut Selected, df: Df) {
+    match current {
+        Selected::Social {
+            df: now,
+            ram,
+            medical,
+        } => {
+            *now = df;
+            ram.file = None;
+            *medical = medical::Ram::default();
+        }
+        _ => {
+            *current = Selected::Social {
+                df,
+                ram: ssse::Ram::default(),
+                medical: medical::Ram::default(),
+            };
+        }
+    }
 }
 
 /// `6F len 84 len name A5 00`: an FCI with nothing but the name.
@@ -184,46 +471,4 @@ fn named(out: &mut Out, name: &[u8]) -> Result<(), Error> {
     put(out, &[0x6F, n + 4, 0x84, n])?;
     put(out, name)?;
     put(out, &[0xA5, 0x00])
-}
-
-/// SELECT by file identifier. Readers in the field use P1 00 and 02, with or without the wish for
-/// an FCP in P2.
-pub(crate) fn by_fid<N: Nvm>(
-    store: &mut Store<N>,
-    current: &mut Selected,
-    p2: u8,
-    fid: u16,
-    out: &mut Out,
-) -> Result<(), Error> {
-    let parameters: &[u8] = match fid {
-        0x3F00 => {
-            *current = Selected::initial(store);
-            &[0x82, 0x01, 0x38, 0x83, 0x02, 0x3F, 0x00]
-        }
-        aid::SAM_FID => {
-            if is_locked(store) {
-                return Err(Error::Locked);
-            }
-            select_sam(store, current)?;
-            &[0x82, 0x01, 0x38, 0x83, 0x02, 0x80, 0x11]
-        }
-        _ => match current {
-            Selected::Social {
-                df: Df::Root, ram, ..
-            } => {
-                let file = File::from_fid(fid).ok_or(Error::NotFound)?;
-                ram.file = Some(file);
-                &file.fcp()
-            }
-            _ => return Err(Error::NotFound),
-        },
-    };
-    let template = match p2 {
-        0x00 => 0x6F,
-        0x04 => 0x62,
-        0x0C => return Ok(()),
-        _ => return Err(Error::Parameters),
-    };
-    put(out, &[template, parameters.len() as u8])?;
-    put(out, parameters)
 }

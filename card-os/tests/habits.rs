@@ -62,13 +62,24 @@ fn status_words_of_strangers() {
     );
     assert_eq!(sw(&mut card, &hex_literal::hex!("A0A40000023F00")), Sw::CLA);
     assert_eq!(sw(&mut card, &[0xFF, 0xA4, 0, 0]), Sw::CLA);
-    // Logical channels and chaining.
-    assert_eq!(
-        sw(&mut card, &hex_literal::hex!("01A4040008A000000632010105")),
-        Sw::CHANNEL
-    );
-    assert_eq!(sw(&mut card, &[0x00, 0x70, 0x00, 0x00, 0x01]), Sw::CHANNEL);
-    assert_eq!(sw(&mut card, &[0x10, 0xA4, 0x04, 0x00]), Sw::CHAINING);
+    // Channels that are not open or do not exist, forms of secure messaging that are not offered.
+    for (cla, expected) in [
+        (0x01, Sw::CHANNEL),
+        (0x83, Sw::CHANNEL),
+        (0x40, Sw::CHANNEL),
+        (0x7F, Sw::CHANNEL),
+        (0x08, Sw::SM_UNSUPPORTED),
+        (0x0C, Sw::SM_UNSUPPORTED),
+        (0x8C, Sw::SM_UNSUPPORTED),
+        (0x14, Sw::CHAINING),
+        (0x94, Sw::CHAINING),
+        (0x20, Sw::CLA),
+        (0xB1, Sw::CLA),
+        (0xC0, Sw::CLA),
+    ] {
+        let command = [cla, 0xA4, 0x04, 0x00];
+        assert_eq!(sw(&mut card, &command), expected, "{cla:02X}");
+    }
     for wrong in [&[][..], &[0], &[0, 0xA4, 4], &[0, 0xA4, 4, 0, 9, 1, 2]] {
         assert_eq!(sw(&mut card, wrong), Sw::WRONG_LENGTH);
     }
@@ -78,6 +89,9 @@ fn status_words_of_strangers() {
     ask(&mut card, &apdu::read_binary(0x15, 0, 30));
     assert_eq!(sw(&mut card, &[0x00, 0xEE, 0, 0]), Sw::INS);
     assert_eq!(sw(&mut card, &[0xB0, 0x26, 0x00, 0x01, 0x04]), Sw::CLA);
+    // Case 1 with the Le that T=0 stacks add, and an Le longer than the answer.
+    assert_eq!(raw(&mut card, &[0x80, 0x5C, 0x00, 0x02, 0xFF]).len(), 6);
+    assert_eq!(sw(&mut card, &[0x00, 0xEE, 0, 0, 0]), Sw::INS);
     // Extended lengths: decoded, answered.
     let balance = raw(&mut card, &[0x80, 0x5C, 0x00, 0x02, 0x00, 0x00, 0x00]);
     assert_eq!(balance.len(), 6);
@@ -86,6 +100,94 @@ fn status_words_of_strangers() {
     let mut long = vec![0x00, 0xA4, 0x04, 0x00, 0x00, 0x01, 0x00];
     long.extend([0; 256]);
     assert_eq!(sw(&mut card, &long), Sw::WRONG_LENGTH);
+}
+
+/// ISO 7816-4, 11.1.1 and the readers that use it.
+#[test]
+fn select_in_every_form() {
+    let mut card = card(SuiteId::Aes);
+    // FCP, FCI and nothing, by name.
+    let by_name = |p2: u8, name: &[u8]| apdu::build(0x00, 0xA4, 0x04, p2, name, Some(256));
+    let fcp = ask(&mut card, &by_name(0x04, aid::T_UNION));
+    assert_eq!(fcp[..7], [0x62, 13, 0x82, 0x01, 0x38, 0x84, 8]);
+    assert_eq!(&fcp[7..], aid::T_UNION);
+    assert_eq!(ask(&mut card, &by_name(0x0C, aid::T_UNION)), []);
+    assert_eq!(ask(&mut card, &by_name(0x00, aid::T_UNION))[0], 0x6F);
+    for p2 in [0x01, 0x03, 0x08, 0x10, 0x80] {
+        assert_eq!(sw(&mut card, &by_name(p2, aid::T_UNION)), Sw::WRONG_P1P2);
+    }
+    // The beginning of a name, then one after the other: DF01 to DF05, and no SAM on this card.
+    let rid = &aid::SSSE_PUBLIC[..5];
+    let mut seen = vec![ask(&mut card, &by_name(0x00, rid))];
+    loop {
+        let reply = send(&mut card, &by_name(0x02, rid));
+        if reply.sw != Sw::OK {
+            assert_eq!(reply.sw, Sw::NOT_FOUND);
+            break;
+        }
+        seen.push(reply.data.to_vec());
+    }
+    let names: Vec<_> = seen.iter().map(|fci| fci[4..10].to_vec()).collect();
+    assert_eq!(
+        names,
+        [
+            aid::SSSE_PUBLIC,
+            aid::SSSE_EMPLOYMENT,
+            aid::SSSE_INSURANCE,
+            aid::SSSE_MEDICAL,
+            aid::SSSE_PERSONNEL
+        ]
+    );
+    assert_eq!(sw(&mut card, &by_name(0x00, &rid[..4])), Sw::NOT_FOUND);
+    assert_eq!(
+        sw(&mut card, &by_name(0x02, aid::SSSE_PERSONNEL)),
+        Sw::NOT_FOUND
+    );
+    // Parents: from DF05 to the SSSE, where files are, and on to the master file.
+    let select = |p1: u8, p2: u8, data: &[u8]| apdu::build(0x00, 0xA4, p1, p2, data, Some(256));
+    assert_eq!(
+        sw(&mut card, &select(0x02, 0x0C, &[0xEF, 0x05])),
+        Sw::NOT_FOUND
+    );
+    let social = ask(&mut card, &select(0x03, 0x04, &[]));
+    assert_eq!((social[0], &social[7..]), (0x62, aid::SSSE));
+    for p1 in [0x00, 0x02, 0x09] {
+        let fcp = ask(&mut card, &select(p1, 0x04, &[0xEF, 0x05]));
+        assert!(fcp.windows(4).any(|w| w == [0x83, 0x02, 0xEF, 0x05]));
+    }
+    let mf = ask(&mut card, &select(0x03, 0x00, &[]));
+    assert_eq!(mf, [0x6F, 7, 0x82, 0x01, 0x38, 0x83, 0x02, 0x3F, 0x00]);
+    assert_eq!(
+        sw(&mut card, &select(0x02, 0x00, &[0xEF, 0x05])),
+        Sw::NOT_FOUND
+    );
+    for (p1, data, expected) in [
+        (0x08, &[0x80, 0x11][..], Sw::NOT_FOUND),
+        (0x08, &[0xEF], Sw::WRONG_LENGTH),
+        (0x09, &[], Sw::WRONG_LENGTH),
+        (0x03, &[0x3F, 0x00], Sw::WRONG_LENGTH),
+        (0x00, &[0x3F], Sw::WRONG_LENGTH),
+        (0x05, &[0x3F, 0x00], Sw::WRONG_P1P2),
+    ] {
+        assert_eq!(
+            sw(&mut card, &select(p1, 0x00, data)),
+            expected,
+            "{p1:02X} {data:02X?}"
+        );
+    }
+    // A path reaches the SAM application of a SAM from the master file and from anywhere.
+    let mut sam = common::sam_for(class::TRANSIT);
+    put(&mut sam, &apdu::select(aid::ISD));
+    for p1 in [0x08, 0x09] {
+        let fcp = ask(&mut sam, &select(p1, 0x04, &[0x80, 0x11]));
+        assert!(fcp.ends_with(&[0x83, 0x02, 0x80, 0x11]));
+    }
+    // A path that leads nowhere leaves what is selected.
+    assert_eq!(
+        sw(&mut sam, &select(0x08, 0x00, &[0x80, 0x11, 0xEF, 0x05])),
+        Sw::NOT_FOUND
+    );
+    ask(&mut sam, &apdu::read_binary(0x16, 0, 6));
 }
 
 /// Same seed, same commands, same bytes; and a copy of an image is the same card.

@@ -11,6 +11,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod activation;
 pub mod aid;
 pub mod apdu;
 pub mod bcd;

@@ -35,6 +35,13 @@ impl Dgi {
     /// Opening balance of the medical personal account, four bytes. (The purse has none: money
     /// enters it only by a load.)
     pub const MEDICAL_BALANCE: Self = Self(0x0304);
+    /// SCP parameter i of the issuer domain, one byte: 70 (the default) answers pseudo-random
+    /// challenges, 60 random ones. Only before the card is secured, like the next two.
+    pub const SCP_OPTION: Self = Self(0x0305);
+    /// Issuer identification number, up to 8 bytes: also BER-TLV tag 42.
+    pub const IIN: Self = Self(0x0042);
+    /// Card image number, up to 16 bytes: also BER-TLV tag 45.
+    pub const CIN: Self = Self(0x0045);
     /// Region codes that follow SAM keys: three bytes each (see [`sam_key`]).
     pub const SAM_KEY: Self = Self(0x8001);
     /// A card key: [`card_key`].

@@ -17,7 +17,11 @@ impl Sw {
     pub const WRONG_LENGTH: Self = Self(0x6700);
     /// Logical channel not supported.
     pub const CHANNEL: Self = Self(0x6881);
-    /// Last command of a chain expected.
+    /// Secure messaging in this class is not supported.
+    pub const SM_UNSUPPORTED: Self = Self(0x6882);
+    /// A chain was open and its next command expected; the chain is dropped.
+    pub const CHAIN_OPEN: Self = Self(0x6883);
+    /// Command chaining not supported (here: of commands under secure messaging).
     pub const CHAINING: Self = Self(0x6884);
     /// Command not allowed in this state of the card.
     pub const NOT_ALLOWED_STATE: Self = Self(0x6901);

@@ -1,11 +1,12 @@
 //! SCP03 (GlobalPlatform Amendment D): opening, unwrapping commands, protecting responses.
 
-use super::{Isd, Open, Ram, SessionState, at};
+use super::{Isd, Open, Ram, SessionState, at, keysets::KeySet};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
     layout::App,
     nvm::Nvm,
+    store::Area,
 };
 use card_spec::{
     Sw, aid,
@@ -15,51 +16,76 @@ use card_spec::{
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// SCP parameter i: pseudo-random challenge, R-MAC and R-ENCRYPTION.
-const SCP_I: u8 = 0x70;
 /// Bytes of a C-MAC or R-MAC.
 const MAC: usize = 8;
 
 impl<N: Nvm> Isd<'_, N> {
-    /// INITIALIZE UPDATE. The sequence counter moves with every call, so no challenge repeats.
+    /// INITIALIZE UPDATE. Ends the session there was, whichever channel's: a card has one. The
+    /// sequence counter moves with every call, so no pseudo-random challenge repeats.
     pub(super) fn initialize_update(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
-        self.close();
+        *self.ram = Ram::default();
         let host: &[u8; 8] = command.array()?;
-        let keys = self.static_keys()?;
         let mut area = self.store.area(App::Isd);
         at::AUTH_ROW.through(self.interface).check(&area)?;
-        let kvn = area.byte(at::KVN)?;
-        if command.p1 != 0 && command.p1 != kvn {
-            return Err(Error::Reference);
-        }
+        let set = KeySet::find(&area, command.p1)?.ok_or(Error::Reference)?;
+        let keys = set.keys(&area)?;
+        let option = scp_option(&area)?;
         let [a, b, c] = area.array(at::SEQUENCE)?;
         let next = u32::from_be_bytes([0, a, b, c]) + 1;
         let [0, sequence @ ..] = next.to_be_bytes() else {
             return Err(Error::Counter);
         };
         area.write(at::SEQUENCE, &sequence)?;
-        let challenge = card_challenge(&keys.enc, sequence, aid::ISD);
+        let challenge = match option {
+            ScpOption::PseudoRandom => card_challenge(&keys.enc, sequence, aid::ISD),
+            ScpOption::Random => {
+                let mut random = [0; 8];
+                self.entropy.fill(&mut random);
+                random
+            }
+        };
         let handshake = Handshake::derive(&keys, host, &challenge);
         let answer = InitializeUpdateAnswer {
             diversification: area.array(at::CHIP_SERIAL)?,
-            kvn,
-            i: SCP_I,
+            kvn: set.kvn(&area)?,
+            i: option as u8,
             challenge,
             cryptogram: handshake.card_cryptogram,
             sequence,
         };
-        put(out, &answer.to_bytes())?;
-        self.ram.state = SessionState::Started {
-            handshake,
-            dek: keys.dek,
+        let bytes = answer.to_bytes();
+        // The counter is told only to who needs it to check the challenge.
+        put(
+            out,
+            match option {
+                ScpOption::PseudoRandom => &bytes,
+                ScpOption::Random => &bytes[..29],
+            },
+        )?;
+        *self.ram = Ram {
+            state: SessionState::Started {
+                handshake,
+                dek: keys.dek,
+                set,
+            },
+            owner: Some(self.channel),
+            ..Ram::default()
         };
         Ok(Answer::Done)
     }
 
     /// EXTERNAL AUTHENTICATE: host cryptogram and C-MAC. Failures in a row are counted.
     pub(super) fn external_authenticate(&mut self, command: Command<'_>) -> Outcome {
+        if !self.ram.owned_by(self.channel) {
+            return Err(Error::Conditions);
+        }
         let state = core::mem::take(self.ram);
-        let SessionState::Started { handshake, dek } = state.state else {
+        let SessionState::Started {
+            handshake,
+            dek,
+            set,
+        } = state.state
+        else {
             return Err(Error::Conditions);
         };
         let (cryptogram, mac) = command
@@ -84,7 +110,9 @@ impl<N: Nvm> Isd<'_, N> {
                 session,
                 level: command.p1,
                 dek,
+                set,
             }),
+            owner: Some(self.channel),
             ..Ram::default()
         };
         Ok(Answer::Done)
@@ -93,6 +121,9 @@ impl<N: Nvm> Isd<'_, N> {
     /// A command with a C-MAC: checked and unwrapped, run, its answer protected. A wrong MAC ends
     /// the session.
     pub(super) fn protected(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
+        if !self.ram.owned_by(self.channel) {
+            return Err(Error::Security);
+        }
         let mut plain = [0u8; 256];
         let length = match self.unwrap(command, &mut plain) {
             Ok(length) => length,
@@ -163,5 +194,33 @@ impl<N: Nvm> Isd<'_, N> {
         };
         let mac = open.session.r_mac(out, sw.to_bytes());
         put(out, &mac)
+    }
+}
+
+/// SCP parameter i of this card; both offer R-MAC and R-ENCRYPTION.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum ScpOption {
+    /// The challenge comes from the sequence counter: the default, and what lets an issuer compute
+    /// session keys before it sees the card.
+    PseudoRandom = 0x70,
+    /// The challenge comes from the card's source of chance.
+    Random = 0x60,
+}
+
+impl ScpOption {
+    pub(super) const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0x70 => Some(Self::PseudoRandom),
+            0x60 => Some(Self::Random),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn scp_option<N: Nvm>(area: &Area<'_, N>) -> Result<ScpOption, Error> {
+    match area.byte(at::SCP_OPTION)? {
+        0 => Ok(ScpOption::PseudoRandom),
+        byte => ScpOption::from_byte(byte).ok_or(Error::Memory),
     }
 }

@@ -1,6 +1,20 @@
 //! The issuer domain: GlobalPlatform life cycle, key sets, SCP03 and personalisation.
+//!
+//! What the issuer may do inside a secure channel, by the card's state:
+//!
+//! | | OP_READY, INITIALIZED | SECURED | CARD_LOCKED | applications damaged |
+//! |---|---|---|---|---|
+//! | GET DATA | yes | yes | yes | yes |
+//! | GET STATUS, SET STATUS | yes | yes | yes | only back to OP_READY, which wipes |
+//! | PUT KEY, DELETE key, INSTALL, STORE DATA | yes | yes | 6985 | 6F00 |
+//! | opening balance, IIN, CIN, SCP option | yes | 6985 | 6985 | 6F00 |
+//!
+//! TERMINATED answers 6901 to everything. Data and keys of applications can be renewed on a card
+//! in use (a new photo, a new key version); what makes the card this card or holds money cannot.
 
 mod channel;
+mod domain;
+mod keysets;
 mod perso;
 mod put_key;
 mod status;
@@ -8,34 +22,50 @@ mod status;
 pub(crate) use perso::Item;
 
 use crate::{
-    apdu::{Command, Out, Outcome},
+    apdu::{Command, Number, Out, Outcome},
     card::Interface,
     counter::{ROW, Row},
     error::Error,
     layout::{App, Blank, IMAGE_VERSION, MAGIC},
-    nvm::{NVM_SIZE, Nvm},
-    store::{Area, Store},
+    nvm::{Entropy, NVM_SIZE, Nvm},
+    store::{Area, Soundness, Store},
 };
 use card_spec::{
     aid,
     perso::{CardState, KVN_TRANSPORT},
-    scp03::{Handshake, StaticKeys},
+    scp03::Handshake,
     suite::Key,
 };
 
 mod at {
-    use super::{ROW, Row};
+    use super::{
+        ROW, Row,
+        keysets::{SET, SETS},
+    };
 
     /// Behind [`super::layout_head`].
     pub(super) const CHIP_SERIAL: usize = 8;
     pub(super) const STATE: usize = 18;
     pub(super) const KVN: usize = 19;
-    /// ENC, MAC, DEK.
+    /// ENC, MAC, DEK of the first key set.
     pub(super) const KEYS: usize = 20;
     pub(super) const SEQUENCE: usize = 68;
     /// Wrong host cryptograms and C-MACs.
     pub(super) const AUTH_ROW: Row = Row::cryptogram(71, 255);
-    pub(super) const END: usize = 71 + ROW;
+    /// What follows was appended in layout 2 and is zero on a card of layout 1.
+    ///
+    /// SCP parameter i: 60, or 00 and 70 for 70.
+    pub(super) const SCP_OPTION: usize = 71 + ROW;
+    /// A bit an application, by its number: locked by the issuer.
+    pub(super) const LOCKS: usize = SCP_OPTION + 1;
+    /// `length 1 | value`.
+    pub(super) const IIN: usize = LOCKS + 2;
+    pub(super) const IIN_MAX: usize = 8;
+    pub(super) const CIN: usize = IIN + 1 + IIN_MAX;
+    pub(super) const CIN_MAX: usize = 16;
+    /// The second and third key set.
+    pub(super) const MORE_SETS: usize = CIN + 1 + CIN_MAX;
+    pub(super) const END: usize = MORE_SETS + (SETS - 1) * SET;
 }
 pub(crate) const AREA: usize = at::END;
 
@@ -93,6 +123,17 @@ pub(crate) fn chip_serial<N: Nvm>(area: &Area<'_, N>) -> Result<[u8; 10], Error>
     area.array(at::CHIP_SERIAL)
 }
 
+/// Whether the issuer locked an application (SET STATUS).
+pub(crate) fn is_app_locked<N: Nvm>(area: &Area<'_, N>, app: App) -> Result<bool, Error> {
+    Ok(area.u16(at::LOCKS)? >> app as u16 & 1 == 1)
+}
+
+/// Whether a command of the issuer domain, once done, may have changed what an application on
+/// another logical channel holds to be so: STORE DATA and SET STATUS.
+pub(crate) const fn changes_applications(command: &Command<'_>) -> bool {
+    matches!((command.cla, command.ins), (0x84 | 0x04, 0xE2 | 0xF0))
+}
+
 /// `6F 10 84 08 AID A5 04 9F65 01 FF`: longest command data 255.
 pub(crate) fn fci() -> [u8; 18] {
     let mut out = [0; 18];
@@ -102,27 +143,22 @@ pub(crate) fn fci() -> [u8; 18] {
     out
 }
 
-/// Whether a card whose applications are damaged obeys the command: only what leads the issuer to
-/// SET STATUS OP_READY, which empties it. The channel checks who asks.
-pub(crate) fn repairs(command: &[u8]) -> bool {
-    match command {
-        [0x00, 0xA4, 0x04, _, rest @ ..] => {
-            matches!(rest, [] | [0, ..]) || rest.get(1..9) == Some(aid::ISD)
-        }
-        [0x80, 0x50, ..] | [0x84, 0x82, ..] | [0x00 | 0x80, 0xCA, ..] => true,
-        [0x84, 0xF0, 0x80, state, ..] => *state == CardState::OpReady as u8,
-        _ => false,
-    }
-}
-
 /// What the issuer domain remembers while it is selected.
 #[derive(Default)]
 pub(crate) struct Ram {
     state: SessionState,
+    /// The logical channel that the session belongs to.
+    owner: Option<Number>,
+    /// Named by INSTALL [for personalization]; else STORE DATA is for the issuer domain itself.
     target: Option<App>,
-    /// Bytes staged and the number of the next block.
-    staged: usize,
-    next_block: u8,
+    stage: perso::Stage,
+}
+
+impl Ram {
+    /// Whether there is a session and this channel opened it.
+    pub(crate) fn owned_by(&self, channel: Number) -> bool {
+        self.owner == Some(channel)
+    }
 }
 
 #[derive(Default)]
@@ -130,7 +166,11 @@ enum SessionState {
     #[default]
     Closed,
     /// INITIALIZE UPDATE was answered.
-    Started { handshake: Handshake, dek: Key },
+    Started {
+        handshake: Handshake,
+        dek: Key,
+        set: keysets::KeySet,
+    },
     /// The issuer proved itself; whoever holds this may personalise.
     Open(Open),
 }
@@ -141,13 +181,17 @@ struct Open {
     level: u8,
     /// DEK of the key set that opened the channel; PUT KEY does not change it.
     dek: Key,
+    set: keysets::KeySet,
 }
 
 /// The issuer domain at work on one command. Being the issuer's, it alone reaches every area.
 pub(crate) struct Isd<'a, N> {
     pub(crate) store: &'a mut Store<N>,
+    pub(crate) entropy: &'a mut dyn Entropy,
     pub(crate) ram: &'a mut Ram,
+    pub(crate) channel: Number,
     pub(crate) interface: Interface,
+    pub(crate) soundness: Soundness,
 }
 
 impl<N: Nvm> Isd<'_, N> {
@@ -159,7 +203,7 @@ impl<N: Nvm> Isd<'_, N> {
             (0x00 | 0x80, 0xCA) => {
                 // GET DATA tells nothing secret; inside a session it must be protected like all.
                 self.close();
-                status::get_data(&self.store.area(App::Isd), command, out)
+                self.get_data(command, out)
             }
             (0x80, ins) if COMMANDS.contains(&ins) => {
                 self.close();
@@ -172,31 +216,36 @@ impl<N: Nvm> Isd<'_, N> {
 
     /// A command whose protection was checked and taken off.
     fn authorised(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
+        if self.soundness != Soundness::Sound {
+            return match command.header() {
+                (_, 0xCA, ..) => self.get_data(command, out),
+                (_, 0xF0, 0x80, p2) if p2 == CardState::OpReady as u8 => self.reinitialise(),
+                _ => Err(Error::Damaged),
+            };
+        }
+        let changes = matches!(command.ins, 0xD8 | 0xE2 | 0xE4 | 0xE6);
+        if changes && card_state(&self.store.area(App::Isd))? == CardState::CardLocked {
+            return Err(Error::Conditions);
+        }
         match command.ins {
-            0xCA => status::get_data(&self.store.area(App::Isd), command, out),
+            0xCA => self.get_data(command, out),
             0xD8 => self.put_key(command, out),
             0xE2 => self.store_data(command),
+            0xE4 => self.delete(command, out),
             0xE6 => self.install(command, out),
-            0xF0 => status::set_status(self.store, command),
-            0xF2 => status::get_status(self.store, command, out),
+            0xF0 => self.set_status(command),
+            0xF2 => self.get_status(command, out),
             _ => Err(Error::Instruction),
         }
     }
 
+    /// Ends the session, if it is this channel's.
     fn close(&mut self) {
-        *self.ram = Ram::default();
-    }
-
-    fn static_keys(&mut self) -> Result<StaticKeys, Error> {
-        let area = self.store.area(App::Isd);
-        let key = |i: usize| area.array(at::KEYS + 16 * i).map(Key::new);
-        Ok(StaticKeys {
-            enc: key(0)?,
-            mac: key(1)?,
-            dek: key(2)?,
-        })
+        if self.ram.owned_by(self.channel) {
+            *self.ram = Ram::default();
+        }
     }
 }
 
 /// Instructions that exist here but only inside a session.
-const COMMANDS: [u8; 5] = [0xD8, 0xE2, 0xE6, 0xF0, 0xF2];
+const COMMANDS: [u8; 6] = [0xD8, 0xE2, 0xE4, 0xE6, 0xF0, 0xF2];

@@ -13,7 +13,7 @@ use crate::{
     store::Store,
 };
 use card_spec::{
-    SuiteId, aid,
+    SuiteId,
     keys::{KeyHeader, KeyType, kcv},
     perso::{CardState, Dgi, kcv_kind, pin_from_block},
     suite::Key,
@@ -29,6 +29,21 @@ pub(crate) struct Item<'a> {
     pub(crate) len: usize,
     /// The data, or the beginning of it when it is longer than any structured group.
     pub(crate) data: &'a [u8],
+}
+
+/// How the staged bytes are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Dgi,
+    BerTlv,
+}
+
+/// What was staged so far.
+#[derive(Default)]
+pub(super) struct Stage {
+    length: usize,
+    next_block: u8,
+    form: Option<Form>,
 }
 
 /// Longest structured data group: a metro record with its number.
@@ -49,46 +64,45 @@ impl<N: Nvm> Isd<'_, N> {
         if rest != [0, 0, 0] {
             return Err(Error::Data);
         }
-        let target = match name {
-            _ if name == aid::T_UNION => App::Purse,
-            _ if name == aid::SSSE => App::Ssse,
-            _ if name == aid::SSSE_MEDICAL => App::Medical,
-            _ if name == aid::T_UNION_SAM || name == aid::SSSE_SAM => App::Sam,
-            _ => return Err(Error::NotFound),
-        };
+        let target = crate::select::app_named(name).ok_or(Error::NotFound)?;
         self.ram.target = Some(target);
-        self.ram.staged = 0;
-        self.ram.next_block = 0;
+        self.ram.stage = Stage::default();
         self.store.forget_staged();
         put(out, &[0x00])?;
         Ok(Answer::Done)
     }
 
-    /// STORE DATA: blocks in order from 0; bit 8 of P1 marks the last.
+    /// STORE DATA (GlobalPlatform 2.3, 11.11): blocks in order from 0; bit 8 of P1 marks the last,
+    /// bits 5 and 4 say DGI (01) or BER-TLV (10), one for all blocks. BER-TLV is for the issuer
+    /// domain's own objects; applications are made of data groups.
     pub(super) fn store_data(&mut self, command: Command<'_>) -> Outcome {
-        let target = self.ram.target.ok_or(Error::Conditions)?;
-        let last = match command.p1 {
-            0x08 => false,
-            0x88 => true,
+        let stage = core::mem::take(&mut self.ram.stage);
+        let form = match command.p1 & 0x7F {
+            0x08 => Form::Dgi,
+            0x10 => Form::BerTlv,
             _ => return Err(Error::Parameters),
         };
-        let (staged, expected) = (self.ram.staged, self.ram.next_block);
-        self.ram.staged = 0;
-        self.ram.next_block = 0;
-        if command.p2 != expected {
+        let target = self.ram.target.unwrap_or(App::Isd);
+        if form == Form::BerTlv && target != App::Isd {
             return Err(Error::Parameters);
         }
-        self.store.stage(staged, command.data)?;
-        let end = staged + command.data.len();
-        if !last {
-            self.ram.staged = end;
-            self.ram.next_block = expected.checked_add(1).ok_or(Error::Space)?;
+        if command.p2 != stage.next_block || stage.form.is_some_and(|first| first != form) {
+            return Err(Error::Parameters);
+        }
+        self.store.stage(stage.length, command.data)?;
+        let end = stage.length + command.data.len();
+        if command.p1 & 0x80 == 0 {
+            self.ram.stage = Stage {
+                length: end,
+                next_block: stage.next_block.checked_add(1).ok_or(Error::Space)?,
+                form: Some(form),
+            };
             return Ok(Answer::Done);
         }
         let SessionState::Open(open) = &self.ram.state else {
             return Err(Error::Security);
         };
-        apply_all(self.store, open, target, end)?;
+        apply_all(self.store, open, target, form, end)?;
         Ok(Answer::Done)
     }
 }
@@ -98,11 +112,15 @@ fn apply_all<N: Nvm>(
     store: &mut Store<N>,
     open: &Open,
     target: App,
+    form: Form,
     end: usize,
 ) -> Result<(), Error> {
     let mut at = 0;
     while at < end {
-        let (dgi, length, head) = header(store, at, end)?;
+        let (dgi, length, head) = match form {
+            Form::Dgi => header(store, at, end)?,
+            Form::BerTlv => ber_header(store, at, end)?,
+        };
         let from = at + head;
         at = from
             .checked_add(length)
@@ -136,6 +154,32 @@ fn header<N: Nvm>(store: &Store<N>, at: usize, end: usize) -> Result<(Dgi, usize
         (0xFF, _) | (_, 0..=2) => Err(Error::Data),
         (short, _) => Ok((dgi, usize::from(short), 3)),
     }
+}
+
+/// Tag of one or two bytes and length in the forms up to 82; the tag stands for a DGI.
+fn ber_header<N: Nvm>(
+    store: &Store<N>,
+    at: usize,
+    end: usize,
+) -> Result<(Dgi, usize, usize), Error> {
+    let mut head = [0u8; 5];
+    let available = (end - at).min(head.len());
+    let head = &mut head[..available];
+    store.staged(at, head)?;
+    let (tag, rest) = match *head {
+        [first, second, ref rest @ ..] if first & 0x1F == 0x1F && second & 0x80 == 0 => {
+            (u16::from_be_bytes([first, second]), rest)
+        }
+        [first, ref rest @ ..] if first & 0x1F != 0x1F => (u16::from(first), rest),
+        _ => return Err(Error::Data),
+    };
+    let (length, rest) = match *rest {
+        [short @ 0..=0x7F, ref rest @ ..] => (usize::from(short), rest),
+        [0x81, long, ref rest @ ..] => (usize::from(long), rest),
+        [0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
+        _ => return Err(Error::Data),
+    };
+    Ok((Dgi(tag), length, available - rest.len()))
 }
 
 fn apply<N: Nvm>(
@@ -172,7 +216,7 @@ fn apply<N: Nvm>(
             App::Ssse => ssse::personalise(&mut store.area(App::Ssse), item)?,
             App::Medical => medical::personalise(&mut store.area(App::Medical), item)?,
             App::Sam => sam::personalise(&mut store.area(App::Sam), item)?,
-            App::Isd => false,
+            App::Isd => super::domain::personalise(&mut store.area(App::Isd), item)?,
         },
     };
     if known { Ok(()) } else { Err(Error::Reference) }

@@ -1,6 +1,6 @@
-//! PUT KEY: the issuer's key set in the place of the transport set.
+//! PUT KEY and DELETE [key]: adding, replacing and removing the issuer's key sets.
 
-use super::{Isd, SessionState, at};
+use super::{Isd, SessionState, keysets::KeySet};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
@@ -14,44 +14,80 @@ use card_spec::{
     suite::Key,
 };
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// Key type AES in PUT KEY.
 const AES: u8 = 0x88;
 
 impl<N: Nvm> Isd<'_, N> {
-    /// `80 D8 old 81 | new KVN | three keys`. The answer is the new KVN and the three KCVs. The
-    /// session goes on with the keys that opened it.
+    /// `80 D8 old 81 | new KVN | three keys` (GlobalPlatform 2.3, 11.8). P1 00 adds a set, or puts
+    /// the issuer's first in the place of the transport set; another P1 replaces the set of that
+    /// KVN. The answer is the new KVN and the three KCVs. The session goes on with the keys that
+    /// opened it.
     pub(super) fn put_key(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         let SessionState::Open(open) = &self.ram.state else {
             return Err(Error::Security);
         };
-        let mut area = self.store.area(App::Isd);
-        let current = area.byte(at::KVN)?;
-        if command.p2 != 0x81 || (command.p1 != 0 && command.p1 != current) {
+        if command.p2 != 0x81 {
             return Err(Error::Parameters);
         }
         let (&kvn, mut rest) = command.data.split_first().ok_or(Error::Length)?;
         if !(KVN_ISSUER..=0x7F).contains(&kvn) {
             return Err(Error::Data);
         }
+        let mut area = self.store.area(App::Isd);
+        let set = match command.p1 {
+            0 => KeySet::free(&area)?,
+            old => KeySet::find(&area, old)?.ok_or(Error::Parameters)?,
+        };
+        // Two sets of one KVN: nobody could say which is meant.
+        if KeySet::find(&area, kvn)?.is_some_and(|other| other != set) {
+            return Err(Error::Data);
+        }
         put(out, &[kvn])?;
-        for i in 0..3 {
+        let mut keys = [const { None }; 3];
+        for slot in &mut keys {
             let (encrypted, check, after) = key_field(rest)?;
             let mut value = *encrypted;
             open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut value);
             let key = Key::new(value);
+            value.zeroize();
             let expected = kcv(&key, SuiteId::Aes, KcvKind::GlobalPlatform);
             if !bool::from(expected.ct_eq(check)) {
                 return Err(Error::Data);
             }
-            area.write(at::KEYS + 16 * i, key.expose())?;
+            *slot = Some(key);
             put(out, check)?;
             rest = after;
         }
-        if !rest.is_empty() {
+        let ([Some(enc), Some(mac), Some(dek)], []) = (keys, rest) else {
             return Err(Error::Data);
+        };
+        set.put(&mut area, kvn, &[enc, mac, dek])?;
+        Ok(Answer::Done)
+    }
+
+    /// `80 E4 00 00 | D2 01 KVN` (GlobalPlatform 2.3, 11.2). The set that opened this session
+    /// stays, so there is always one left. Applications cannot be deleted: they are the card.
+    pub(super) fn delete(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
+        let SessionState::Open(open) = &self.ram.state else {
+            return Err(Error::Security);
+        };
+        if (command.p1, command.p2) != (0, 0) {
+            return Err(Error::Parameters);
         }
-        area.write(at::KVN, &[kvn])?;
+        let kvn = match command.data {
+            [0xD2, 0x01, kvn] if *kvn != 0 => *kvn,
+            [0x4F, ..] => return Err(Error::Conditions),
+            _ => return Err(Error::Data),
+        };
+        let mut area = self.store.area(App::Isd);
+        let set = KeySet::find(&area, kvn)?.ok_or(Error::Reference)?;
+        if set == open.set {
+            return Err(Error::Conditions);
+        }
+        set.delete(&mut area)?;
+        put(out, &[0x00])?;
         Ok(Answer::Done)
     }
 }

@@ -1,129 +1,177 @@
-//! GET DATA, GET STATUS, SET STATUS.
+//! GET STATUS, SET STATUS, and making a damaged card new.
 
-use super::{at, card_state};
+use super::{Isd, at, card_state, is_app_locked};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
     layout::App,
     nvm::Nvm,
-    purse, sam, ssse,
-    store::{Area, Soundness, Store},
+    purse, sam,
+    select::app_named,
+    ssse,
 };
 use card_spec::{aid, perso::CardState};
 
-/// Card recognition data: GlobalPlatform 2.3, SCP03 with i = 70.
-const CARD_DATA: [u8; 50] = [
-    0x66, 0x30, 0x73, 0x2E, 0x06, 0x07, 0x2A, 0x86, 0x48, 0x86, 0xFC, 0x6B, 0x01, 0x60, 0x0B, 0x06,
-    0x09, 0x2A, 0x86, 0x48, 0x86, 0xFC, 0x6B, 0x02, 0x02, 0x03, 0x63, 0x09, 0x06, 0x07, 0x2A, 0x86,
-    0x48, 0x86, 0xFC, 0x6B, 0x03, 0x64, 0x0B, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xFC, 0x6B, 0x04,
-    0x03, 0x70,
-];
-
-/// `00E0` key information, `0066` card recognition data, `00CF` key diversification data.
-pub(super) fn get_data<N: Nvm>(area: &Area<'_, N>, c: Command<'_>, out: &mut Out) -> Outcome {
-    match (c.p1, c.p2) {
-        (0x00, 0xE0) => {
-            let kvn = area.byte(at::KVN)?;
-            put(out, &[0xE0, 18])?;
-            for id in 1..=3 {
-                put(out, &[0xC0, 4, id, kvn, 0x88, 0x10])?;
-            }
+impl<N: Nvm> Isd<'_, N> {
+    /// SET STATUS (GlobalPlatform 2.3, 11.10): P1 80 the card, P1 40 an application.
+    pub(super) fn set_status(&mut self, c: Command<'_>) -> Outcome {
+        match c.p1 {
+            0x80 => self.set_card_status(c.p2)?,
+            0x40 => self.lock_application(c.p2 & 0x80 != 0, c.data)?,
+            _ => return Err(Error::Parameters),
         }
-        (0x00, 0x66) => put(out, &CARD_DATA)?,
-        (0x00, 0xCF) => {
-            put(out, &[0xCF, 10])?;
-            put(out, &area.array::<10>(at::CHIP_SERIAL)?)?;
+        Ok(Answer::Done)
+    }
+
+    /// Forward through the card's life, locked and unlocked, terminated for good. The state it has
+    /// already is no error: the answer to the first attempt may have been lost.
+    fn set_card_status(&mut self, to: u8) -> Result<(), Error> {
+        use CardState::{CardLocked, Initialized, OpReady, Secured, Terminated};
+        let mut area = self.store.area(App::Isd);
+        let to = CardState::from_byte(to).ok_or(Error::Parameters)?;
+        let from = card_state(&area)?;
+        let allowed = match (from, to) {
+            (OpReady, Initialized) | (Initialized, Secured) => true,
+            (Secured, CardLocked) | (CardLocked, Secured) => true,
+            (Terminated, _) => false,
+            (_, Terminated) => true,
+            _ => from == to,
+        };
+        if !allowed {
+            return Err(Error::Conditions);
         }
-        _ => return Err(Error::Reference),
+        area.write(at::STATE, &[to as u8])
     }
-    Ok(Answer::Exact)
-}
 
-/// SET STATUS of the card: forward through its life, locked and unlocked, terminated for good. A
-/// card with damaged applications goes back to its beginning, and they are emptied.
-pub(super) fn set_status<N: Nvm>(store: &mut Store<N>, c: Command<'_>) -> Outcome {
-    use CardState::{CardLocked, Initialized, OpReady, Secured, Terminated};
-    if c.p1 != 0x80 {
-        return Err(Error::Parameters);
+    /// The issuer's lock of one application, beside whatever lock the application has itself.
+    /// While it holds, SELECT answers 6A81.
+    fn lock_application(&mut self, lock: bool, name: &[u8]) -> Result<(), Error> {
+        let app = app_named(name)
+            .filter(|app| *app != App::Isd)
+            .ok_or(Error::Reference)?;
+        if !self.is_there(app)? {
+            return Err(Error::Reference);
+        }
+        let mut area = self.store.area(App::Isd);
+        let locks = area.u16(at::LOCKS)?;
+        let bit = 1 << app as u16;
+        let locks = if lock { locks | bit } else { locks & !bit };
+        area.write(at::LOCKS, &locks.to_be_bytes())
     }
-    let to = CardState::from_byte(c.p2).ok_or(Error::Parameters)?;
-    let damaged = store.soundness() == Soundness::ApplicationsDamaged;
-    if damaged {
-        store.wipe_applications()?;
-    }
-    let area = &mut store.area(App::Isd);
-    let from = card_state(area)?;
-    let allowed = match (from, to) {
-        (OpReady, Initialized) | (Initialized, Secured) => true,
-        (Secured, CardLocked) | (CardLocked, Secured) => true,
-        (Terminated, _) => false,
-        (_, OpReady) if damaged => true,
-        (_, Terminated) => true,
-        _ => from == to,
-    };
-    if !allowed {
-        return Err(Error::Conditions);
-    }
-    area.write(at::STATE, &[to as u8])?;
-    Ok(Answer::Done)
-}
 
-/// GET STATUS, TLV form: `80` the issuer domain, `40` the applications that are personalised.
-pub(super) fn get_status<N: Nvm>(store: &mut Store<N>, c: Command<'_>, out: &mut Out) -> Outcome {
-    if c.p2 & 0x02 == 0 {
-        return Err(Error::Parameters);
+    /// SET STATUS OP_READY on a card with damaged applications: every application and its keys are
+    /// cleared, the issuer's key sets stay, and the card is personalised again.
+    pub(super) fn reinitialise(&mut self) -> Outcome {
+        self.store.wipe_applications()?;
+        let mut area = self.store.area(App::Isd);
+        area.write(at::LOCKS, &[0; 2])?;
+        area.write(at::STATE, &[CardState::OpReady as u8])?;
+        Ok(Answer::Done)
     }
-    match c.p1 {
-        0x80 => entry(out, aid::ISD, card_state(&store.area(App::Isd))? as u8)?,
-        0x40 => {
-            match purse::state(&store.area(App::Purse))? {
-                purse::State::Absent => {}
-                purse::State::Ready => entry(out, aid::T_UNION, SELECTABLE)?,
-                purse::State::Blocked | purse::State::PermanentlyBlocked => {
-                    entry(out, aid::T_UNION, LOCKED)?;
+
+    fn is_there(&mut self, app: App) -> Result<bool, Error> {
+        Ok(match app {
+            App::Isd => true,
+            App::Purse => purse::state(&self.store.area(App::Purse))? != purse::State::Absent,
+            App::Ssse | App::Medical => ssse::profile(&self.store.area(App::Ssse))?.is_some(),
+            App::Sam => sam::serial(&self.store.area(App::Sam))?.is_some(),
+        })
+    }
+
+    fn is_locked(&mut self, app: App) -> Result<bool, Error> {
+        let by_itself = app == App::Purse
+            && matches!(
+                purse::state(&self.store.area(App::Purse))?,
+                purse::State::Blocked | purse::State::PermanentlyBlocked
+            );
+        Ok(by_itself || is_app_locked(&self.store.area(App::Isd), app)?)
+    }
+
+    /// GET STATUS (GlobalPlatform 2.3, 11.4): P1 80 the issuer domain, 40 the applications that
+    /// are personalised, 20 and 10 load files, of which there are none. P2 02 in TLV form, 00 as
+    /// `length | AID | state | privileges`. The data `4F len AID` may name one, or the beginning
+    /// of several. Everything fits one answer, so there is never a next occurrence.
+    pub(super) fn get_status(&mut self, c: Command<'_>, out: &mut Out) -> Outcome {
+        let tlv = match c.p2 {
+            0x00 => false,
+            0x02 => true,
+            0x01 | 0x03 => return Err(Error::Reference),
+            _ => return Err(Error::Parameters),
+        };
+        let wanted = match c.data {
+            [0x4F, length, rest @ ..] => rest.get(..usize::from(*length)).ok_or(Error::Data)?,
+            _ => return Err(Error::Data),
+        };
+        match c.p1 {
+            0x80 => {
+                if aid::ISD.starts_with(wanted) {
+                    let state = card_state(&self.store.area(App::Isd))? as u8;
+                    entry(out, tlv, aid::ISD, state, DOMAIN)?;
                 }
             }
-            if ssse::profile(&store.area(App::Ssse))?.is_some() {
-                entry(out, aid::SSSE, SELECTABLE)?;
-                entry(out, aid::SSSE_MEDICAL, SELECTABLE)?;
+            0x40 => {
+                for (name, privileges) in APPLICATIONS {
+                    let app = app_named(name).ok_or(Error::Reference)?;
+                    if name.starts_with(wanted) && self.is_there(app)? {
+                        let state = if self.is_locked(app)? {
+                            LOCKED
+                        } else {
+                            SELECTABLE
+                        };
+                        entry(out, tlv, name, state, privileges)?;
+                    }
+                }
             }
-            if sam::serial(&store.area(App::Sam))?.is_some() {
-                entry(out, aid::T_UNION_SAM, SELECTABLE)?;
-            }
+            0x20 | 0x10 => {}
+            _ => return Err(Error::Parameters),
         }
-        _ => return Err(Error::Parameters),
-    }
-    if out.is_empty() {
-        Err(Error::Reference)
-    } else {
-        Ok(Answer::Done)
+        if out.is_empty() {
+            Err(Error::Reference)
+        } else {
+            Ok(Answer::Done)
+        }
     }
 }
 
 const SELECTABLE: u8 = 0x07;
 const LOCKED: u8 = 0x83;
 
-fn entry(out: &mut Out, name: &[u8], state: u8) -> Result<(), Error> {
+/// Security domain that locks and terminates the card.
+const DOMAIN: u8 = 0x98;
+/// The purse can lock the card (CARD BLOCK).
+const CARD_LOCK: u8 = 0x10;
+
+/// What GET STATUS lists, with privileges.
+const APPLICATIONS: [(&[u8], u8); 4] = [
+    (aid::T_UNION, CARD_LOCK),
+    (aid::SSSE, 0),
+    (aid::SSSE_MEDICAL, 0),
+    (aid::T_UNION_SAM, 0),
+];
+
+/// What all entries take in TLV form, which is the longer, leaves room for R-MAC and padding.
+const _: () = {
+    let mut total = 0;
+    let mut i = 0;
+    while i < APPLICATIONS.len() {
+        total += APPLICATIONS[i].0.len() + 13;
+        i += 1;
+    }
+    assert!(total <= 256 - 16 - 8);
+};
+
+fn entry(out: &mut Out, tlv: bool, name: &[u8], state: u8, privileges: u8) -> Result<(), Error> {
     let n = name.len() as u8;
-    put(out, &[0xE3, n + 6, 0x4F, n])?;
-    put(out, name)?;
-    put(out, &[0x9F, 0x70, 0x01, state])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::CARD_DATA;
-    use card_spec::tlv::Tlv;
-
-    #[test]
-    fn card_data_is_well_formed() {
-        let bytes = &CARD_DATA;
-        let outer = Tlv::find(bytes, 0x66).expect("card data");
-        assert_eq!(outer.len() + 2, bytes.len());
-        let inner = Tlv::find(outer, 0x73).expect("recognition data");
-        assert_eq!(inner.len() + 2, outer.len());
-        // Tag 64: the secure channel, OID 1.2.840.114283.4.3.112 = SCP03, i = 70.
-        let scp = Tlv::find(inner, 0x64).expect("scp");
-        assert!(scp.ends_with(&[0xFC, 0x6B, 0x04, 0x03, 0x70]));
+    if tlv {
+        put(out, &[0xE3, n + 11, 0x4F, n])?;
+        put(out, name)?;
+        put(
+            out,
+            &[0x9F, 0x70, 0x01, state, 0xC5, 0x03, privileges, 0, 0],
+        )
+    } else {
+        put(out, &[n])?;
+        put(out, name)?;
+        put(out, &[state, privileges])
     }
 }

@@ -236,7 +236,13 @@ pub fn sam_of(kind: SampleSam, suite: SuiteId) -> VirtualCard {
 }
 
 /// Random numbers that a published example fixed, then zeros.
-struct Scripted(std::collections::VecDeque<u8>);
+pub struct Scripted(std::collections::VecDeque<u8>);
+
+impl<const N: usize> From<[u8; N]> for Scripted {
+    fn from(bytes: [u8; N]) -> Self {
+        Self(bytes.into())
+    }
+}
 
 impl card_os::Entropy for Scripted {
     fn fill(&mut self, out: &mut [u8]) {
@@ -271,7 +277,7 @@ pub fn vector_card() -> impl Channel {
         transport_keys: sample::transport_keys(),
     };
     card_os::format(&mut nvm, &blank).unwrap();
-    let chance = Scripted(hex!("F9CABA91 11223344").into_iter().collect());
+    let chance = Scripted::from(hex!("F9CABA91 11223344"));
     let mut card = Bare(card_os::Card::new(nvm, chance));
     let keys = sample::transport_keys();
     let mut host = host::Scp03::open(&mut card, &keys, perso::KVN_TRANSPORT, 0x01, [3; 8]).unwrap();

@@ -1,0 +1,94 @@
+//! The issuer domain's key sets: up to three, told apart by key version number (KVN).
+
+use super::at;
+use crate::{error::Error, nvm::Nvm, store::Area};
+use card_spec::{perso::KVN_TRANSPORT, scp03::StaticKeys, suite::Key};
+
+/// The place of one key set; only a search for its KVN or for a free place makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeySet(usize);
+
+/// Sets that fit.
+pub(super) const SETS: usize = 3;
+/// `KVN 1 | ENC 16 | MAC 16 | DEK 16`.
+pub(super) const SET: usize = 1 + 3 * 16;
+
+impl KeySet {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..SETS).map(Self)
+    }
+
+    /// The first set lies where it lay when there was only one.
+    const fn at(self) -> usize {
+        match self.0 {
+            0 => at::KVN,
+            n => at::MORE_SETS + (n - 1) * SET,
+        }
+    }
+
+    /// The set with this KVN; 00 asks for the first there is.
+    pub(super) fn find<N: Nvm>(area: &Area<'_, N>, kvn: u8) -> Result<Option<Self>, Error> {
+        for set in Self::all() {
+            let present = set.kvn(area)?;
+            if present != 0 && (kvn == 0 || present == kvn) {
+                return Ok(Some(set));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a new set goes: over the transport set, which must not outlive the first key set of
+    /// the issuer, else into a free place.
+    pub(super) fn free<N: Nvm>(area: &Area<'_, N>) -> Result<Self, Error> {
+        if let Some(transport) = Self::find(area, KVN_TRANSPORT)? {
+            return Ok(transport);
+        }
+        for set in Self::all() {
+            if set.kvn(area)? == 0 {
+                return Ok(set);
+            }
+        }
+        Err(Error::Space)
+    }
+
+    /// The KVNs that are there.
+    pub(super) fn kvns<N: Nvm>(area: &Area<'_, N>) -> Result<heapless::Vec<u8, SETS>, Error> {
+        let mut kvns = heapless::Vec::new();
+        for set in Self::all() {
+            let kvn = set.kvn(area)?;
+            if kvn != 0 {
+                kvns.push(kvn).map_err(|_| Error::Space)?;
+            }
+        }
+        Ok(kvns)
+    }
+
+    pub(super) fn kvn<N: Nvm>(self, area: &Area<'_, N>) -> Result<u8, Error> {
+        area.byte(self.at())
+    }
+
+    pub(super) fn keys<N: Nvm>(self, area: &Area<'_, N>) -> Result<StaticKeys, Error> {
+        let key = |i: usize| area.array(self.at() + 1 + 16 * i).map(Key::new);
+        Ok(StaticKeys {
+            enc: key(0)?,
+            mac: key(1)?,
+            dek: key(2)?,
+        })
+    }
+
+    pub(super) fn put<N: Nvm>(
+        self,
+        area: &mut Area<'_, N>,
+        kvn: u8,
+        keys: &[Key; 3],
+    ) -> Result<(), Error> {
+        for (i, key) in keys.iter().enumerate() {
+            area.write(self.at() + 1 + 16 * i, key.expose())?;
+        }
+        area.write(self.at(), &[kvn])
+    }
+
+    pub(super) fn delete<N: Nvm>(self, area: &mut Area<'_, N>) -> Result<(), Error> {
+        area.write(self.at(), &[0; SET])
+    }
+}
