@@ -33,6 +33,7 @@ const PURSE: [(KeyType, &[u8]); 7] = [
     (KeyType::Damk, &[class::ONLY]),
     (KeyType::Dpuk, &[class::ONLY]),
     (KeyType::Dprk, &[class::ONLY]),
+    (KeyType::Duk, &[class::ONLY]),
 ];
 
 const SOCIAL: [(KeyType, &[u8]); 7] = [
@@ -115,7 +116,8 @@ pub(crate) const fn family(key_type: KeyType) -> Family {
         | KeyType::Dack
         | KeyType::Damk
         | KeyType::Dpuk
-        | KeyType::Dprk => Family::Purse,
+        | KeyType::Dprk
+        | KeyType::Duk => Family::Purse,
         KeyType::Irk
         | KeyType::Rk
         | KeyType::Uk

@@ -32,6 +32,8 @@ pub enum KeyType {
     Dpuk = 0x06,
     /// PIN reload key.
     Dprk = 0x07,
+    /// Key of the overdraft limit 修改密钥 of the purse.
+    Duk = 0x08,
     /// Internal authentication key of the social-security application.
     Irk = 0x10,
     /// Reading key of a social-security file.
@@ -60,7 +62,7 @@ pub enum KeyType {
 
 impl KeyType {
     /// Every type a card or SAM may hold.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Dpk,
         Self::Dlk,
         Self::Dtk,
@@ -68,6 +70,7 @@ impl KeyType {
         Self::Damk,
         Self::Dpuk,
         Self::Dprk,
+        Self::Duk,
         Self::Irk,
         Self::Rk,
         Self::Uk,
@@ -97,6 +100,7 @@ impl KeyType {
             Self::Damk => "DAMK",
             Self::Dpuk => "DPUK",
             Self::Dprk => "DPRK",
+            Self::Duk => "DUK",
             Self::Irk => "IRK",
             Self::Rk => "RK",
             Self::Uk => "UK",

@@ -234,6 +234,7 @@ const fn allowed(target: App, key_type: KeyType) -> bool {
                 | KeyType::Damk
                 | KeyType::Dpuk
                 | KeyType::Dprk
+                | KeyType::Duk
         ),
         App::Ssse => {
             matches!(

@@ -63,6 +63,8 @@ pub(crate) enum Command<'a> {
         data: &'a [u8],
     },
     Debit(&'a [u8; 15]),
+    InitOverdraft(&'a [u8; 7]),
+    UpdateOverdraft(&'a [u8; 14]),
     Prove {
         tx: u8,
         seq: [u8; 2],
@@ -174,6 +176,9 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 data: c.data,
             }),
             (0x80, 0x54, 0x01, 0x00) => Ok(Self::Debit(c.array()?)),
+            // P2 01: the field's only form (see `card_spec::purse::overdraft`).
+            (0x80, 0x50, 0x04, 0x01) => Ok(Self::InitOverdraft(c.array()?)),
+            (0x80, 0x58, 0x00, 0x00) => Ok(Self::UpdateOverdraft(c.array()?)),
             (0x80, 0x5A, 0x00, tx) => Ok(Self::Prove {
                 tx,
                 seq: *c.array()?,
@@ -209,7 +214,7 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 })
             }
             (0x00, 0xB2 | 0x20, ..)
-            | (0x80, 0x50 | 0x52 | 0x54 | 0x5A | 0x5C | 0x5E, ..)
+            | (0x80, 0x50 | 0x52 | 0x54 | 0x58 | 0x5A | 0x5C | 0x5E, ..)
             | (0x84, 0x16 | 0x18 | 0x1E | 0x24, ..)
             | (0x04, 0xD6 | 0xDC, ..) => Err(Error::Parameters),
             (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::Instruction),

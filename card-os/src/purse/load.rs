@@ -76,6 +76,10 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let Open { load, header, key } = open;
+        // Another logical channel may have loaded or paid since: MAC1 and TAC name the balance.
+        if self.area.u16(at::ONLINE_SEQ)? != load.seq || self.available()? != load.balance_before {
+            return Err(Error::Conditions);
+        }
         let suite = header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = load.mac2(suite, &key, time);

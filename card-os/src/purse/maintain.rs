@@ -120,6 +120,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             at::FIELD_LOCK_ROW,
             at::MAINTENANCE_ROW,
             at::PIN_ROW,
+            at::OVERDRAFT_ROW,
         ] {
             row.clear_row(&mut self.area)?;
         }

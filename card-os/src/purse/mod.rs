@@ -1,9 +1,16 @@
 //! The transit purse: files, balance and the PBOC commands.
+//!
+//! The card has one purse, PBOC's e-purse 电子钱包 (EP, P2 02) as T-Union uses it: it is paid from
+//! without a PIN, may have an overdraft, and is loaded online with the PIN. There is no e-deposit
+//! 电子存折 (ED): its forms (P2 01 of GET BALANCE, INITIALIZE FOR LOAD and FOR PURCHASE) and those
+//! of cash and unload answer 6A86. The one P2 01 that is accepted is the field's own UPDATE
+//! OVERDRAFT LIMIT, which acts on this purse.
 
 mod command;
 mod cyclic;
 mod load;
 mod maintain;
+mod overdraft;
 mod perso;
 mod purchase;
 
@@ -56,7 +63,10 @@ mod at {
     pub(super) const PIN: usize = PROVE_LOAD + 11 + 6 * ROW;
     pub(super) const LOG: Cyclic = Cyclic::new(PIN + pin::PIN, files::LogRecord::LEN, 10);
     pub(super) const JOURNEY: Cyclic = Cyclic::new(LOG.end(), files::Journey::LEN, 10);
-    pub(super) const END: usize = JOURNEY.end();
+    /// `type 1 | sequence 2 | MAC2 4 | TAC 4` of the last change of the overdraft limit.
+    pub(super) const PROVE_OVERDRAFT: usize = JOURNEY.end();
+    pub(super) const OVERDRAFT_ROW: Row = Row::mac(PROVE_OVERDRAFT + 11);
+    pub(super) const END: usize = PROVE_OVERDRAFT + 11 + ROW;
 }
 pub(crate) const AREA: usize = at::END;
 
@@ -91,6 +101,7 @@ enum Transaction {
     None,
     Load(load::Open),
     Purchase(purchase::Open),
+    Overdraft(overdraft::Open),
 }
 
 /// The purse at work on one command.
@@ -141,8 +152,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         command: Command<'_>,
         out: &mut Out,
     ) -> Result<(Answer, Effect), Error> {
-        if state(&self.area)? != State::Ready && !command.works_when_blocked() {
-            return Err(Error::Locked);
+        match state(&self.area)? {
+            State::Ready => {}
+            _ if command.works_when_blocked() => {}
+            State::PermanentlyBlocked => return Err(Error::Permanent),
+            State::Absent | State::Blocked => return Err(Error::Locked),
         }
         if self.interface == Interface::Contactless && command.wants_contacts() {
             return Err(Error::Conditions);
@@ -164,6 +178,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             Command::InitPurchase { capp, data } => self.init_purchase(capp, data, out),
             Command::UpdateCache { p1, p2, data } => self.update_cache(p1, p2, data),
             Command::Debit(data) => self.debit(data, out),
+            Command::InitOverdraft(data) => self.init_overdraft(data, out),
+            Command::UpdateOverdraft(data) => self.update_overdraft(data, out),
             Command::Prove { tx, seq } => self.prove(tx, seq, out),
             Command::Block {
                 header,
@@ -255,7 +271,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     fn prove(&self, tx: u8, seq: [u8; 2], out: &mut Out) -> Outcome {
-        for at in [at::PROVE_PURCHASE, at::PROVE_LOAD] {
+        for at in [at::PROVE_PURCHASE, at::PROVE_LOAD, at::PROVE_OVERDRAFT] {
             let kept: [u8; 11] = self.area.array(at)?;
             if tx != 0 && kept[0] == tx && kept[1..3] == seq {
                 put(out, &kept[3..])?;

@@ -67,6 +67,7 @@ pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> R
             at::UNBLOCK_ROW.renew(area)
         }
         KeyType::Dpuk | KeyType::Dprk => at::PIN_ROW.renew(area),
+        KeyType::Duk => at::OVERDRAFT_ROW.renew(area),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! INITIALIZE FOR (CAPP) PURCHASE 消费初始化, UPDATE CAPP DATA CACHE, DEBIT 消费.
 
-use super::{Purse, Transaction, at, fci, prove_record};
+use super::{METRO_RECORDS, Purse, Transaction, at, fci, prove_record};
 use crate::{
     apdu::{Answer, Out, Outcome, put},
     error::Error,
@@ -36,12 +36,12 @@ pub(super) struct Open {
 struct Cache {
     context: ContextBuilder,
     journeys: Vec<[u8; Journey::LEN], 2>,
-    metro: Option<(u8, [u8; Metro::LEN])>,
+    metro: Vec<(u8, [u8; Metro::LEN]), METRO_RECORDS>,
 }
 
 impl Cache {
     fn is_empty(&self) -> bool {
-        self.journeys.is_empty() && self.metro.is_none()
+        self.journeys.is_empty() && self.metro.is_empty()
     }
 }
 
@@ -84,7 +84,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             Some(Cache {
                 context,
                 journeys: Vec::new(),
-                metro: None,
+                metro: Vec::new(),
             })
         } else {
             None
@@ -123,11 +123,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             sfi::METRO => {
                 let record = data.try_into().map_err(|_| Error::Length)?;
                 let before: [u8; Metro::LEN] = self.area.array(Self::metro_at(p1)?)?;
-                if cache.metro.is_some() {
+                // Once a record: the context tells what was there before the transaction.
+                if cache.metro.iter().any(|(number, _)| *number == p1) {
                     return Err(Error::Space);
                 }
+                cache.metro.push((p1, record)).map_err(|_| Error::Space)?;
                 cache.context.read_1a(&before);
-                cache.metro = Some((p1, record));
             }
             _ => return Err(Error::NotFound),
         }
@@ -142,6 +143,10 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             return Err(Error::Conditions);
         };
         if open.cache.as_ref().is_some_and(Cache::is_empty) {
+            return Err(Error::Conditions);
+        }
+        // Another logical channel may have paid since: a sequence is spent once.
+        if self.area.u16(at::OFFLINE_SEQ)? != open.seq {
             return Err(Error::Conditions);
         }
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
@@ -163,6 +168,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let after = self
             .balance_fen()?
             .checked_sub(amount)
+            .filter(|after| Fen(i64::from(*after)) + limits.overdraft >= Fen::ZERO)
             .ok_or(Error::Insufficient)?;
         let seq_after = open.seq.checked_add(1).ok_or(Error::Counter)?;
         let mac2 = purchase.mac2(suite, &open.key);
@@ -183,7 +189,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             for journey in &cache.journeys {
                 at::JOURNEY.append(&mut self.area, journey)?;
             }
-            if let Some((number, metro)) = &cache.metro {
+            for (number, metro) in &cache.metro {
                 self.area.write(Self::metro_at(*number)?, metro)?;
             }
         }

@@ -308,7 +308,7 @@ impl Sample {
     }
 }
 
-const PURSE_KEYS: [(KeyType, u8); 12] = [
+const PURSE_KEYS: [(KeyType, u8); 13] = [
     (KeyType::Dpk, class::TRANSIT),
     (KeyType::Dpk, class::PARKING_TAXI),
     (KeyType::Dpk, class::RETAIL),
@@ -321,6 +321,7 @@ const PURSE_KEYS: [(KeyType, u8); 12] = [
     (KeyType::Damk, class::ONLY),
     (KeyType::Dpuk, class::ONLY),
     (KeyType::Dprk, class::ONLY),
+    (KeyType::Duk, class::ONLY),
 ];
 
 const SOCIAL_KEYS: [(KeyType, u8); 4] = [

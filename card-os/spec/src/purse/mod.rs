@@ -2,6 +2,7 @@
 
 pub mod files;
 pub mod mac;
+pub mod overdraft;
 
 use crate::{
     Fen, FormatError, SuiteId,
