@@ -15,7 +15,7 @@ pub(crate) const FIRST_VERSION: u8 = 1;
 const LABEL: &[u8] = b"onecard/application-master/v1\0";
 
 /// Classes and the only index of keys without classes.
-const PURSE: [(KeyType, &[u8]); 7] = [
+const PURSE: [(KeyType, &[u8]); 8] = [
     (
         KeyType::Dpk,
         &[

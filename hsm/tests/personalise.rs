@@ -31,7 +31,7 @@ fn a_blank_card_becomes_ours() {
         headers: all_card_headers(),
     };
     let items = hsm.wrap_keys(session, &order).unwrap();
-    assert_eq!(items.len(), 63);
+    assert_eq!(items.len(), 66);
     let mut values = std::collections::BTreeSet::new();
     for (item, expected) in items.iter().zip(all_card_headers()) {
         let (header, key) = key_of(&blank, item);
