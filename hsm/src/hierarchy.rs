@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn every_key_type_of_design_is_in_the_catalog() {
         let all = catalog();
-        assert_eq!(all.len(), 3 * (12 + 9) + 8);
+        assert_eq!(all.len(), 3 * (13 + 9) + 8);
         for key_type in KeyType::ALL {
             assert!(all.iter().any(|h| h.key_type == key_type), "{key_type:?}");
         }

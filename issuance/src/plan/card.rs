@@ -328,6 +328,7 @@ impl Keys {
             (KeyType::Damk, class::ONLY),
             (KeyType::Dpuk, class::ONLY),
             (KeyType::Dprk, class::ONLY),
+            (KeyType::Duk, class::ONLY),
         ])
     }
 
@@ -463,7 +464,7 @@ mod tests {
     fn keys_are_those_of_the_design() {
         let plan = plan("样甲", Profile::V3).expect("plan");
         let counts = plan.applications.each_ref().map(|a| a.keys.len());
-        assert_eq!(counts, [12, 4, 3]);
+        assert_eq!(counts, [13, 4, 3]);
         let dpk: Vec<u8> = plan.applications[0].keys[..6]
             .iter()
             .map(|k| k.index)
