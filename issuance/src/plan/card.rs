@@ -473,7 +473,7 @@ mod tests {
         let mut every: Vec<_> = plan.applications.iter().flat_map(|a| &a.keys).collect();
         every.sort();
         every.dedup();
-        assert_eq!(every.len(), 19);
+        assert_eq!(every.len(), 20);
     }
 
     #[test]
