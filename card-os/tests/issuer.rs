@@ -4,16 +4,17 @@
 mod common;
 
 use card_spec::{
-    Fen, SuiteId, Sw, aid, apdu,
+    Channel, Fen, SuiteId, Sw, aid, apdu,
     channel::exchange,
     keys::{KcvKind, KeyType, class, kcv},
     perso::{self, CardState, Dgi, InitializeUpdateAnswer, KVN_ISSUER, KVN_TRANSPORT},
     purse::sfi,
-    scp03::level,
+    scp03::{StaticKeys, level},
     suite::Key,
     tlv::Tlv,
 };
-use common::{SEED, ask, card, issuer, put, send};
+use common::{Bare, SEED, Scripted, ask, card, issuer, put, send};
+use hex_literal::hex;
 use virtual_card::{
     VirtualCard,
     host::{HostError, Scp03, store_data},
@@ -202,13 +203,7 @@ fn put_key_replaces_the_transport_set() {
         .send(&mut card, "PUT KEY", &put_key([&good, &good, &good]))
         .unwrap();
     assert_eq!(answer, [&[0x31][..], &check, &check, &check].concat());
-    let same = || Key::new([0x77; 16]);
-    let keys = card_spec::scp03::StaticKeys {
-        enc: same(),
-        mac: same(),
-        dek: same(),
-    };
-    Scp03::open(&mut card, &keys, 0x31, 0x33, [1; 8]).unwrap();
+    Scp03::open(&mut card, &keys(0x77), 0x31, 0x33, [1; 8]).unwrap();
 }
 
 #[test]
@@ -319,55 +314,6 @@ fn opening_balance_only_before_the_card_is_secured() {
 }
 
 #[test]
-fn life_cycle() {
-    use CardState::{CardLocked, Initialized, OpReady, Secured, Terminated};
-    let mut card = card(SuiteId::Aes);
-    let mut host = issuer(&mut card);
-    for (to, expected) in [
-        (OpReady, Sw::CONDITIONS),
-        (Initialized, Sw::CONDITIONS),
-        (CardLocked, Sw::OK),
-        (Secured, Sw::OK),
-        (CardLocked, Sw::OK),
-    ] {
-        assert_eq!(status(host.set_status(&mut card, to)), expected, "{to:?}");
-        if expected != Sw::OK {
-            // An error is answered bare; the session stays, the next command is numbered on.
-            host = issuer(&mut card);
-        }
-    }
-    assert_eq!(send(&mut card, &apdu::select(aid::T_UNION)).sw, Sw::LOCKED);
-    let mut host = issuer(&mut card);
-    host.set_status(&mut card, Terminated).unwrap();
-    for command in [
-        apdu::select(aid::ISD),
-        apdu::select(aid::SSSE),
-        apdu::get_challenge(8),
-    ] {
-        assert_eq!(send(&mut card, &command).sw, Sw::NOT_ALLOWED_STATE);
-    }
-}
-
-#[test]
-fn get_status_lists_what_is_there() {
-    let mut card = card(SuiteId::Aes);
-    let mut host = issuer(&mut card);
-    let status = |p1| apdu::build(0x80, 0xF2, p1, 0x02, &[0x4F, 0x00], None);
-    let isd = host.send(&mut card, "GET STATUS", &status(0x80)).unwrap();
-    let entry = Tlv::find(&isd, 0xE3).unwrap();
-    assert_eq!(Tlv::find(entry, 0x4F).unwrap(), aid::ISD);
-    assert_eq!(
-        Tlv::find(entry, 0x9F70).unwrap(),
-        [CardState::Secured as u8]
-    );
-    let apps = host.send(&mut card, "GET STATUS", &status(0x40)).unwrap();
-    let names: Vec<_> = Tlv::new(&apps)
-        .map(|(_, e)| Tlv::find(e, 0x4F).unwrap().to_vec())
-        .collect();
-    assert_eq!(names, [aid::T_UNION, aid::SSSE, aid::SSSE_MEDICAL]);
-}
-
-#[test]
 fn a_long_photo_goes_over_many_blocks() {
     let mut card = card(SuiteId::Aes);
     let mut host = issuer(&mut card);
@@ -396,4 +342,272 @@ fn a_long_photo_goes_over_many_blocks() {
         read.extend(ask(&mut card, &[0x00, 0xB0, high, low, 0x00]));
     }
     assert_eq!(read, photo);
+}
+
+fn keys(value: u8) -> StaticKeys {
+    let key = || Key::new([value; 16]);
+    StaticKeys {
+        enc: key(),
+        mac: key(),
+        dek: key(),
+    }
+}
+
+/// PUT KEY with P1: the set to replace, or 00 to add.
+fn put_key(host: &Scp03, p1: u8, kvn: u8, keys: &StaticKeys) -> apdu::Apdu {
+    let mut data = vec![kvn];
+    for key in [&keys.enc, &keys.mac, &keys.dek] {
+        data.extend([0x88, 0x10]);
+        data.extend(host.encrypt(*key.expose()));
+        data.push(3);
+        data.extend(kcv(key, SuiteId::Aes, KcvKind::GlobalPlatform));
+    }
+    apdu::build(0x80, 0xD8, p1, 0x81, &data, None)
+}
+
+fn delete_key(kvn: u8) -> apdu::Apdu {
+    apdu::build(0x80, 0xE4, 0, 0, &[0xD2, 0x01, kvn], None)
+}
+
+fn kvns(card: &mut VirtualCard) -> Vec<u8> {
+    put(card, &apdu::select(aid::ISD));
+    let info = ask(card, &apdu::read(0x80, 0xCA, 0x00, 0xE0, Some(256)));
+    let list = Tlv::find(&info, 0xE0).unwrap();
+    assert_eq!(list.len() + 2, info.len());
+    let all: Vec<_> = Tlv::new(list).map(|(_, key)| (key[0], key[1])).collect();
+    all.chunks(3)
+        .map(|set| {
+            let kvn = set[0].1;
+            assert_eq!(set, [(1, kvn), (2, kvn), (3, kvn)]);
+            kvn
+        })
+        .collect()
+}
+
+#[test]
+fn three_key_sets() {
+    let mut card = blank();
+    let mut host = open(&mut card, 0x33);
+    // The first set of the issuer takes the transport set's place; others are added.
+    for kvn in [0x30, 0x31, 0x32] {
+        let command = put_key(&host, 0, kvn, &keys(kvn));
+        host.send(&mut card, "PUT KEY", &command).unwrap();
+    }
+    assert_eq!(kvns(&mut card), [0x30, 0x31, 0x32]);
+    let mut host = Scp03::open(&mut card, &keys(0x31), 0x31, 0x33, [1; 8]).unwrap();
+    for (p1, kvn, expected) in [
+        (0x00, 0x33, Sw::NO_SPACE),   // a fourth
+        (0x33, 0x34, Sw::WRONG_P1P2), // in the place of none
+        (0x30, 0x32, Sw::WRONG_DATA), // two sets of one number
+        (0x30, 0x20, Sw::WRONG_DATA), // a number of SCP02
+        (0x30, 0x80, Sw::WRONG_DATA),
+    ] {
+        let command = put_key(&host, p1, kvn, &keys(9));
+        let refused = status(host.send(&mut card, "PUT KEY", &command));
+        assert_eq!(refused, expected, "{p1:02X} {kvn:02X}");
+    }
+    // None of the refusals changed a key, nor ended the session.
+    let command = put_key(&host, 0x30, 0x35, &keys(0x35));
+    host.send(&mut card, "PUT KEY", &command).unwrap();
+    for (command, expected) in [
+        (delete_key(0x31), Sw::CONDITIONS), // opened this session
+        (delete_key(0x30), Sw::KEY_NOT_FOUND),
+        (delete_key(0), Sw::WRONG_DATA),
+        (
+            apdu::build(0x80, 0xE4, 0, 0, &[0xD0, 0x01, 0x01], None),
+            Sw::WRONG_DATA,
+        ),
+        (
+            apdu::build(0x80, 0xE4, 0, 0, &[0x4F, 0x01, 0xA0], None),
+            Sw::CONDITIONS,
+        ),
+        (
+            apdu::build(0x80, 0xE4, 0, 0x80, &[0xD2, 0x01, 0x32], None),
+            Sw::WRONG_P1P2,
+        ),
+    ] {
+        let refused = status(host.send(&mut card, "DELETE", &command));
+        assert_eq!(refused, expected, "{command:02X?}");
+    }
+    let answer = host.send(&mut card, "DELETE", &delete_key(0x35)).unwrap();
+    assert_eq!(answer, [0]);
+    assert_eq!(kvns(&mut card), [0x31, 0x32]);
+    let gone = Scp03::open(&mut card, &keys(0x35), 0x35, 0x33, [1; 8]);
+    assert_eq!(status(gone), Sw::KEY_NOT_FOUND);
+    // KVN 00 is the first there is; each set opens with its own keys and no other's.
+    Scp03::open(&mut card, &keys(0x31), 0, 0x33, [1; 8]).unwrap();
+    assert!(matches!(
+        Scp03::open(&mut card, &keys(0x31), 0x32, 0x33, [1; 8]),
+        Err(HostError::Cryptogram)
+    ));
+    Scp03::open(&mut card, &keys(0x32), 0x32, 0x33, [1; 8]).unwrap();
+}
+
+/// Published SCP03 session (keys 00..0F, 10..1F, 20..2F, KVN 30), byte for byte over the card: with
+/// i = 60 its card challenge can be the example's.
+#[test]
+fn published_session_with_a_random_challenge() {
+    let value = |first: u8| Key::new(core::array::from_fn(|i| first + i as u8));
+    let keys = StaticKeys {
+        enc: value(0x00),
+        mac: value(0x10),
+        dek: value(0x20),
+    };
+    let mut nvm = virtual_card::ImageNvm::empty();
+    let blank = card_os::Blank {
+        chip_serial: SERIAL,
+        transport_keys: sample::transport_keys(),
+    };
+    card_os::format(&mut nvm, &blank).unwrap();
+    let chance = Scripted::from(hex!("3b1aca81e821f219 0102030405060708"));
+    let mut card = Bare(card_os::Card::new(nvm, chance));
+    let transport = sample::transport_keys();
+    let mut host = Scp03::open(&mut card, &transport, KVN_TRANSPORT, 0x33, [1; 8]).unwrap();
+    let wrong = host.personalise(&mut card, aid::ISD, &[(Dgi::SCP_OPTION, vec![0x00])]);
+    assert_eq!(status(wrong), Sw::WRONG_DATA);
+    host.personalise(&mut card, aid::ISD, &[(Dgi::SCP_OPTION, vec![0x60])])
+        .unwrap();
+    host.put_keys(&mut card, KVN_ISSUER, &keys).unwrap();
+
+    put(&mut card, &apdu::select(aid::ISD));
+    let answer = ask(&mut card, &hex!("8050300008 fdf38259a1e0de44 00"));
+    assert_eq!(answer[..10], SERIAL);
+    // KVN, SCP03, i; challenge; cryptogram; no sequence counter.
+    assert_eq!(
+        answer[10..],
+        hex!("30 03 60 3b1aca81e821f219 081cdc01c26b372d")
+    );
+    let authenticate = hex!("84823300108c36f96bcc00724a4e13ad591d7da3f0");
+    put(&mut card, &authenticate);
+    // GET DATA 00E0 under the published session keys, C-MAC and R-MAC and both encryptions.
+    let mut handshake = card_spec::scp03::Handshake::derive(
+        &keys,
+        &hex!("fdf38259a1e0de44"),
+        &hex!("3b1aca81e821f219"),
+    );
+    handshake
+        .session
+        .c_mac([0x84, 0x82, 0x33, 0, 0x10], &handshake.host_cryptogram);
+    handshake.session.next_command();
+    let mac = handshake.session.c_mac([0x84, 0xCA, 0, 0xE0, 8], &[]);
+    let answer = ask(
+        &mut card,
+        &[&[0x84, 0xCA, 0, 0xE0, 8][..], &mac, &[0]].concat(),
+    );
+    let (data, mac) = answer.split_last_chunk::<8>().unwrap();
+    assert_eq!(handshake.session.r_mac(data, [0x90, 0x00]), *mac);
+    // The recognition data names the same i, and the next challenge is another.
+    let recognition = ask(&mut card, &apdu::read(0x80, 0xCA, 0x00, 0x66, Some(256)));
+    assert!(recognition.ends_with(&hex!("FC6B040360")));
+    let next = ask(&mut card, &hex!("8050300008 fdf38259a1e0de44 00"));
+    assert_eq!(next[13..21], hex!("0102030405060708"));
+    // A right cryptogram with a wrong C-MAC is refused, and so is the published one now.
+    assert_eq!(send(&mut card, &authenticate).sw, Sw::SECURITY);
+}
+
+/// Amendment D, 6.2.5: R-MAC on every success, also an empty one; errors are answered bare.
+#[test]
+fn response_protection_of_empty_answers_and_errors() {
+    for (security, length) in [(0x01, 0), (0x03, 0), (0x11, 8), (0x13, 8), (0x33, 8)] {
+        let mut card = blank();
+        let mut host = open(&mut card, security);
+        let mut exchange = |host: &mut Scp03, command: &[u8]| {
+            let mut buffer = [0; 258];
+            let n = card
+                .transmit(&host.wrap(command).unwrap(), &mut buffer)
+                .unwrap();
+            buffer[..n].to_vec()
+        };
+        let initialized = perso::set_card_status(CardState::Initialized);
+        let done = exchange(&mut host, &initialized);
+        assert_eq!(done.len(), length + 2, "{security:02X}");
+        let refused = exchange(&mut host, &perso::set_card_status(CardState::OpReady));
+        assert_eq!(refused, [0x69, 0x85], "{security:02X}");
+        // The refusal was numbered and chained like any command: the session goes on.
+        let again = exchange(&mut host, &initialized);
+        assert_eq!(again.len(), length + 2, "{security:02X}");
+    }
+}
+
+#[test]
+fn the_issuer_domains_own_data() {
+    let mut card = blank();
+    put(&mut card, &apdu::select(aid::ISD));
+    let get = |p1, p2| apdu::read(0x80, 0xCA, p1, p2, Some(256));
+    for tag in [0x42, 0x45] {
+        assert_eq!(send(&mut card, &get(0x00, tag)).sw, Sw::KEY_NOT_FOUND);
+    }
+    let cplc = ask(&mut card, &get(0x9F, 0x7F));
+    assert_eq!((cplc[..3].to_vec(), cplc.len()), (vec![0x9F, 0x7F, 42], 45));
+    // Serial and batch number (offsets 12 and 16 of the 42 bytes) are the chip's.
+    assert_eq!(
+        (&cplc[15..19], &cplc[19..21]),
+        (&SERIAL[6..], &SERIAL[4..6])
+    );
+    // BER-TLV over two blocks, cut inside a value; no INSTALL: it is the issuer domain's.
+    let mut host = open(&mut card, 0x33);
+    let iin = [0x42, 0x04, 0x35, 0x01, 0x00, 0x01];
+    let cin = [&[0x45, 0x81, 16][..], &[0x77; 16]].concat();
+    let all = [&iin[..], &cin].concat();
+    let store = |p1, block, data: &[u8]| apdu::build(0x80, 0xE2, p1, block, data, None);
+    host.send(&mut card, "STORE DATA", &store(0x10, 0, &all[..12]))
+        .unwrap();
+    assert_eq!(kvns(&mut card), [KVN_TRANSPORT]);
+    assert_eq!(send(&mut card, &get(0x00, 0x42)).sw, Sw::KEY_NOT_FOUND);
+    let mut host = open(&mut card, 0x33);
+    host.send(&mut card, "STORE DATA", &store(0x10, 0, &all[..12]))
+        .unwrap();
+    host.send(&mut card, "STORE DATA", &store(0x90, 1, &all[12..]))
+        .unwrap();
+    assert_eq!(
+        host.send(&mut card, "GET DATA", &get(0x00, 0x42)[..4])
+            .unwrap(),
+        iin
+    );
+    // Too long, empty, unknown, malformed, cut off; forms mixed or not offered.
+    for (p1, data, expected) in [
+        (
+            0x90,
+            &[0x42, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9][..],
+            Sw::WRONG_DATA,
+        ),
+        (0x90, &[0x42, 0], Sw::WRONG_DATA),
+        (0x90, &[0x43, 1, 1], Sw::KEY_NOT_FOUND),
+        (0x90, &[0x42, 0x80, 1], Sw::WRONG_DATA),
+        (0x90, &[0x42, 0x82, 0], Sw::WRONG_DATA),
+        (0x90, &[0x42, 4, 1], Sw::WRONG_DATA),
+        (0x90, &[0x5F], Sw::WRONG_DATA),
+        (0x80, &[0x42, 1, 1], Sw::WRONG_P1P2),
+        (0x98, &[0x42, 1, 1], Sw::WRONG_P1P2),
+        (0xE8, &[0x42, 1, 1], Sw::WRONG_P1P2),
+    ] {
+        let refused = status(host.send(&mut card, "STORE DATA", &store(p1, 0, data)));
+        assert_eq!(refused, expected, "{p1:02X} {data:02X?}");
+    }
+    host.send(&mut card, "STORE DATA", &store(0x10, 0, &iin))
+        .unwrap();
+    let mixed = status(host.send(&mut card, "STORE DATA", &store(0x88, 1, &[0, 0x42, 1, 1])));
+    assert_eq!(mixed, Sw::WRONG_P1P2);
+    let install = perso::install_for_personalization(aid::T_UNION);
+    host.send(&mut card, "INSTALL", &install).unwrap();
+    let application = status(host.send(&mut card, "STORE DATA", &store(0x90, 0, &iin)));
+    assert_eq!(application, Sw::WRONG_P1P2);
+    // After all the refusals the stored values are still these.
+    put(&mut card, &apdu::select(aid::ISD));
+    assert_eq!(ask(&mut card, &get(0x00, 0x42)), iin);
+    assert_eq!(
+        ask(&mut card, &get(0x00, 0x45)),
+        [&[0x45, 16][..], &[0x77; 16]].concat()
+    );
+    // On a card in use they are what they are.
+    let mut card = common::card(SuiteId::Aes);
+    let mut host = issuer(&mut card);
+    for group in [
+        (Dgi::IIN, vec![1]),
+        (Dgi::CIN, vec![1]),
+        (Dgi::SCP_OPTION, vec![0x60]),
+    ] {
+        let refused = status(host.personalise(&mut card, aid::ISD, std::slice::from_ref(&group)));
+        assert_eq!(refused, Sw::CONDITIONS, "{:?}", group.0);
+    }
 }

@@ -246,7 +246,7 @@ impl Scp03 {
 pub fn store_data(groups: &[(Dgi, Vec<u8>)]) -> Result<Vec<card_spec::Apdu>, HostError> {
     let mut all = Vec::new();
     for (dgi, data) in groups {
-        let mut one = heapless::Vec::<u8, 4096>::new();
+        let mut one = heapless::Vec::<u8, { card_os::STAGING_SIZE }>::new();
         perso::push_dgi(&mut one, *dgi, data)
             .map_err(|_| HostError::Format { step: "STORE DATA" })?;
         all.extend_from_slice(&one);
