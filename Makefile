@@ -4,14 +4,14 @@
 #   make demo      builds and runs one whole day of one-card life
 #   make test      every test: unit, property, end to end with a real pcscd
 #   make lint      format, clippy with warnings denied, licences
-#   make thumb     card-spec and card-os for Cortex-M33 (library build)
+#   make firmware  the card for a Cortex-M33, run in QEMU: sizes, stack, instructions a command
 #   make bench     card benchmark (a command, never a timed test)
 #   make audit     RustSec advisories (needs the network; not in CI)
 
 CARGO ?= cargo
 PROFILE_DIR = target/debug
 
-.PHONY: all setup demo test lint thumb bench audit clean
+.PHONY: all setup demo test lint firmware bench audit clean
 
 all: demo
 
@@ -24,7 +24,7 @@ demo: setup
 
 test: setup
 	$(CARGO) test --workspace --no-fail-fast
-	$(MAKE) --no-print-directory thumb
+	$(MAKE) --no-print-directory firmware
 
 lint:
 	$(CARGO) fmt --all --check
@@ -32,9 +32,11 @@ lint:
 	$(CARGO) deny --log-level error check licenses bans sources
 
 # The rustup toolchain carries no embedded target; Debian's rustc-web and rust-web-src do.
-thumb:
-	CARGO_TARGET_DIR=target/thumb RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 $(CARGO) build --release --target thumbv8m.main-none-eabi \
-	  -Z build-std=core -p card-os -p card-spec
+firmware:
+	cd card-os/firmware && CARGO_TARGET_DIR=$(CURDIR)/target/firmware RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+	  $(CARGO) build --release --locked -Z build-std=core
+	$(CARGO) build
+	$(PROFILE_DIR)/onecard bench firmware
 
 bench:
 	$(CARGO) build --release

@@ -32,6 +32,15 @@ pub enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Size, stack and instructions of the card on a microcontroller (`make firmware` first)
+    Firmware {
+        /// Another image
+        #[arg(long, value_name = "IMAGE")]
+        image: Option<std::path::PathBuf>,
+        /// Machine-readable output
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Serialize)]
@@ -45,11 +54,14 @@ struct Line {
 
 /// Runs one.
 pub fn run(command: &Bench) -> Done {
-    let Bench::Card {
-        reader,
-        rounds,
-        json: as_json,
-    } = command;
+    let (reader, rounds, as_json) = match command {
+        Bench::Card {
+            reader,
+            rounds,
+            json,
+        } => (reader, rounds, json),
+        Bench::Firmware { image, json } => return super::firmware::run(image.as_ref(), *json),
+    };
     let lines = match reader {
         Some(name) => {
             let reader = PcscReader::open(name).map_err(|e| Stop::new(Code::Reader, e))?;

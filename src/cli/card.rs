@@ -4,11 +4,12 @@ use super::{interrupted, json};
 use crate::exit::{Code, Done, Stop};
 use crate::out::say;
 use card_reader::PcscReader;
-use card_spec::{Channel as _, SuiteId, keys::class, ssse::Profile};
+use card_spec::{SuiteId, keys::class, ssse::Profile};
 use clap::Subcommand;
 use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
 use virtual_card::{
     VirtualCard,
+    firmware::Firmware,
     sample::{Sample, SampleSam, sample_sam},
     vpcd,
 };
@@ -35,11 +36,18 @@ pub enum Card {
         /// Put a matching sample SAM into the second virtual reader, for `onecard terminal`
         #[arg(long, value_enum, value_name = "KIND")]
         with_sam: Option<Sam>,
+        /// Run the card on a microcontroller in QEMU (this image of `make firmware`)
+        #[arg(long, value_name = "IMAGE", num_args = 0..=1, default_missing_value = FIRMWARE,
+              conflicts_with = "image")]
+        firmware: Option<PathBuf>,
         /// Print where the card is as JSON
         #[arg(long)]
         json: bool,
     },
 }
+
+/// Where `make firmware` leaves the image.
+pub const FIRMWARE: &str = "target/firmware/thumbv8m.main-none-eabi/release/card-firmware";
 
 /// What the sample SAM is for.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -68,53 +76,90 @@ pub fn run(command: &Card) -> Done {
         profile,
         image,
         with_sam,
+        firmware,
         json: as_json,
     } = command;
-    let flag = interrupted()?;
     let card = make(*suite, *profile, image.as_ref())?;
-    let atr = hex::encode_upper(card.atr());
-    let pcscd = card_reader::pcscd::ensure().map_err(|error| Stop::new(Code::Reader, error))?;
-    let mut slot = vpcd::attach(card, vpcd::PORTS[0])
-        .map_err(|refused| Stop::new(Code::Reader, refused.reason))?;
-    let mut sam_slot = match with_sam {
-        Some(kind) => Some(attach_sam(*kind)?),
-        None => None,
+    let attached = Attached {
+        suite: *suite,
+        profile: *profile,
+        with_sam: *with_sam,
+        as_json: *as_json,
     };
-    // pcscd shows a card a moment after it was inserted: ready means that programs can use it.
-    let inserted = if sam_slot.is_some() { 2 } else { 1 };
-    for name in pcscd.readers().iter().take(inserted) {
-        PcscReader::open(name)
-            .and_then(|reader| reader.wait_for_card(Duration::from_secs(10)))
-            .map_err(|error| Stop::new(Code::Reader, error))?;
+    match firmware {
+        None => attached.hold(card),
+        Some(path) => {
+            let card = Firmware::start(path, card.image())
+                .map_err(|error| Stop::new(Code::Failure, error))?;
+            attached.hold(card)
+        }
     }
-    let reader = pcscd.readers().first().cloned().unwrap_or_default();
-    if *as_json {
-        json(&serde_json::json!({
-            "reader": reader, "pcscd": pcscd.origin().to_string(), "atr": atr,
-            "suite": suite.name(), "profile": format!("{profile:?}").to_lowercase(),
-        }))?;
-    } else {
-        say!(
-            "sample card 样卡 ({}, {profile:?}) in \"{reader}\", {}",
-            suite.name(),
-            pcscd.origin()
-        );
-        say!("ATR {atr}   PIN 123456   keys: docs/sample-card.md   stop with Ctrl-C");
-    }
-    while !flag.load(Ordering::SeqCst) && slot.is_running() {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    if !slot.is_running() {
-        return Err(Stop::new(
-            Code::Reader,
-            "the virtual reader went away (pcscd was stopped): start again",
-        ));
-    }
-    for slot in [Some(&mut slot), sam_slot.as_mut()].into_iter().flatten() {
+}
+
+/// What to say of a card in the virtual reader, and what to put beside it.
+struct Attached {
+    suite: SuiteId,
+    profile: Profile,
+    with_sam: Option<Sam>,
+    as_json: bool,
+}
+
+impl Attached {
+    /// Keeps the card in the reader until interrupted.
+    fn hold<C: vpcd::Attachable>(&self, card: C) -> Done {
+        let Self {
+            suite,
+            profile,
+            with_sam,
+            as_json,
+        } = self;
+        let flag = interrupted()?;
+        let atr = hex::encode_upper(card.atr());
+        let pcscd = card_reader::pcscd::ensure().map_err(|error| Stop::new(Code::Reader, error))?;
+        let mut slot = vpcd::attach(card, vpcd::PORTS[0])
+            .map_err(|refused| Stop::new(Code::Reader, refused.reason))?;
+        let mut sam_slot = match with_sam {
+            Some(kind) => Some(attach_sam(*kind)?),
+            None => None,
+        };
+        // pcscd shows a card a moment after it was inserted: ready means that programs can use it.
+        let inserted = if sam_slot.is_some() { 2 } else { 1 };
+        for name in pcscd.readers().iter().take(inserted) {
+            PcscReader::open(name)
+                .and_then(|reader| reader.wait_for_card(Duration::from_secs(10)))
+                .map_err(|error| Stop::new(Code::Reader, error))?;
+        }
+        let reader = pcscd.readers().first().cloned().unwrap_or_default();
+        if *as_json {
+            json(&serde_json::json!({
+                "reader": reader, "pcscd": pcscd.origin().to_string(), "atr": atr,
+                "suite": suite.name(), "profile": format!("{profile:?}").to_lowercase(),
+            }))?;
+        } else {
+            say!(
+                "sample card 样卡 ({}, {profile:?}) in \"{reader}\", {}",
+                suite.name(),
+                pcscd.origin()
+            );
+            say!("ATR {atr}   PIN 123456   keys: docs/sample-card.md   stop with Ctrl-C");
+        }
+        while !flag.load(Ordering::SeqCst) && slot.is_running() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        if !slot.is_running() {
+            return Err(Stop::new(
+                Code::Reader,
+                "the virtual reader went away (pcscd was stopped): start again",
+            ));
+        }
         slot.remove()
             .map_err(|error| Stop::new(Code::Reader, error))?;
+        if let Some(slot) = &mut sam_slot {
+            slot.remove()
+                .map_err(|error| Stop::new(Code::Reader, error))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A sample SAM in the second virtual reader.

@@ -4,6 +4,7 @@ mod bench;
 mod card;
 mod clearing;
 mod demo;
+mod firmware;
 mod hsm;
 mod issuance;
 mod secret;

@@ -2,6 +2,7 @@
 //!
 //! * [`VirtualCard`]: a card (or SAM) as a [`card_spec::Channel`], with scripted tearing;
 //! * [`vpcd`]: the same card in a virtual reader of pcscd, for any PC/SC program;
+//! * [`firmware`]: a card on a microcontroller in QEMU, through the same channel;
 //! * [`host`]: the issuer's side of SCP03 with static keys, for sample cards and tests;
 //! * [`sample`]: personalised sample cards and SAMs with published keys.
 //!
@@ -10,6 +11,7 @@
 
 mod card;
 mod entropy;
+pub mod firmware;
 pub mod host;
 mod nvm;
 pub mod sample;

@@ -65,12 +65,24 @@ pub enum SlotError {
     },
 }
 
+/// What can be put into a slot: a card in this process, or one on a microcontroller.
+pub trait Attachable: Channel + Send + core::fmt::Debug + 'static {
+    /// Power off and on.
+    fn power_cycle(&mut self);
+}
+
+impl Attachable for VirtualCard {
+    fn power_cycle(&mut self) {
+        Self::power_cycle(self);
+    }
+}
+
 /// A card that was not accepted, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
-pub struct Refused {
+pub struct Refused<C: Attachable = VirtualCard> {
     /// The card, for another try.
-    pub card: Box<VirtualCard>,
+    pub card: Box<C>,
     /// Why.
     pub reason: SlotError,
 }
@@ -78,18 +90,18 @@ pub struct Refused {
 /// One slot of the virtual reader. The card runs on its own thread while it is inside; dropping
 /// the slot removes it.
 #[derive(Debug)]
-pub struct Slot {
+pub struct Slot<C: Attachable = VirtualCard> {
     port: u16,
-    inside: Option<Inside>,
+    inside: Option<Inside<C>>,
 }
 
 #[derive(Debug)]
-struct Inside {
+struct Inside<C> {
     stream: TcpStream,
-    thread: JoinHandle<(VirtualCard, io::Result<()>)>,
+    thread: JoinHandle<(C, io::Result<()>)>,
 }
 
-impl Slot {
+impl<C: Attachable> Slot<C> {
     /// The slot behind a port; nothing is connected yet.
     pub const fn new(port: u16) -> Self {
         Self { port, inside: None }
@@ -101,7 +113,7 @@ impl Slot {
     }
 
     /// Puts a card in. pcscd notices within about 0.4 s.
-    pub fn insert(&mut self, card: VirtualCard) -> Result<(), Refused> {
+    pub fn insert(&mut self, card: C) -> Result<(), Refused<C>> {
         let refused = |card, reason| Refused {
             card: Box::new(card),
             reason,
@@ -147,12 +159,12 @@ impl Slot {
 
     /// Takes the card out; it loses power. A connection that broke before is reported by
     /// [`Self::eject`], which also gives the card.
-    pub fn remove(&mut self) -> Result<VirtualCard, SlotError> {
+    pub fn remove(&mut self) -> Result<C, SlotError> {
         self.eject().map(|(card, _)| card)
     }
 
     /// Takes the card out and says whether its connection stood until now.
-    pub fn eject(&mut self) -> Result<(VirtualCard, Result<(), SlotError>), SlotError> {
+    pub fn eject(&mut self) -> Result<(C, Result<(), SlotError>), SlotError> {
         let port = self.port;
         let inside = self.inside.take().ok_or(SlotError::Empty { port })?;
         // Already closed by vpcd: then there is nothing left to shut down.
@@ -170,27 +182,27 @@ impl Slot {
 
     /// Takes one card out and puts another in. pcscd needs about 0.8 s to see both: programs wait
     /// for the removal, then for the card.
-    pub fn swap(&mut self, card: VirtualCard) -> Result<VirtualCard, SlotError> {
+    pub fn swap(&mut self, card: C) -> Result<C, SlotError> {
         let old = self.remove()?;
         self.insert(card).map_err(|refused| refused.reason)?;
         Ok(old)
     }
 }
 
-impl Drop for Slot {
+impl<C: Attachable> Drop for Slot<C> {
     fn drop(&mut self) {
         let _ = self.eject();
     }
 }
 
 /// Puts a card into the virtual reader on a port and keeps it there until the slot is dropped.
-pub fn attach(card: VirtualCard, port: u16) -> Result<Slot, Refused> {
+pub fn attach<C: Attachable>(card: C, port: u16) -> Result<Slot<C>, Refused<C>> {
     let mut slot = Slot::new(port);
     slot.insert(card)?;
     Ok(slot)
 }
 
-fn serve(mut card: VirtualCard, mut stream: TcpStream) -> (VirtualCard, io::Result<()>) {
+fn serve<C: Attachable>(mut card: C, mut stream: TcpStream) -> (C, io::Result<()>) {
     let ended = answer_all(&mut card, &mut stream);
     // The card leaves the slot however the loop ended, also when vpcd only half-closed.
     let _ = stream.shutdown(Shutdown::Both);
@@ -198,7 +210,7 @@ fn serve(mut card: VirtualCard, mut stream: TcpStream) -> (VirtualCard, io::Resu
 }
 
 /// Answers until the connection ends. Ok: our own side (or vpcd, orderly) closed it.
-fn answer_all(card: &mut VirtualCard, stream: &mut TcpStream) -> io::Result<()> {
+fn answer_all(card: &mut impl Attachable, stream: &mut TcpStream) -> io::Result<()> {
     let mut message = Vec::new();
     while read_message(stream, &mut message)? {
         match message.as_slice() {

@@ -1,0 +1,161 @@
+//! The card OS on a Cortex-M33. Frames on the UART, see `frame`; the memory, see `nvm`; how deep
+//! the stack went, see `stack`.
+//!
+//! The emulation differs from a chip in three places, each named where it is: the pages live in
+//! RAM, chance comes from a seed that the host sends, and the host may cut the power.
+#![no_std]
+#![no_main]
+
+mod frame;
+mod nvm;
+mod stack;
+mod timer;
+mod uart;
+
+use core::{cell::RefCell, mem::MaybeUninit};
+
+use card_os::{Blank, Card, Entropy, Interface};
+use card_spec::{scp03::StaticKeys, suite::Key};
+use cortex_m::interrupt::Mutex;
+use frame::{Frame, Kind};
+use nvm::{PageNvm, Pages};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+/// Chance for the emulation: reproducible, and therefore no secret. A chip has a true generator.
+struct EmulatedChance;
+
+static CHANCE: Mutex<RefCell<Option<ChaCha8Rng>>> = Mutex::new(RefCell::new(None));
+
+impl Entropy for EmulatedChance {
+    fn fill(&mut self, out: &mut [u8]) {
+        cortex_m::interrupt::free(|cs| {
+            if let Some(chance) = CHANCE.borrow(cs).borrow_mut().as_mut() {
+                chance.fill_bytes(out);
+            }
+        });
+    }
+}
+
+fn seed(bytes: &[u8]) {
+    let mut whole = [0; 32];
+    for (to, from) in whole.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    let chance = ChaCha8Rng::from_seed(whole);
+    cortex_m::interrupt::free(|cs| *CHANCE.borrow(cs).borrow_mut() = Some(chance));
+}
+
+type TheCard = Card<PageNvm, EmulatedChance>;
+
+/// The card lies in static memory, so that `ram_bytes` counts it and the stack does not.
+#[inline(never)]
+fn card() -> &'static mut TheCard {
+    static mut CARD: MaybeUninit<TheCard> = MaybeUninit::uninit();
+    // SAFETY: `Pages::take` lets this happen once only.
+    #[expect(static_mut_refs, reason = "one owner for the life of the program")]
+    unsafe {
+        CARD.write(Card::new(PageNvm::new(Pages::take()), EmulatedChance))
+    }
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    uart::start();
+    timer::start();
+    seed(&[]);
+    let card = card();
+    stack::paint();
+    serve(card)
+}
+
+#[inline(never)]
+fn serve(card: &mut TheCard) -> ! {
+    let mut buffer = [0; frame::LONGEST];
+    loop {
+        let Some(Frame { kind, data }) = frame::receive(&mut buffer) else {
+            frame::send(Kind::Broken, &[&[]]);
+            continue;
+        };
+        match kind {
+            Kind::Apdu => {
+                let mut answer = [0; 258];
+                let before = timer::now();
+                let n = card.transmit(data, &mut answer);
+                let ticks = before.wrapping_sub(timer::now());
+                if card.nvm().is_dead() {
+                    frame::send(Kind::Removed, &[&[]]);
+                } else {
+                    let answer = answer.get(..n).unwrap_or_default();
+                    frame::send(Kind::Apdu, &[&ticks.to_be_bytes(), answer]);
+                }
+            }
+            Kind::Reset => {
+                card.nvm_mut().restore_power();
+                let before = timer::now();
+                card.power_on();
+                let ticks = before.wrapping_sub(timer::now());
+                frame::send(Kind::Reset, &[&ticks.to_be_bytes(), card.atr()]);
+            }
+            Kind::Interface => {
+                card.set_interface(match data {
+                    [1] => Interface::Contactless,
+                    _ => Interface::Contact,
+                });
+                frame::send(kind, &[&[]]);
+            }
+            Kind::Format => {
+                let done = blank(data).map(|blank| card_os::format(card.nvm_mut(), &blank));
+                seed(data.get(26..).unwrap_or_default());
+                card.power_on();
+                frame::send(kind, &[&[u8::from(matches!(done, Some(Ok(()))))]]);
+            }
+            Kind::Cut => {
+                card.nvm_mut().arm(data);
+                frame::send(kind, &[&[]]);
+            }
+            Kind::Counters => {
+                let nvm = card.nvm();
+                frame::send(
+                    kind,
+                    &[
+                        &stack::deepest().to_be_bytes(),
+                        &nvm.words_programmed().to_be_bytes(),
+                        &nvm.pages_erased().to_be_bytes(),
+                        &nvm.bytes_used().to_be_bytes(),
+                    ],
+                );
+            }
+            Kind::Load => {
+                card.nvm_mut().load(data);
+                frame::send(kind, &[&[]]);
+            }
+            Kind::Removed | Kind::Broken => frame::send(Kind::Broken, &[&[]]),
+        }
+    }
+}
+
+/// `chip serial 10 | transport key 16 | seed`: three equal keys, as sample blanks have.
+fn blank(data: &[u8]) -> Option<Blank> {
+    let (serial, rest) = data.split_first_chunk::<10>()?;
+    let key = rest.first_chunk::<16>()?;
+    let key = || Key::new(*key);
+    Some(Blank {
+        chip_serial: *serial,
+        transport_keys: StaticKeys {
+            enc: key(),
+            mac: key(),
+            dek: key(),
+        },
+    })
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing reachable from outside panics; if something does, the card is mute until reset.
+    loop {
+        cortex_m::asm::wfi();
+    }
+}

@@ -1,0 +1,277 @@
+//! `onecard bench firmware`: what the card costs on a microcontroller.
+
+use super::{card::FIRMWARE, json};
+use crate::{
+    exit::{Code, Done, Stop},
+    out::say,
+    tables,
+};
+use card_spec::{
+    Fen, SuiteId, aid, apdu,
+    channel::exchange,
+    keys::class,
+    purse::{
+        self, InitRequest, PurchaseInit, TxType,
+        files::Public,
+        mac::{Context, ContextBuilder},
+        sfi,
+    },
+    sam::{InitForPurchase, Mac1},
+    ssse::Profile,
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use virtual_card::{
+    VirtualCard,
+    firmware::{Counted, Firmware},
+    sample::{Sample, SampleSam, sample_sam, sample_time},
+};
+
+/// What the image may cost today. The aim is 64 KiB of flash without the PKI application; what is
+/// there now is larger, and may not grow.
+const FLASH_MAX: u32 = 90 * 1024;
+/// Static memory and deepest stack together.
+const RAM_MAX: u32 = 16 * 1024;
+const NVM_MAX: u32 = 128 * 1024;
+
+/// The model of a chip: clock, cycles an instruction, and the typical times of its flash (STM32L5
+/// class: 8-byte word, 2 KiB page). Assumptions, printed with every table.
+const CLOCK_MHZ: u64 = 64;
+const CYCLES_PER_10_INSTRUCTIONS: u64 = 13;
+const WORD_US: u64 = 82;
+const PAGE_ERASE_US: u64 = 22_000;
+
+/// What a command cost.
+#[derive(Debug, Serialize)]
+struct Cost {
+    suite: &'static str,
+    command: &'static str,
+    instructions: u64,
+    words_programmed: u32,
+    pages_erased: u32,
+    modelled_us: u64,
+}
+
+/// Runs the measurement; fails when a limit is exceeded.
+pub fn run(image: Option<&PathBuf>, as_json: bool) -> Done {
+    let path = image.cloned().unwrap_or_else(|| FIRMWARE.into());
+    let (flash_bytes, ram_bytes) = sizes(&path)?;
+    let mut costs = Vec::new();
+    let (mut stack_bytes, mut nvm_bytes) = (0, 0);
+    for suite in SuiteId::ALL {
+        let counted = measure(&path, suite, &mut costs)?;
+        stack_bytes = stack_bytes.max(counted.stack_bytes);
+        nvm_bytes = nvm_bytes.max(counted.nvm_bytes);
+    }
+    if as_json {
+        json(&serde_json::json!({
+            "suites": "aes,sm4,tdes", "flash_bytes": flash_bytes, "ram_bytes": ram_bytes,
+            "stack_bytes": stack_bytes, "nvm_bytes": nvm_bytes, "commands": costs,
+        }))?;
+    } else {
+        say!(
+            "firmware: suites=aes,sm4,tdes flash_bytes={flash_bytes} ram_bytes={ram_bytes} \
+             stack_bytes={stack_bytes} nvm_bytes={nvm_bytes}"
+        );
+        print(&costs);
+    }
+    for (what, is, most) in [
+        ("flash", flash_bytes, FLASH_MAX),
+        ("static memory and stack", ram_bytes + stack_bytes, RAM_MAX),
+        ("card image", nvm_bytes, NVM_MAX),
+    ] {
+        if is > most {
+            return Err(Stop::new(
+                Code::Failure,
+                format!("{what}: {is} bytes, {most} at most: make the card smaller again"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn print(costs: &[Cost]) {
+    let mut table = tables::new(&[
+        "suite",
+        "command 指令",
+        "instructions",
+        "words",
+        "pages erased",
+        "modelled ms",
+    ]);
+    for cost in costs {
+        table.add_row([
+            cost.suite.to_owned(),
+            cost.command.to_owned(),
+            cost.instructions.to_string(),
+            cost.words_programmed.to_string(),
+            cost.pages_erased.to_string(),
+            format!(
+                "{}.{:02}",
+                cost.modelled_us / 1000,
+                cost.modelled_us % 1000 / 10
+            ),
+        ]);
+    }
+    say!(
+        "{table}\nmodel: {CLOCK_MHZ} MHz, {}.{} cycles an instruction, {WORD_US} µs a word, {} ms a \
+         page erase (assumed)",
+        CYCLES_PER_10_INSTRUCTIONS / 10,
+        CYCLES_PER_10_INSTRUCTIONS % 10,
+        PAGE_ERASE_US / 1000
+    );
+}
+
+/// A sample card of the suite on the microcontroller: a purchase, and a CAPP purchase with a
+/// journey and the metro record.
+fn measure(path: &Path, suite: SuiteId, costs: &mut Vec<Cost>) -> Done<Counted> {
+    let because = Stop::because::<virtual_card::host::HostError>;
+    let number = "350100009001"
+        .parse()
+        .map_err(Stop::because("naming the SAM"))?;
+    let card = Sample::new(suite, Profile::V2)
+        .card([1; 32])
+        .map_err(because("personalising the sample card"))?;
+    let mut sam = sample_sam(SampleSam::Purse(class::TRANSIT), number, [2; 32])
+        .map_err(because("personalising the sample SAM"))?;
+    let mut chip = Firmware::start(path, card.image()).map_err(|e| Stop::new(Code::Failure, e))?;
+    let mut bench = Bench {
+        counted: chip.counted().map_err(Stop::because("counting"))?,
+        suite: suite.name(),
+        costs,
+    };
+    bench.note("power-up", &mut chip)?;
+    send(&mut sam, &apdu::select(aid::T_UNION_SAM))?;
+    let fci = bench.send("SELECT", &mut chip, &apdu::select(aid::T_UNION))?;
+    let public = Public::from_fci(&fci).map_err(Stop::because("reading the FCI"))?;
+    let time = sample_time(0).map_err(Stop::because("making a time"))?;
+    for capp in [false, true] {
+        let request = InitRequest {
+            kid: class::TRANSIT,
+            amount: Fen(100),
+            terminal: number,
+        };
+        let (tx, init) = match capp {
+            false => (TxType::Purchase, request.purchase()),
+            true => (TxType::Capp, request.capp_purchase()),
+        };
+        let init = init.map_err(Stop::because("building INIT"))?;
+        let name = if capp { "INIT CAPP" } else { "INIT" };
+        let init = bench.send(name, &mut chip, &init)?;
+        let init = PurchaseInit::from_bytes(&init).map_err(Stop::because("reading INIT"))?;
+        let mut context = Context::default();
+        if capp {
+            let mut builder = ContextBuilder::new(&fci);
+            let journey = purse::update_capp_cache(sfi::JOURNEY, 0, &[7; 48]);
+            bench.send("UPDATE CACHE 1E", &mut chip, &journey)?;
+            builder.update(0, sfi::JOURNEY << 3, &[7; 48]);
+            builder.read_1a(&[0; 128]);
+            let metro = purse::update_capp_cache(sfi::METRO, 1, &[8; 128]);
+            bench.send("UPDATE CACHE 1A", &mut chip, &metro)?;
+            builder.update(1, (sfi::METRO << 3) | 4, &[8; 128]);
+            context = builder.finish();
+        }
+        let serial8 = public.pan.serial8();
+        let ask = InitForPurchase::new(
+            &init,
+            request.amount,
+            tx,
+            time,
+            serial8,
+            public.issuer,
+            context,
+        );
+        let ask = ask.to_apdu().map_err(Stop::because("asking the SAM"))?;
+        let mac1 = send(&mut sam, &ask)?;
+        let mac1 = Mac1::from_bytes(&mac1).map_err(Stop::because("reading MAC1"))?;
+        let name = if capp { "DEBIT CAPP" } else { "DEBIT" };
+        let debit = purse::debit(mac1.terminal_seq, time, mac1.mac1);
+        bench.send(name, &mut chip, &debit)?;
+    }
+    chip.counted().map_err(Stop::because("counting"))
+}
+
+struct Bench<'a> {
+    counted: Counted,
+    suite: &'static str,
+    costs: &'a mut Vec<Cost>,
+}
+
+impl Bench<'_> {
+    fn send(&mut self, name: &'static str, chip: &mut Firmware, command: &[u8]) -> Done<Vec<u8>> {
+        let reply = exchange(chip, command).map_err(|e| Stop::new(Code::Reader, e))?;
+        if !reply.sw.is_ok() {
+            return Err(Stop::new(
+                Code::CardRefused,
+                format!("{name}: {} ({})", reply.sw, reply.sw.meaning()),
+            ));
+        }
+        self.note(name, chip)?;
+        Ok(reply.data.to_vec())
+    }
+
+    fn note(&mut self, command: &'static str, chip: &mut Firmware) -> Done {
+        let now = chip.counted().map_err(Stop::because("counting"))?;
+        let words = now.words_programmed - self.counted.words_programmed;
+        let erases = now.pages_erased - self.counted.pages_erased;
+        self.counted = now;
+        let instructions = chip.instructions();
+        let cpu_us = instructions * CYCLES_PER_10_INSTRUCTIONS / 10 / CLOCK_MHZ;
+        self.costs.push(Cost {
+            suite: self.suite,
+            command,
+            instructions,
+            words_programmed: words,
+            pages_erased: erases,
+            modelled_us: cpu_us + u64::from(words) * WORD_US + u64::from(erases) * PAGE_ERASE_US,
+        });
+        Ok(())
+    }
+}
+
+fn send(sam: &mut VirtualCard, command: &[u8]) -> Done<Vec<u8>> {
+    let reply = exchange(sam, command).map_err(|e| Stop::new(Code::Reader, e))?;
+    match reply.sw.is_ok() {
+        true => Ok(reply.data.to_vec()),
+        false => Err(Stop::new(Code::CardRefused, format!("SAM: {}", reply.sw))),
+    }
+}
+
+/// Bytes of flash and of static memory, from the program headers of an ELF32 file.
+fn sizes(path: &Path) -> Done<(u32, u32)> {
+    const LOAD: u32 = 1;
+    const RAM: u32 = 0x3800_0000;
+    let unreadable = |_| {
+        Stop::new(
+            Code::Failure,
+            format!(
+                "no firmware at {}: build it with `make firmware`",
+                path.display()
+            ),
+        )
+    };
+    let elf = std::fs::read(path).map_err(unreadable)?;
+    let word = |at: usize| -> Option<u32> {
+        let bytes = elf.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(bytes))
+    };
+    let half = |at: usize| -> Option<usize> {
+        let bytes = elf.get(at..at + 2)?.try_into().ok()?;
+        Some(u16::from_le_bytes(bytes).into())
+    };
+    let count = || -> Option<(u32, u32)> {
+        let (table, size, number) = (word(28)? as usize, half(42)?, half(44)?);
+        let (mut flash, mut ram) = (0, 0);
+        for i in 0..number {
+            let at = table + i * size;
+            if word(at)? == LOAD {
+                flash += word(at + 16)?;
+                if word(at + 8)? >= RAM {
+                    ram += word(at + 20)?;
+                }
+            }
+        }
+        Some((flash, ram))
+    };
+    count().ok_or_else(|| Stop::new(Code::Failure, "the firmware is not an ELF file"))
+}
