@@ -4,7 +4,7 @@ use crate::{
     apdu::{Answer, Command, Number, Out, Outcome, put},
     channels::Channels,
     error::Error,
-    isd,
+    health, isd,
     layout::App,
     medical::{self, Medical},
     nvm::{Entropy, Nvm},
@@ -179,17 +179,26 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
             }
             Selected::Social { df, ram, .. } => {
                 let decoded = ssse::Command::try_from(command)?;
-                if *df != Df::Root && decoded.touches_files() {
+                if *df != Df::Root && matches!(decoded, ssse::Command::File(_)) {
                     return Err(Error::NotFound);
                 }
                 Ssse {
                     area: self.store.area(App::Ssse),
+                    plan: &ssse::PLAN,
                     ram,
                     challenge: &mut channel.challenge,
                     interface: self.interface,
                 }
                 .run(decoded, out)
             }
+            Selected::Health(ram) => Ssse {
+                area: self.store.area(App::Health),
+                plan: &health::PLAN,
+                ram,
+                challenge: &mut channel.challenge,
+                interface: self.interface,
+            }
+            .run(ssse::Command::try_from(command)?, out),
             Selected::Sam(ram) => Sam {
                 area: self.store.area(App::Sam),
                 ram,

@@ -8,7 +8,7 @@ mod v1;
 pub use v1::{NotAnImage, V1_SIZE, upgrade};
 
 use crate::{
-    isd, keystore, medical,
+    health, isd, keystore, medical,
     nvm::{Nvm, NvmError},
     purse, sam, ssse,
     store::Store,
@@ -24,6 +24,7 @@ pub(crate) enum App {
     Ssse = 3,
     Medical = 4,
     Sam = 5,
+    Health = 6,
 }
 
 /// An application's stretch of the memory; it starts with a block of its own.
@@ -57,10 +58,11 @@ const PURSE: Region = Region::after(ISD, purse::AREA);
 const SSSE: Region = Region::after(PURSE, ssse::AREA);
 const MEDICAL: Region = Region::after(SSSE, medical::AREA);
 const SAM: Region = Region::after(MEDICAL, sam::AREA);
-pub(crate) const KEYS: Region = Region::after(SAM, keystore::AREA);
+const HEALTH: Region = Region::after(SAM, health::AREA);
+pub(crate) const KEYS: Region = Region::after(HEALTH, keystore::AREA);
 
 /// Every area, the issuer domain's first.
-pub(crate) const REGIONS: [Region; 6] = [ISD, PURSE, SSSE, MEDICAL, SAM, KEYS];
+pub(crate) const REGIONS: [Region; 7] = [ISD, PURSE, SSSE, MEDICAL, SAM, HEALTH, KEYS];
 
 /// Blocks of the issuer domain.
 pub(crate) const ISSUER_BLOCKS: usize = ISD.end_block();
@@ -83,6 +85,7 @@ impl App {
             Self::Ssse => SSSE,
             Self::Medical => MEDICAL,
             Self::Sam => SAM,
+            Self::Health => HEALTH,
         }
     }
 }

@@ -20,6 +20,8 @@ mod card;
 mod channels;
 mod counter;
 mod error;
+mod file;
+mod health;
 mod isd;
 mod keystore;
 mod layout;

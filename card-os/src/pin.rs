@@ -41,6 +41,15 @@ pub(crate) fn reload<N: Nvm>(area: &mut Area<'_, N>, at: usize, pin: &[u8]) -> R
     set(area, at, maximum, pin)
 }
 
+/// The same value with the try counter restored.
+pub(crate) fn restore_tries<N: Nvm>(area: &mut Area<'_, N>, at: usize) -> Result<(), Error> {
+    let maximum = area.byte(at)?;
+    if maximum == 0 {
+        return Err(Error::Reference);
+    }
+    area.write(at + 1, &[maximum])
+}
+
 /// Tries left, as VERIFY without data reports them.
 pub(crate) fn tries<N: Nvm>(area: &Area<'_, N>, at: usize) -> Result<Error, Error> {
     match area.array(at)? {
@@ -130,7 +139,7 @@ pub(crate) fn unblock<N: Nvm>(
     let expected = sm::mac(suite, &slot.key, challenge, header, data);
     row.guard(area, || expected.ct_eq(&mac).into(), Error::SmWrong)?;
     sm::decrypt(suite, &slot.key, challenge, plain);
-    let done = match sm::pin_from_plaintext(plain) {
+    let done = match sm::from_plaintext(plain) {
         Some(new) => reload(area, at, new),
         None => Err(Error::Data),
     };

@@ -4,12 +4,12 @@ use crate::{
     apdu::{Number, Out, put},
     channels::{Channel, Channels},
     error::Error,
-    isd,
+    file::{self, File},
+    health, isd,
     layout::App,
     medical,
     nvm::Nvm,
-    purse, sam,
-    ssse::{self, File},
+    purse, sam, ssse,
     store::Store,
 };
 use card_spec::{Sw, aid, perso::CardState, sm::Challenge8};
@@ -63,6 +63,7 @@ pub(crate) enum Selected {
         ram: ssse::Ram,
         medical: medical::Ram,
     },
+    Health(ssse::Ram),
     Sam(sam::Ram),
 }
 
@@ -105,11 +106,12 @@ enum Target {
     Isd,
     Purse,
     Social(Df),
+    Health,
     Sam,
 }
 
 /// Every DF name, in the order that "next occurrence" goes through them.
-const NAMES: [(&[u8], Target); 10] = [
+const NAMES: [(&[u8], Target); 11] = [
     (aid::ISD, Target::Isd),
     (aid::T_UNION, Target::Purse),
     (aid::SSSE, Target::Social(Df::Root)),
@@ -118,6 +120,7 @@ const NAMES: [(&[u8], Target); 10] = [
     (aid::SSSE_INSURANCE, Target::Social(Df::Empty)),
     (aid::SSSE_MEDICAL, Target::Social(Df::Medical)),
     (aid::SSSE_PERSONNEL, Target::Social(Df::Empty)),
+    (aid::HEALTH, Target::Health),
     (aid::T_UNION_SAM, Target::Sam),
     (aid::SSSE_SAM, Target::Sam),
 ];
@@ -129,6 +132,7 @@ impl Target {
             Self::Isd => true,
             Self::Purse => purse::state(&store.area(App::Purse))? != purse::State::Absent,
             Self::Social(_) => ssse::profile(&store.area(App::Ssse))?.is_some(),
+            Self::Health => health::is_present(&store.area(App::Health))?,
             Self::Sam => sam::serial(&store.area(App::Sam))?.is_some(),
         })
     }
@@ -139,6 +143,7 @@ impl Target {
             Self::Purse => App::Purse,
             Self::Social(Df::Medical) => App::Medical,
             Self::Social(Df::Root | Df::Empty) => App::Ssse,
+            Self::Health => App::Health,
             Self::Sam => App::Sam,
         }
     }
@@ -227,22 +232,26 @@ impl<'a> Reference<'a> {
 const MF: u16 = 0x3F00;
 
 /// A file that SELECT can reach without a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Node {
     Mf,
     Sam,
-    Social,
-    /// A DF that has no files with identifiers: issuer domain, purse, DF01 to DF05.
-    Other,
-    Ef(File),
+    Social(Df),
+    Purse,
+    Health,
+    /// Has no files with identifiers.
+    Isd,
+    Ef(&'static File),
 }
 
 impl Node {
     const fn of(selected: &Selected) -> Self {
         match selected {
             Selected::Sam(_) => Self::Sam,
-            Selected::Social { df: Df::Root, .. } => Self::Social,
-            Selected::Isd | Selected::Purse(_) | Selected::Social { .. } => Self::Other,
+            Selected::Social { df, .. } => Self::Social(*df),
+            Selected::Purse(_) => Self::Purse,
+            Selected::Health(_) => Self::Health,
+            Selected::Isd => Self::Isd,
         }
     }
 
@@ -252,9 +261,19 @@ impl Node {
             (Self::Ef(_), _) => Err(Error::NotFound),
             (_, MF) => Ok(Self::Mf),
             (_, aid::SAM_FID) => Ok(Self::Sam),
-            (Self::Social, _) => File::from_fid(fid).map(Self::Ef).ok_or(Error::NotFound),
+            (Self::Social(_), 0xDF01..=0xDF03 | 0xDF05) => Ok(Self::Social(Df::Empty)),
+            (Self::Social(_), 0xDF04) => Ok(Self::Social(Df::Medical)),
+            (Self::Social(Df::Root), _) => Self::file(ssse::PLAN.files, fid),
+            (Self::Health, _) => Self::file(health::PLAN.files, fid),
+            (Self::Purse, _) => Self::file(&purse::FILES, fid),
             _ => Err(Error::NotFound),
         }
+    }
+
+    fn file(files: &'static [File], fid: u16) -> Result<Self, Error> {
+        file::by_fid(files, fid)
+            .map(Self::Ef)
+            .ok_or(Error::NotFound)
     }
 
     fn walk(self, path: &[u8]) -> Result<Self, Error> {
@@ -308,6 +327,7 @@ impl<N: Nvm> Select<'_, N> {
             Target::Isd => *current = Selected::Isd,
             Target::Purse => *current = Selected::Purse(purse::Ram::default()),
             Target::Social(df) => enter_social(current, df),
+            Target::Health => *current = Selected::Health(ssse::Ram::default()),
             Target::Sam => *current = Selected::Sam(sam::Ram::default()),
         }
         Ok(warning)
@@ -355,6 +375,7 @@ impl<N: Nvm> Select<'_, N> {
                 (selected, target),
                 (Selected::Purse(_), Target::Purse)
                     | (Selected::Social { .. }, Target::Social(_))
+                    | (Selected::Health(_), Target::Health)
                     | (Selected::Sam(_), Target::Sam)
             )
         });
@@ -384,9 +405,11 @@ impl<N: Nvm> Select<'_, N> {
             Reference::FromMf(path) => Node::Mf.walk(path)?,
             Reference::FromHere(path) => here.walk(path)?,
             Reference::Parent => match &mut self.channel()?.selected {
-                Selected::Social { df: Df::Root, .. } => Node::Mf,
-                Selected::Social { .. } => Node::Social,
-                Selected::Isd | Selected::Purse(_) | Selected::Sam(_) => Node::Mf,
+                Selected::Social {
+                    df: Df::Empty | Df::Medical,
+                    ..
+                } => Node::Social(Df::Root),
+                _ => Node::Mf,
             },
         };
         match node {
@@ -406,21 +429,30 @@ impl<N: Nvm> Select<'_, N> {
                 *self.channel()? = Channel::new(Selected::Sam(sam::Ram::default()));
                 self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x80, 0x11], out)
             }
-            Node::Social => {
-                enter_social(&mut self.channel()?.selected, Df::Root);
-                let mut parameters = [0; 20];
-                parameters[..5].copy_from_slice(&[0x82, 0x01, 0x38, 0x84, 0x0F]);
-                parameters[5..].copy_from_slice(aid::SSSE);
+            Node::Social(df) => {
+                self.admit(Target::Social(df))?;
+                enter_social(&mut self.channel()?.selected, df);
+                if df == Df::Root {
+                    let mut parameters = [0; 20];
+                    parameters[..5].copy_from_slice(&[0x82, 0x01, 0x38, 0x84, 0x0F]);
+                    parameters[5..].copy_from_slice(aid::SSSE);
+                    return self.describe(&parameters, out);
+                }
+                self.describe(&[0x82, 0x01, 0x38], out)
+            }
+            Node::Ef(file) => {
+                match &mut self.channel()?.selected {
+                    Selected::Social { ram, .. } | Selected::Health(ram) => {
+                        ram.current.select(file);
+                    }
+                    Selected::Purse(ram) => ram.current.select(file),
+                    Selected::Isd | Selected::Sam(_) => return Err(Error::NotFound),
+                }
+                let mut parameters = Out::new();
+                file.fcp(&mut parameters)?;
                 self.describe(&parameters, out)
             }
-            Node::Ef(file) => match &mut self.channel()?.selected {
-                Selected::Social { ram, .. } => {
-                    ram.file = Some(file);
-                    self.describe(&file.fcp(), out)
-                }
-                _ => Err(Error::NotFound),
-            },
-            Node::Other => Err(Error::NotFound),
+            Node::Purse | Node::Health | Node::Isd => Err(Error::NotFound),
         }
     }
 
@@ -452,7 +484,7 @@ fn enter_social(current: &mut Selected, df: Df) {
             medical,
         } => {
             *now = df;
-            ram.file = None;
+            ram.current = file::Current::default();
             *medical = medical::Ram::default();
         }
         _ => {

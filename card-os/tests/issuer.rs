@@ -317,12 +317,12 @@ fn opening_balance_only_before_the_card_is_secured() {
 fn a_long_photo_goes_over_many_blocks() {
     let mut card = card(SuiteId::Aes);
     let mut host = issuer(&mut card);
-    let photo: Vec<u8> = (0..3072u32).map(|i| (i * 7) as u8).collect();
+    let photo: Vec<u8> = (0..20_480u32).map(|i| (i * 7) as u8).collect();
     let groups = [(Dgi::file(8), photo.clone())];
     assert!(store_data(&groups).unwrap().len() > 12);
     host.personalise(&mut card, aid::SSSE, &groups).unwrap();
     assert!(
-        host.personalise(&mut card, aid::SSSE, &[(Dgi::file(8), vec![0; 3073])])
+        host.personalise(&mut card, aid::SSSE, &[(Dgi::file(8), vec![0; 20_481])])
             .is_err()
     );
     // Read back by a terminal that proved key 0A.

@@ -255,6 +255,7 @@ fn get_status_in_both_forms() {
         (aid::T_UNION, 0x10),
         (aid::SSSE, 0x00),
         (aid::SSSE_MEDICAL, 0x00),
+        (aid::HEALTH, 0x00),
     ]
     .iter()
     .flat_map(|(name, privileges)| [&[name.len() as u8][..], name, &[0x07, *privileges]].concat())

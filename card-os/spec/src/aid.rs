@@ -14,6 +14,9 @@ pub const SSSE_INSURANCE: &[u8] = &[0xD1, 0x56, 0x00, 0x00, 0x05, 0x02];
 pub const SSSE_MEDICAL: &[u8] = &[0xD1, 0x56, 0x00, 0x00, 0x05, 0x03];
 /// Personnel DF05.
 pub const SSSE_PERSONNEL: &[u8] = &[0xD1, 0x56, 0x00, 0x00, 0x05, 0x04];
+/// Health data 健康信息: the resident health card has no public AID, so this is a proprietary,
+/// unregistered one (ISO 7816-5, category F): `F0` and "OCHEALTH".
+pub const HEALTH: &[u8] = &[0xF0, b'O', b'C', b'H', b'E', b'A', b'L', b'T', b'H'];
 /// SAM application of the social-security side (PSAM for SSSE and medical).
 pub const SSSE_SAM: &[u8] = &[0xD1, 0x56, 0x00, 0x00, 0x05, 0x90];
 /// T-Union (交通联合) purse.

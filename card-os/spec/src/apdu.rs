@@ -47,6 +47,16 @@ pub fn read_record(sfi: u8, number: u8, le: u16) -> Apdu {
     read(0x00, 0xB2, number, (sfi << 3) | 4, Some(le))
 }
 
+/// APPEND RECORD.
+pub fn append_record(sfi: u8, record: &[u8]) -> Apdu {
+    build(0x00, 0xE2, 0x00, sfi << 3, record, None)
+}
+
+/// SEARCH RECORD, forward from a record number (1: all).
+pub fn search_record(sfi: u8, from: u8, wanted: &[u8]) -> Apdu {
+    build(0x00, 0xA2, from, sfi << 3 | 4, wanted, Some(256))
+}
+
 /// GET CHALLENGE.
 pub fn get_challenge(length: u8) -> Apdu {
     read(0x00, 0x84, 0, 0, Some(u16::from(length)))

@@ -16,6 +16,7 @@ pub mod aid;
 pub mod apdu;
 pub mod bcd;
 pub mod channel;
+pub mod health;
 pub mod id;
 pub mod keys;
 pub mod medical;

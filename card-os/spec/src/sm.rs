@@ -1,4 +1,11 @@
 //! Secure messaging of the PBOC commands (CLA 04 / 84): a four-byte MAC behind the data.
+//!
+//! On files the form is the file's ("line protection" 线路保护), as field COSes do it: contents in
+//! clear with a MAC, or enciphered with a MAC over the ciphertext. A read is a command with nothing
+//! but its MAC (`04 B0 P1 P2 04 MAC`); its answer carries contents and a MAC over
+//! `CLA INS P1 P2 length | contents`, length counting the MAC. One challenge serves one command and
+//! its answer. Le does not cut the contents: a read answers as much as fits, 252 bytes in clear or
+//! 238 enciphered.
 
 use crate::{
     SuiteId,
@@ -73,12 +80,24 @@ pub fn pin_plaintext(suite: SuiteId, pin: &[u8], out: &mut [u8; 16]) -> Option<u
     Some(suite.block())
 }
 
-/// The PIN inside a decrypted plaintext; `None` if length or padding are wrong.
-pub fn pin_from_plaintext(plain: &[u8]) -> Option<&[u8]> {
+/// Plaintext of enciphered file contents: `length | data | 80 00..`, padded to whole blocks of the
+/// suite. `None` when it does not fit.
+pub fn plaintext<const N: usize>(suite: SuiteId, data: &[u8]) -> Option<heapless::Vec<u8, N>> {
+    let mut out = heapless::Vec::new();
+    out.push(u8::try_from(data.len()).ok()?).ok()?;
+    out.extend_from_slice(data).ok()?;
+    out.push(0x80).ok()?;
+    let whole = out.len().next_multiple_of(suite.block());
+    out.resize(whole, 0).ok()?;
+    Some(out)
+}
+
+/// The data inside a decrypted plaintext; `None` if length or padding are wrong.
+pub fn from_plaintext(plain: &[u8]) -> Option<&[u8]> {
     let (&length, rest) = plain.split_first()?;
-    let (pin, padding) = rest.split_at_checked(usize::from(length))?;
+    let (data, padding) = rest.split_at_checked(usize::from(length))?;
     let (&first, zeros) = padding.split_first()?;
-    (matches!(length, 1..=6) && first == 0x80 && zeros.iter().all(|b| *b == 0)).then_some(pin)
+    (length > 0 && first == 0x80 && zeros.iter().all(|b| *b == 0)).then_some(data)
 }
 
 #[cfg(test)]
@@ -108,8 +127,13 @@ mod tests {
         let n = pin_plaintext(SuiteId::Tdes, &[0x12, 0x34, 0x56], &mut out);
         assert_eq!(n, Some(8));
         assert_eq!(out[..8], [3, 0x12, 0x34, 0x56, 0x80, 0, 0, 0]);
-        assert_eq!(pin_from_plaintext(&out[..8]), Some(&[0x12, 0x34, 0x56][..]));
-        assert_eq!(pin_from_plaintext(&[7, 1, 2]), None);
-        assert_eq!(pin_from_plaintext(&[3, 1, 2, 3, 0x81]), None);
+        assert_eq!(from_plaintext(&out[..8]), Some(&[0x12, 0x34, 0x56][..]));
+        assert_eq!(from_plaintext(&[7, 1, 2]), None);
+        let long = plaintext::<64>(SuiteId::Aes, &[5; 31]).expect("fits");
+        assert_eq!(
+            (long.len(), from_plaintext(&long)),
+            (48, Some(&[5; 31][..]))
+        );
+        assert_eq!(from_plaintext(&[3, 1, 2, 3, 0x81]), None);
     }
 }

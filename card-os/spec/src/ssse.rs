@@ -1,9 +1,10 @@
 //! The social-security application (SSSE): records, files, access profiles, authentication.
 
 use crate::{
-    FormatError,
+    Fen, FormatError,
     apdu::{self, Apdu},
-    id::Pan,
+    id::{Pan, RegionCode},
+    time::CardDate,
 };
 
 /// File identifiers under the SSSE.
@@ -14,8 +15,14 @@ pub mod fid {
     pub const EF06: u16 = 0xEF06;
     /// Fingerprint.
     pub const EF07: u16 = 0xEF07;
-    /// Photo.
+    /// Photo, up to 20 KiB.
     pub const EF08: u16 = 0xEF08;
+    /// How to reach the holder. The field is only known to read and write it with key 07; the
+    /// contents ([`super::contact`](super::contact)) are ours.
+    pub const EF0C: u16 = 0xEF0C;
+    /// Log of services. The field is only known to write it with key 0D; the contents
+    /// ([`super::ServiceRecord`]) are ours.
+    pub const EF0D: u16 = 0xEF0D;
 }
 
 /// Record tags and value lengths.
@@ -48,6 +55,63 @@ pub mod tag {
     pub const BIRTHPLACE: (u8, usize) = (0x0C, 3);
     /// Birthday, 4 cn.
     pub const BIRTHDAY: (u8, usize) = (0x0D, 4);
+}
+
+/// Tags of EF0C. Values have any length up to 60 bytes.
+pub mod contact {
+    /// Telephone, digits.
+    pub const TELEPHONE: u8 = 0x21;
+    /// Address, GB 18030.
+    pub const ADDRESS: u8 = 0x22;
+    /// Postal code, digits.
+    pub const POSTAL_CODE: u8 = 0x23;
+}
+
+/// What a service of the social-security side was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Service {
+    /// Pension 养老.
+    Pension = 1,
+    /// Medical care 医疗.
+    Medical = 2,
+    /// Unemployment 失业.
+    Unemployment = 3,
+    /// Relief 救助.
+    Relief = 4,
+    /// Family planning 计生.
+    FamilyPlanning = 5,
+}
+
+/// A record of EF0D: `service 1 | date 4 | region 3 | amount 4 | serial 4`. Ten are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceRecord {
+    /// What it was about.
+    pub service: Service,
+    /// Day of the service.
+    pub date: CardDate,
+    /// Region of the office.
+    pub region: RegionCode,
+    /// Money granted, zero if none.
+    pub amount: Fen,
+    /// The office's own number for it.
+    pub serial: u32,
+}
+
+impl ServiceRecord {
+    /// Bytes of a record.
+    pub const LEN: usize = 16;
+
+    /// The record's bytes.
+    pub fn to_bytes(&self) -> Result<[u8; Self::LEN], FormatError> {
+        let mut out = [0; Self::LEN];
+        out[0] = self.service as u8;
+        out[1..5].copy_from_slice(&self.date.to_bytes());
+        out[5..8].copy_from_slice(&self.region.to_bytes());
+        out[8..12].copy_from_slice(&self.amount.to_card()?);
+        out[12..].copy_from_slice(&self.serial.to_be_bytes());
+        Ok(out)
+    }
 }
 
 /// Records of EF05, in order.
@@ -197,6 +261,14 @@ pub fn external_authenticate(kid: u8, cryptogram: [u8; 8], terminal: [u8; 8]) ->
     data[..8].copy_from_slice(&cryptogram);
     data[8..].copy_from_slice(&terminal);
     apdu::build(0x00, 0x82, 0x00, kid, &data, None)
+}
+
+/// MUTUAL AUTHENTICATE: EXTERNAL AUTHENTICATE with Le. The card answers the cryptogram of its
+/// challenge under the process key for T.
+pub fn mutual_authenticate(kid: u8, cryptogram: [u8; 8], terminal: [u8; 8]) -> Apdu {
+    let mut apdu = external_authenticate(kid, cryptogram, terminal);
+    let _ = apdu.push(8);
+    apdu
 }
 
 /// INTERNAL AUTHENTICATE: `00 88 00 kid 08 R`; the card answers [`crate::suite::Key::cryptogram8`]

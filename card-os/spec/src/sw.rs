@@ -7,6 +7,8 @@ pub struct Sw(pub u16);
 impl Sw {
     /// Success.
     pub const OK: Self = Self(0x9000);
+    /// SEARCH RECORD found nothing.
+    pub const SEARCH_FAILED: Self = Self(0x6282);
     /// Selected file or application is blocked.
     pub const SELECTED_BLOCKED: Self = Self(0x6283);
     /// Selected application is terminated.
@@ -114,6 +116,7 @@ impl Sw {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::OK => "success",
+            Self::SEARCH_FAILED => "no record contains these bytes",
             Self::SELECTED_BLOCKED => "the application is blocked",
             Self::SELECTED_TERMINATED => "the application is terminated",
             Self::MEMORY => "memory failure; nothing was changed",

@@ -5,6 +5,7 @@ use super::{Isd, Open, SessionState, card_state};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
+    health,
     keystore::{self, Slot},
     layout::App,
     medical,
@@ -216,6 +217,7 @@ fn apply<N: Nvm>(
             App::Ssse => ssse::personalise(&mut store.area(App::Ssse), item)?,
             App::Medical => medical::personalise(&mut store.area(App::Medical), item)?,
             App::Sam => sam::personalise(&mut store.area(App::Sam), item)?,
+            App::Health => health::personalise(&mut store.area(App::Health), item)?,
             App::Isd => super::domain::personalise(&mut store.area(App::Isd), item)?,
         },
     };
@@ -242,6 +244,7 @@ const fn allowed(target: App, key_type: KeyType) -> bool {
                 KeyType::Irk | KeyType::Rk | KeyType::Uk | KeyType::Puk
             )
         }
+        App::Health => matches!(key_type, KeyType::Irk | KeyType::Rk | KeyType::Uk),
         App::Medical => matches!(key_type, KeyType::Mpk | KeyType::Mlk | KeyType::Mtk),
         App::Sam => sam::may_hold(key_type),
         App::Isd => false,
@@ -285,7 +288,8 @@ fn card_key<N: Nvm>(
     let area = &mut store.area(target);
     match target {
         App::Purse => purse::key_stored(area, header.key_type),
-        App::Ssse => ssse::key_stored(area, header.key_type),
+        App::Ssse => ssse::key_stored(&ssse::PLAN, area, header.key_type),
+        App::Health => ssse::key_stored(&health::PLAN, area, header.key_type),
         App::Medical => medical::key_stored(area, header.key_type),
         App::Sam => sam::key_stored(area, header.key_type),
         App::Isd => Ok(()),
@@ -325,7 +329,7 @@ fn pin<N: Nvm>(store: &mut Store<N>, open: &Open, target: App, data: &[u8]) -> R
         App::Purse => purse::set_pin(&mut store.area(App::Purse), tries, value),
         // DF04 has no PIN of its own: the medical purse asks for the social-security PIN.
         App::Ssse | App::Medical => ssse::set_pin(&mut store.area(App::Ssse), tries, value),
-        App::Sam | App::Isd => Err(Error::Reference),
+        App::Sam | App::Isd | App::Health => Err(Error::Reference),
     });
     block.zeroize();
     done

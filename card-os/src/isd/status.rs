@@ -4,6 +4,7 @@ use super::{Isd, at, card_state, is_app_locked};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
+    health,
     layout::App,
     nvm::Nvm,
     purse, sam,
@@ -75,6 +76,7 @@ impl<N: Nvm> Isd<'_, N> {
             App::Purse => purse::state(&self.store.area(App::Purse))? != purse::State::Absent,
             App::Ssse | App::Medical => ssse::profile(&self.store.area(App::Ssse))?.is_some(),
             App::Sam => sam::serial(&self.store.area(App::Sam))?.is_some(),
+            App::Health => health::is_present(&self.store.area(App::Health))?,
         })
     }
 
@@ -142,10 +144,11 @@ const DOMAIN: u8 = 0x98;
 const CARD_LOCK: u8 = 0x10;
 
 /// What GET STATUS lists, with privileges.
-const APPLICATIONS: [(&[u8], u8); 4] = [
+const APPLICATIONS: [(&[u8], u8); 5] = [
     (aid::T_UNION, CARD_LOCK),
     (aid::SSSE, 0),
     (aid::SSSE_MEDICAL, 0),
+    (aid::HEALTH, 0),
     (aid::T_UNION_SAM, 0),
 ];
 

@@ -1,7 +1,6 @@
 //! The purse's commands, decoded.
 
-use crate::{apdu, error::Error};
-use card_spec::purse::sfi;
+use crate::{apdu, error::Error, file};
 
 /// What GET BALANCE is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,30 +13,13 @@ pub(crate) enum Balance {
     OverdraftLimit,
 }
 
-/// A file that a secure-messaging write may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// UPDATE BINARY.
-    Binary { sfi: u8, offset: u8 },
-    /// UPDATE RECORD of file 1A.
-    Metro { number: u8 },
-}
-
 /// Header and Lc as the MAC covers them.
 pub(crate) type MacHeader = [u8; 5];
 
 /// A purse command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Command<'a> {
-    ReadBinary {
-        sfi: u8,
-        offset: usize,
-        le: Option<usize>,
-    },
-    ReadRecord {
-        sfi: u8,
-        number: u8,
-    },
+    File(file::Command<'a>),
     Balance(Balance),
     Verify(&'a [u8]),
     ChangePin(&'a [u8]),
@@ -76,12 +58,6 @@ pub(crate) enum Command<'a> {
     },
     Unblock(MacHeader, [u8; 4]),
     CardBlock(MacHeader, [u8; 4]),
-    SecureUpdate {
-        header: MacHeader,
-        target: Target,
-        data: &'a [u8],
-        mac: [u8; 4],
-    },
 }
 
 impl Command<'_> {
@@ -98,7 +74,10 @@ impl Command<'_> {
                 }
                 | Self::Unblock(..)
                 | Self::CardBlock(..)
-                | Self::SecureUpdate { .. }
+                | Self::File(file::Command {
+                    secured: Some(_),
+                    ..
+                })
         )
     }
 
@@ -106,8 +85,7 @@ impl Command<'_> {
     pub(super) const fn works_when_blocked(&self) -> bool {
         matches!(
             self,
-            Self::ReadBinary { .. }
-                | Self::ReadRecord { .. }
+            Self::File(file::Command { secured: None, .. })
                 | Self::Balance(_)
                 | Self::Prove { .. }
                 | Self::Block { .. }
@@ -122,24 +100,10 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
 
     fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
         let mac4 = || c.array::<4>().copied().map_err(|_| Error::SmMissing);
+        if let Some(command) = file::Command::decode(&c) {
+            return command.map(Self::File);
+        }
         match c.header() {
-            (0x00, 0xB0, p1, p2) => {
-                // Without an SFI the current file would be meant; the purse has none.
-                let sfi = if p1 & 0xE0 == 0x80 {
-                    p1 & 0x1F
-                } else {
-                    return Err(Error::NoCurrentFile);
-                };
-                Ok(Self::ReadBinary {
-                    sfi,
-                    offset: p2.into(),
-                    le: c.le,
-                })
-            }
-            (0x00, 0xB2, number, p2) if p2 & 7 == 4 => Ok(Self::ReadRecord {
-                sfi: p2 >> 3,
-                number,
-            }),
             (0x80, 0x5C, p1, 0x02) => Ok(Self::Balance(match p1 {
                 0x00 | 0x03 => Balance::Money,
                 0x02 => Balance::OverdraftUsed,
@@ -190,33 +154,9 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
             }),
             (0x84, 0x18, 0x00, 0x00) => Ok(Self::Unblock(c.mac_header(), mac4()?)),
             (0x84, 0x16, 0x00, 0x00) => Ok(Self::CardBlock(c.mac_header(), mac4()?)),
-            (0x04, 0xD6, p1, offset) if p1 & 0xE0 == 0x80 => {
-                let (data, mac) = c.split_mac()?;
-                let target = Target::Binary {
-                    sfi: p1 & 0x1F,
-                    offset,
-                };
-                Ok(Self::SecureUpdate {
-                    header: c.mac_header(),
-                    target,
-                    data,
-                    mac,
-                })
-            }
-            (0x04, 0xDC, number, p2) if p2 >> 3 == sfi::METRO => {
-                let (data, mac) = c.split_mac()?;
-                let target = Target::Metro { number };
-                Ok(Self::SecureUpdate {
-                    header: c.mac_header(),
-                    target,
-                    data,
-                    mac,
-                })
-            }
-            (0x00, 0xB2 | 0x20, ..)
+            (0x00, 0x20, ..)
             | (0x80, 0x50 | 0x52 | 0x54 | 0x58 | 0x5A | 0x5C | 0x5E, ..)
-            | (0x84, 0x16 | 0x18 | 0x1E | 0x24, ..)
-            | (0x04, 0xD6 | 0xDC, ..) => Err(Error::Parameters),
+            | (0x84, 0x16 | 0x18 | 0x1E | 0x24, ..) => Err(Error::Parameters),
             (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::Instruction),
             _ => Err(Error::Class),
         }

@@ -1,6 +1,6 @@
-//! PIN commands, blocking and secure-messaging writes.
+//! PIN commands and blocking.
 
-use super::{Purse, State, at, command::MacHeader, command::Target, state};
+use super::{Purse, State, at, command::MacHeader, state};
 use crate::{
     apdu::{Answer, Outcome},
     counter::Row,
@@ -12,7 +12,6 @@ use crate::{
 use card_spec::{
     SuiteId,
     keys::KeyType,
-    purse::{files, sfi},
     sm::{self, Challenge8},
 };
 use subtle::ConstantTimeEq;
@@ -134,37 +133,6 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok(())
     }
 
-    /// `04 D6` and `04 DC` under DAMK.
-    pub(super) fn secure_update(
-        &mut self,
-        header: MacHeader,
-        target: Target,
-        data: &[u8],
-        mac: [u8; 4],
-    ) -> Outcome {
-        let place = match target {
-            Target::Binary { sfi, offset } => {
-                let (at, len) = match sfi {
-                    sfi::PUBLIC => (at::FILE15, files::Public::LEN),
-                    sfi::HOLDER => (at::FILE16, 55),
-                    sfi::REGION => (at::FILE17, files::Region::LEN),
-                    _ => return Err(Error::NotFound),
-                };
-                let offset = usize::from(offset);
-                if data.is_empty() || offset + data.len() > len {
-                    return Err(Error::Offset);
-                }
-                at + offset
-            }
-            Target::Metro { number } if data.len() == files::Metro::LEN => Self::metro_at(number)?,
-            Target::Metro { .. } => return Err(Error::Length),
-        };
-        self.by_damk(at::MAINTENANCE_ROW, header, data, mac)?;
-        self.area.write(place, data)?;
-        self.forget();
-        Ok(Answer::Done)
-    }
-
     fn by_damk(
         &mut self,
         row: Row,
@@ -179,7 +147,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         row.guard(&mut self.area, matches, Error::SmWrong)
     }
 
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         *self.ram = super::Ram::default();
     }
 
@@ -189,7 +157,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             .ok_or(Error::Reference)
     }
 
-    fn take_challenge(&mut self) -> Result<Challenge8, Error> {
+    pub(super) fn take_challenge(&mut self) -> Result<Challenge8, Error> {
         Ok(self.challenge.take().ok_or(Error::NoChallenge)?.as_iv())
     }
 }

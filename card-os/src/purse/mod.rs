@@ -7,21 +7,23 @@
 //! OVERDRAFT LIMIT, which acts on this purse.
 
 mod command;
-mod cyclic;
 mod load;
 mod maintain;
 mod overdraft;
 mod perso;
 mod purchase;
+mod table;
 
 pub(crate) use command::Command;
 pub(crate) use perso::{key_stored, personalise, set_pin};
+pub(crate) use table::FILES;
 
 use crate::{
     apdu::{Answer, Out, Outcome, put},
     card::Interface,
     counter::{ROW, Row},
     error::Error,
+    file::{self, Current, Cyclic},
     nvm::{Entropy, Nvm},
     pin,
     select::Challenge,
@@ -30,9 +32,8 @@ use crate::{
 use card_spec::{
     Fen, aid,
     keys::KeyType,
-    purse::{files, mac::Purchase, sfi},
+    purse::{files, mac::Purchase},
 };
-use cyclic::Cyclic;
 
 /// Offsets inside the purse's area.
 mod at {
@@ -41,11 +42,11 @@ mod at {
     pub(super) const STATE: usize = 0;
     pub(super) const FILE15: usize = 1;
     pub(super) const FILE16: usize = FILE15 + files::Public::LEN;
-    pub(super) const FILE17: usize = FILE16 + 55;
+    pub(super) const FILE17: usize = FILE16 + super::HOLDER;
     pub(super) const LIMITS: usize = FILE17 + files::Region::LEN;
     pub(super) const METRO: usize = LIMITS + files::Limits::LEN;
     /// Money on the card, four bytes signed: negative while an overdraft is used.
-    pub(super) const BALANCE: usize = METRO + super::METRO_RECORDS * files::Metro::LEN;
+    pub(super) const BALANCE: usize = METRO + super::METRO_RECORDS as usize * files::Metro::LEN;
     pub(super) const OFFLINE_SEQ: usize = BALANCE + 4;
     pub(super) const ONLINE_SEQ: usize = OFFLINE_SEQ + 2;
     /// Date 4 and total 4 of the offline spending of that date.
@@ -71,7 +72,9 @@ mod at {
 pub(crate) const AREA: usize = at::END;
 
 /// Records of file 1A: metro, and one for special uses.
-const METRO_RECORDS: usize = 2;
+const METRO_RECORDS: u8 = 2;
+/// Bytes of file 16.
+const HOLDER: usize = 55;
 
 /// What the application is able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,7 @@ pub(crate) enum State {
 #[derive(Default)]
 pub(crate) struct Ram {
     pin: Option<pin::Verified>,
+    pub(crate) current: Current,
     transaction: Transaction,
 }
 
@@ -166,8 +170,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
                 self.card_block(header, mac)?;
                 return Ok((Answer::Done, Effect::BlockCard));
             }
-            Command::ReadBinary { sfi, offset, le } => self.read_binary(sfi, offset, le, out),
-            Command::ReadRecord { sfi, number } => self.read_record(sfi, number, out),
+            Command::File(command) => self.file(command, out),
             Command::Balance(which) => self.balance(which, out),
             Command::Verify(pin) => self.verify(pin),
             Command::ChangePin(data) => self.change_pin(data),
@@ -187,12 +190,6 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
                 mac,
             } => self.block(header, permanent, mac),
             Command::Unblock(header, mac) => self.unblock(header, mac),
-            Command::SecureUpdate {
-                header,
-                target,
-                data,
-                mac,
-            } => self.secure_update(header, target, data, mac),
         };
         Ok((answer?, Effect::None))
     }
@@ -229,45 +226,50 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok(Answer::Exact)
     }
 
-    fn read_binary(&self, sfi: u8, offset: usize, le: Option<usize>, out: &mut Out) -> Outcome {
-        let (at, len) = match sfi {
-            sfi::PUBLIC => (at::FILE15, files::Public::LEN),
-            sfi::HOLDER => (at::FILE16, 55),
-            sfi::REGION => (at::FILE17, files::Region::LEN),
-            sfi::LOG | sfi::METRO | sfi::JOURNEY => return Err(Error::Incompatible),
-            _ => return Err(Error::NotFound),
-        };
-        let rest = len
-            .checked_sub(offset)
-            .filter(|n| *n > 0)
-            .ok_or(Error::Offset)?;
-        let mut buffer = [0u8; files::Region::LEN];
-        let part = &mut buffer[..le.unwrap_or(rest).min(rest)];
-        self.area.read(at + offset, part)?;
-        put(out, part)?;
-        Ok(Answer::Done)
-    }
-
-    fn read_record(&self, sfi: u8, number: u8, out: &mut Out) -> Outcome {
-        match sfi {
-            sfi::LOG => at::LOG.read(&self.area, number, out)?,
-            sfi::JOURNEY => at::JOURNEY.read(&self.area, number, out)?,
-            sfi::METRO => put(out, &self.metro(number)?)?,
-            sfi::PUBLIC | sfi::HOLDER | sfi::REGION => return Err(Error::Incompatible),
-            _ => return Err(Error::NotFound),
+    fn file(&mut self, command: file::Command<'_>, out: &mut Out) -> Outcome {
+        let file = self.ram.current.file(&FILES, command.sfi)?;
+        file.suits(command.action)?;
+        if let Some(secured) = command.secured {
+            let challenge = self.take_challenge()?;
+            let current = &mut self.ram.current;
+            let answer = file.run_secured(
+                &mut self.area,
+                at::MAINTENANCE_ROW,
+                challenge,
+                current,
+                command,
+                secured,
+                out,
+            )?;
+            if command.action.writes() {
+                self.forget();
+            }
+            return Ok(answer);
         }
-        Ok(Answer::Exact)
+        let access = if command.action.writes() {
+            file.write
+        } else {
+            file.read
+        };
+        if !access.granted(&file::Grants::default(), self.interface, false) {
+            return Err(Error::Security);
+        }
+        let room = out.capacity();
+        file.run(
+            &mut self.area,
+            &mut self.ram.current,
+            command.action,
+            command.data,
+            room,
+            out,
+        )
     }
 
     fn metro_at(number: u8) -> Result<usize, Error> {
         let index = usize::from(number)
             .checked_sub(1)
-            .filter(|i| *i < METRO_RECORDS);
+            .filter(|i| *i < METRO_RECORDS.into());
         Ok(at::METRO + index.ok_or(Error::Record)? * files::Metro::LEN)
-    }
-
-    fn metro(&self, number: u8) -> Result<[u8; files::Metro::LEN], Error> {
-        self.area.array(Self::metro_at(number)?)
     }
 
     fn prove(&self, tx: u8, seq: [u8; 2], out: &mut Out) -> Outcome {

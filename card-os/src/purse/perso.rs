@@ -1,7 +1,7 @@
 //! What personalisation may write into the purse. It cannot write a balance: money enters by a load.
 
-use super::{METRO_RECORDS, State, at, state};
-use crate::{error::Error, isd::Item, nvm::Nvm, pin, store::Area};
+use super::{FILES, State, at, state};
+use crate::{error::Error, file, isd::Item, nvm::Nvm, pin, store::Area};
 use card_spec::{
     keys::KeyType,
     perso::Dgi,
@@ -11,27 +11,13 @@ use card_spec::{
 /// Applies one data group. `Ok(false)`: not one of the purse's.
 pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
     const FILE15: Dgi = Dgi::file(sfi::PUBLIC);
-    const FILE16: Dgi = Dgi::file(sfi::HOLDER);
-    const FILE17: Dgi = Dgi::file(sfi::REGION);
-    const METRO: Dgi = Dgi::record(sfi::METRO);
     match (item.dgi, item.data) {
         (FILE15, data) => {
             files::Public::from_bytes(data).map_err(|_| Error::Data)?;
-            exactly(area, at::FILE15, data, files::Public::LEN)?;
+            file::personalise(&FILES, area, item)?;
             if state(area)? == State::Absent {
                 area.write(at::STATE, &[State::Ready as u8])?;
             }
-        }
-        (FILE16, data) => exactly(area, at::FILE16, data, 55)?,
-        (FILE17, data) => exactly(area, at::FILE17, data, files::Region::LEN)?,
-        (METRO, [number, record @ ..]) if (1..=METRO_RECORDS).contains(&usize::from(*number)) => {
-            let index = usize::from(*number) - 1;
-            exactly(
-                area,
-                at::METRO + index * files::Metro::LEN,
-                record,
-                files::Metro::LEN,
-            )?;
         }
         (Dgi::LIMITS, data) => {
             let limits = data.try_into().map_err(|_| Error::Data)?;
@@ -43,7 +29,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
             }
             area.write(at::LIMITS, data)?;
         }
-        _ => return Ok(false),
+        _ => return file::personalise(&FILES, area, item),
     }
     Ok(true)
 }
@@ -70,16 +56,4 @@ pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> R
         KeyType::Duk => at::OVERDRAFT_ROW.renew(area),
         _ => Ok(()),
     }
-}
-
-fn exactly<N: Nvm>(
-    area: &mut Area<'_, N>,
-    at: usize,
-    data: &[u8],
-    len: usize,
-) -> Result<(), Error> {
-    if data.len() != len {
-        return Err(Error::Data);
-    }
-    area.write(at, data)
 }

@@ -36,7 +36,7 @@ pub(super) struct Open {
 struct Cache {
     context: ContextBuilder,
     journeys: Vec<[u8; Journey::LEN], 2>,
-    metro: Vec<(u8, [u8; Metro::LEN]), METRO_RECORDS>,
+    metro: Vec<(u8, [u8; Metro::LEN]), { METRO_RECORDS as usize }>,
 }
 
 impl Cache {

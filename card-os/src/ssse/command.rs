@@ -1,39 +1,15 @@
-//! The social-security commands, decoded.
+//! The commands of the citizen's side, decoded.
 
-use crate::{apdu, error::Error};
+use crate::{apdu, error::Error, file};
 
-/// Which record READ or UPDATE RECORD means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    Number(u8),
-    Tag(u8),
-}
-
-/// A social-security command.
+/// A command of the social-security application or of the health data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Command<'a> {
-    ReadRecord {
-        sfi: u8,
-        which: Which,
-    },
-    UpdateRecord {
-        sfi: u8,
-        which: Which,
-        data: &'a [u8],
-    },
-    ReadBinary {
-        sfi: Option<u8>,
-        offset: usize,
-        le: Option<usize>,
-    },
-    UpdateBinary {
-        sfi: Option<u8>,
-        offset: usize,
-        data: &'a [u8],
-    },
+    File(file::Command<'a>),
     ExternalAuthenticate {
         kid: u8,
         data: &'a [u8; 16],
+        mutual: bool,
     },
     InternalAuthenticate {
         kid: u8,
@@ -46,81 +22,30 @@ pub(crate) enum Command<'a> {
         data: &'a [u8],
         mac: [u8; 4],
     },
-}
-
-fn which(p1: u8, p2: u8) -> Result<(u8, Which), Error> {
-    let which = match p2 & 7 {
-        4 => Which::Number(p1),
-        0 => Which::Tag(p1),
-        _ => return Err(Error::Parameters),
-    };
-    Ok((p2 >> 3, which))
-}
-
-/// P1 and P2 of READ and UPDATE BINARY: a short file identifier or a 15-bit offset.
-fn binary(p1: u8, p2: u8) -> Result<(Option<u8>, usize), Error> {
-    match p1 {
-        0x80..=0x9F => Ok((Some(p1 & 0x1F), p2.into())),
-        0x00..=0x7F => Ok((None, usize::from(u16::from_be_bytes([p1, p2])))),
-        _ => Err(Error::Parameters),
-    }
-}
-
-impl Command<'_> {
-    /// Whether the command needs a file of the DF.
-    pub(crate) const fn touches_files(&self) -> bool {
-        matches!(
-            self,
-            Self::ReadRecord { .. }
-                | Self::UpdateRecord { .. }
-                | Self::ReadBinary { .. }
-                | Self::UpdateBinary { .. }
-        )
-    }
+    ResetRetry(Option<&'a [u8]>),
 }
 
 impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
     type Error = Error;
 
     fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
+        if let Some(command) = file::Command::decode(&c) {
+            return command.map(Self::File);
+        }
         match c.header() {
-            (0x00, 0xB2, p1, p2) => {
-                let (sfi, which) = which(p1, p2)?;
-                Ok(Self::ReadRecord { sfi, which })
-            }
-            (0x00, 0xDC, p1, p2) => {
-                let (sfi, which) = which(p1, p2)?;
-                Ok(Self::UpdateRecord {
-                    sfi,
-                    which,
-                    data: c.data,
-                })
-            }
-            (0x00, 0xB0, p1, p2) => {
-                let (sfi, offset) = binary(p1, p2)?;
-                Ok(Self::ReadBinary {
-                    sfi,
-                    offset,
-                    le: c.le,
-                })
-            }
-            (0x00, 0xD6, p1, p2) => {
-                let (sfi, offset) = binary(p1, p2)?;
-                Ok(Self::UpdateBinary {
-                    sfi,
-                    offset,
-                    data: c.data,
-                })
-            }
             (0x00, 0x82, 0x00, kid) => Ok(Self::ExternalAuthenticate {
                 kid,
                 data: c.array()?,
+                mutual: c.le.is_some(),
             }),
             (0x00, 0x88, 0x00, kid) => Ok(Self::InternalAuthenticate {
                 kid,
                 challenge: c.array()?,
             }),
             (0x00, 0x20, 0x00, 0x00) => Ok(Self::Verify(c.data)),
+            (0x00, 0x2C, 0x02, 0x00) => Ok(Self::ResetRetry(Some(c.data))),
+            (0x00, 0x2C, 0x03, 0x00) if c.data.is_empty() => Ok(Self::ResetRetry(None)),
+            (0x00, 0x2C, 0x03, 0x00) => Err(Error::Length),
             (0x80, 0x5E, 0x01, 0x00) => Ok(Self::ChangePin(c.data)),
             (0x84, 0x24, 0x00, 0x00 | 0x01) => {
                 let (data, mac) = c.split_mac()?;
@@ -130,10 +55,10 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                     mac,
                 })
             }
-            (0x00, 0x20 | 0x82 | 0x88, ..) | (0x80, 0x5E, ..) | (0x84, 0x24, ..) => {
+            (0x00, 0x20 | 0x2C | 0x82 | 0x88, ..) | (0x80, 0x5E, ..) | (0x84, 0x24, ..) => {
                 Err(Error::Parameters)
             }
-            (0x00 | 0x80 | 0x84, ..) => Err(Error::Instruction),
+            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::Instruction),
             _ => Err(Error::Class),
         }
     }

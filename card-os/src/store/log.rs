@@ -95,7 +95,7 @@ impl<N: Nvm> Log<N> {
             }
         }
         self.recount();
-        self.open_newest(newest.txn)?;
+        self.open_begun()?;
         self.digest = self.fresh_digest()?;
         self.taint = self.digest.all ^ stored;
         let sound = match (self.taint, self.digest.issuer == newest.tag) {
@@ -205,11 +205,22 @@ impl<N: Nvm> Log<N> {
                 && head.txn < self.txn
                 && usize::from(head.block) < BLOCKS
                 && check(&self.entry(place)?).is_some()
+                && !self.is_overruled(head.block.into())?
             {
                 return Ok(Some((head.block.into(), at)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether the open transaction wrote the block already: cut-off recoveries leave several
+    /// entries of one block, and overruling each of them would outgrow the room.
+    fn is_overruled(&self, block: usize) -> Result<bool, Error> {
+        let place = *self.map.get(block).ok_or(Error::Memory)?;
+        if place.is_none() {
+            return Ok(false);
+        }
+        Ok(self.head(place)?.is_some_and(|head| head.txn == self.txn))
     }
 
     /// Counts what must survive, from the map.
@@ -222,15 +233,16 @@ impl<N: Nvm> Log<N> {
         }
     }
 
-    /// Goes on writing behind the newest entry, if its page has an erased slot left.
-    fn open_newest(&mut self, newest: u32) -> Result<(), Error> {
+    /// Goes on writing in the page with the most erased slots behind written ones: normally the one
+    /// that was open. Cuts in the middle of collecting leave others, and giving each of them up
+    /// would use the reserve up. A page with an entry that must survive was not being erased when
+    /// the power went.
+    fn open_begun(&mut self) -> Result<(), Error> {
         for page in 0..PAGES {
             let used = self.used(page)?;
-            let last = used.checked_sub(1).map(|slot| Place::new(page, slot));
-            if let Some(last) = last
-                && used < SLOTS
-                && self.head(last)?.is_some_and(|head| head.txn == newest)
-                && check(&self.entry(last)?).is_some()
+            if self.live[page] > 0
+                && used < self.next
+                && self.erased_times(page)?.is_some()
                 && self.is_erased(Place::new(page, used))?
             {
                 (self.open, self.next) = (page, used);

@@ -102,7 +102,10 @@ impl<N: Nvm> Store<N> {
                 at = next;
                 self.hold(block)?;
             }
-            self.commit()?;
+            // Not `commit`, which would mount again when this fails.
+            let done = self.append_changed();
+            self.changed.clear();
+            done?;
         }
         Ok(found)
     }
@@ -211,8 +214,10 @@ impl<N: Nvm> Store<N> {
     }
 
     fn append_changed(&mut self) -> Result<(), Error> {
+        let Some(last) = self.changed.len().checked_sub(1) else {
+            return Ok(());
+        };
         self.log.make_room(self.changed.len())?;
-        let last = self.changed.len() - 1;
         for (i, changed) in self.changed.iter().enumerate() {
             self.log.put(changed.block, &changed.data, i == last)?;
         }

@@ -210,7 +210,7 @@ fn a_cut_leaves_all_or_nothing() {
     });
     let (mut before, mut after, mut recoveries) = (0, 0, 0);
     for round in 0..6_000 {
-        flash.left = Some((1 + random.next() % 14, MODES[random.below(4)]));
+        flash.left = Some((1 + random.next() % 40, MODES[random.below(4)]));
         let mut store = Store::new(&mut flash);
         store.mount();
         let mut next = model.clone();

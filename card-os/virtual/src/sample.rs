@@ -6,7 +6,7 @@ use crate::{
     host::{HostError, Scp03, ask, load_purse},
 };
 use card_spec::{
-    Fen, FormatError, SuiteId, aid, apdu,
+    Fen, FormatError, SuiteId, aid, apdu, health,
     id::{Generation, IssuerId, Pan, RegionCode, SamNo},
     keys::{self, KeyHeader, KeyType, class, ssse_kid},
     perso::{CardState, Dgi, KVN_ISSUER, KVN_TRANSPORT},
@@ -173,6 +173,7 @@ impl Sample {
             (aid::T_UNION, self.purse_groups(&host, pan)?),
             (aid::SSSE, self.social_groups(&host, pan)?),
             (aid::SSSE_MEDICAL, self.medical_groups(&host)?),
+            (aid::HEALTH, self.health_groups(&host)?),
         ] {
             host.personalise(&mut card, name, &groups)?;
         }
@@ -181,6 +182,16 @@ impl Sample {
         if self.purse != Fen::ZERO {
             self.load(&mut card)?;
         }
+        card.power_cycle();
+        Ok(card)
+    }
+
+    /// The card with the largest photo it can hold ([`big_photo`]).
+    pub fn full_card(&self, seed: [u8; 32]) -> Result<VirtualCard, HostError> {
+        let mut card = self.card(seed)?;
+        let mut host = open(&mut card, &issuer_keys(), KVN_ISSUER)?;
+        let photo = Dgi::file((fid::EF08 & 0x1F) as u8);
+        host.personalise(&mut card, aid::SSSE, &[(photo, big_photo())])?;
         card.power_cycle();
         Ok(card)
     }
@@ -300,6 +311,19 @@ impl Sample {
         Ok(value)
     }
 
+    fn health_groups(&self, host: &Scp03) -> Result<Vec<(Dgi, Vec<u8>)>, HostError> {
+        let mut groups: Vec<(Dgi, Vec<u8>)> = Vec::new();
+        for (file, tag, value) in HEALTH_RECORDS {
+            let dgi = Dgi::record((file & 0x1F) as u8);
+            let number = 1 + groups.iter().filter(|(d, _)| *d == dgi).count();
+            let mut data = vec![number as u8, tag, value.len() as u8];
+            data.extend_from_slice(value);
+            groups.push((dgi, data));
+        }
+        groups.extend(self.keys(host, &HEALTH_KEYS)?);
+        Ok(groups)
+    }
+
     fn medical_groups(&self, host: &Scp03) -> Result<Vec<(Dgi, Vec<u8>)>, HostError> {
         let balance = self.medical.to_card().map_err(format)?;
         let mut groups = vec![(Dgi::MEDICAL_BALANCE, balance.to_vec())];
@@ -307,6 +331,48 @@ impl Sample {
         Ok(groups)
     }
 }
+
+/// Records of the sample's health data: file, then `tag, value`.
+const HEALTH_RECORDS: [(u16, u8, &[u8]); 10] = [
+    (health::fid::CARD, 1, b"1"),
+    (health::fid::CARD, 57, &[0x35, 0x01, 0x00]),
+    (health::fid::HOLDER, health::holder::NAME, &NAME_GB18030),
+    (health::fid::HOLDER, health::holder::SEX, b"1"),
+    (
+        health::fid::HOLDER,
+        health::holder::ID_NUMBER,
+        SOCIAL_SECURITY_NO,
+    ),
+    (health::fid::CONTACT, 16, b"059100000000"),
+    (
+        health::fid::EMERGENCY,
+        health::emergency::BLOOD_GROUP,
+        &[health::BloodGroup::Ab as u8, b'+'],
+    ),
+    // 青霉素 "penicillin" and 花生 "peanuts".
+    (
+        health::fid::EMERGENCY,
+        health::emergency::ALLERGY,
+        &[0xC7, 0xE0, 0xC3, 0xB9, 0xCB, 0xD8],
+    ),
+    (
+        health::fid::EMERGENCY,
+        health::emergency::ALLERGY,
+        &[0xBB, 0xA8, 0xC9, 0xFA],
+    ),
+    (
+        health::fid::EMERGENCY,
+        health::emergency::CONTACT,
+        b"059100000001,\xD1\xF9\xBF\xA8",
+    ),
+];
+
+const HEALTH_KEYS: [(KeyType, u8); 4] = [
+    (KeyType::Irk, health::kid::INTERNAL),
+    (KeyType::Rk, health::kid::READ),
+    (KeyType::Rk, health::kid::EMERGENCY),
+    (KeyType::Uk, health::kid::WRITE),
+];
 
 const PURSE_KEYS: [(KeyType, u8); 13] = [
     (KeyType::Dpk, class::TRANSIT),
@@ -324,11 +390,13 @@ const PURSE_KEYS: [(KeyType, u8); 13] = [
     (KeyType::Duk, class::ONLY),
 ];
 
-const SOCIAL_KEYS: [(KeyType, u8); 4] = [
+const SOCIAL_KEYS: [(KeyType, u8); 6] = [
     (KeyType::Irk, ssse_kid::INTERNAL),
     (KeyType::Rk, ssse_kid::READ_V3),
     (KeyType::Uk, ssse_kid::WRITE_BASIC),
     (KeyType::Puk, ssse_kid::PIN_UNBLOCK),
+    (KeyType::Uk, ssse_kid::EF0C),
+    (KeyType::Uk, ssse_kid::EF0D),
 ];
 
 const MEDICAL_KEYS: [(KeyType, u8); 3] = [
@@ -343,6 +411,17 @@ pub const PHOTO: [u8; 43] = [
     0x00, 0x00, 0x00, 0x21, 0xF9, 0x04, 0x01, 0x00, 0x00, 0x00, 0x00, 0x2C, 0x00, 0x00, 0x00, 0x00,
     0x01, 0x00, 0x01, 0x00, 0x00, 0x02, 0x02, 0x44, 0x01, 0x00, 0x3B,
 ];
+
+/// 20 KiB that stand for a photo: [`PHOTO`], and after it bytes that no two pieces have in common.
+pub fn big_photo() -> Vec<u8> {
+    let mut photo = PHOTO.to_vec();
+    photo.extend(
+        (0u16..)
+            .flat_map(u16::to_be_bytes)
+            .take(20 * 1024 - PHOTO.len()),
+    );
+    photo
+}
 
 /// What a sample SAM serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -395,6 +474,9 @@ pub fn sample_sam_of(
             &[
                 (KeyType::Irk, ssse_kid::INTERNAL),
                 (KeyType::Rk, ssse_kid::READ_V3),
+                (KeyType::Irk, health::kid::INTERNAL),
+                (KeyType::Rk, health::kid::READ),
+                (KeyType::Rk, health::kid::EMERGENCY),
                 (KeyType::Mpk, class::ONLY),
             ],
         ),

@@ -1,30 +1,21 @@
 //! A cyclic record file: record 1 is the newest.
 
-use crate::{
-    apdu::{Out, put},
-    error::Error,
-    nvm::Nvm,
-    store::Area,
-};
+use crate::{error::Error, nvm::Nvm, store::Area};
 
-/// `newest 1 | count 1 | records`, at an offset of the purse's area.
+/// `newest 1 | count 1 | records`, at an offset of an area.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cyclic {
+pub(crate) struct Cyclic {
     at: usize,
-    len: usize,
-    capacity: u8,
+    pub(super) len: usize,
+    pub(super) capacity: u8,
 }
 
-/// Longest record.
-const LONGEST: usize = 48;
-
 impl Cyclic {
-    pub(super) const fn new(at: usize, len: usize, capacity: u8) -> Self {
-        assert!(len <= LONGEST);
+    pub(crate) const fn new(at: usize, len: usize, capacity: u8) -> Self {
         Self { at, len, capacity }
     }
 
-    pub(super) const fn end(self) -> usize {
+    pub(crate) const fn end(self) -> usize {
         self.at + 2 + self.len * self.capacity as usize
     }
 
@@ -32,24 +23,21 @@ impl Cyclic {
         self.at + 2 + self.len * index as usize
     }
 
-    pub(super) fn read<N: Nvm>(
+    /// Where record `number` lies.
+    pub(super) fn place<N: Nvm>(
         self,
         area: &Area<'_, N>,
         number: u8,
-        out: &mut Out,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<usize>, Error> {
         let [newest, count] = area.array(self.at)?;
         if number == 0 || number > count || count > self.capacity {
-            return Err(Error::Record);
+            return Ok(None);
         }
         let index = (newest % self.capacity + self.capacity - (number - 1)) % self.capacity;
-        let mut record = [0u8; LONGEST];
-        let record = &mut record[..self.len];
-        area.read(self.slot(index), record)?;
-        put(out, record)
+        Ok(Some(self.slot(index)))
     }
 
-    pub(super) fn append<N: Nvm>(self, area: &mut Area<'_, N>, record: &[u8]) -> Result<(), Error> {
+    pub(crate) fn append<N: Nvm>(self, area: &mut Area<'_, N>, record: &[u8]) -> Result<(), Error> {
         if record.len() != self.len {
             return Err(Error::Length);
         }
