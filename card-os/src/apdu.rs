@@ -70,10 +70,10 @@ impl TryFrom<u8> for Class {
             }
             0x00..=0x07 | 0x80..=0x87 => false,
             0x10..=0x13 | 0x90..=0x93 => true,
-            0x14..=0x17 | 0x94..=0x97 => return Err(Error::Chaining),
-            0x08..=0x0F | 0x18..=0x1F | 0x88..=0x8F | 0x98..=0x9F => return Err(Error::SmForm),
-            0x40..=0x7F => return Err(Error::Channel),
-            _ => return Err(Error::Class),
+            0x14..=0x17 | 0x94..=0x97 => return Err(Error::CHAINING),
+            0x08..=0x0F | 0x18..=0x1F | 0x88..=0x8F | 0x98..=0x9F => return Err(Error::SM_FORM),
+            0x40..=0x7F => return Err(Error::CHANNEL),
+            _ => return Err(Error::CLASS),
         };
         Ok(Self {
             base: cla & 0x84,
@@ -104,7 +104,7 @@ impl<'a> TryFrom<&'a [u8]> for Command<'a> {
     type Error = Error;
 
     fn try_from(bytes: &'a [u8]) -> Result<Self, Error> {
-        let (&[cla, ins, p1, p2], body) = bytes.split_first_chunk::<4>().ok_or(Error::Length)?;
+        let (&[cla, ins, p1, p2], body) = bytes.split_first_chunk::<4>().ok_or(Error::LENGTH)?;
         let Class {
             base: cla,
             channel,
@@ -127,13 +127,13 @@ impl<'a> TryFrom<&'a [u8]> for Command<'a> {
             _ => bytes,
         };
         let view = CommandView::try_from(bytes).map_err(|error| match error {
-            FromSliceError::InvalidClass => Error::Class,
-            _ => Error::Length,
+            FromSliceError::InvalidClass => Error::CLASS,
+            _ => Error::LENGTH,
         })?;
         let data = view.data();
         if data.len() > 255 {
             // Extended lengths are decoded; what is longer than a short command comes as a chain.
-            return Err(Error::Length);
+            return Err(Error::LENGTH);
         }
         let le = Some(view.expected()).filter(|le| *le > 0);
         Ok(Self {
@@ -162,12 +162,12 @@ impl<'a> Command<'a> {
 
     /// The data as an array.
     pub(crate) fn array<const L: usize>(&self) -> Result<&'a [u8; L], Error> {
-        self.data.try_into().map_err(|_| Error::Length)
+        self.data.try_into().map_err(|_| Error::LENGTH)
     }
 
     /// Data and the four-byte MAC behind it.
     pub(crate) fn split_mac(&self) -> Result<(&'a [u8], [u8; 4]), Error> {
-        let (data, mac) = self.data.split_last_chunk::<4>().ok_or(Error::SmMissing)?;
+        let (data, mac) = self.data.split_last_chunk::<4>().ok_or(Error::SM_MISSING)?;
         Ok((data, *mac))
     }
 }
@@ -189,5 +189,5 @@ pub(crate) type Outcome = Result<Answer, Error>;
 
 /// Appends to the response.
 pub(crate) fn put(out: &mut Out, bytes: &[u8]) -> Result<(), Error> {
-    out.extend_from_slice(bytes).map_err(|_| Error::Space)
+    out.extend_from_slice(bytes).map_err(|_| Error::SPACE)
 }

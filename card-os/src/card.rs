@@ -89,10 +89,10 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
     /// Whether the card listens at all.
     pub(crate) fn alive(&mut self) -> Result<(), Error> {
         if self.soundness == Soundness::Dead {
-            return Err(Error::Damaged);
+            return Err(Error::DAMAGED);
         }
         if isd::card_state(&self.store.area(App::Isd))? == CardState::Terminated {
-            return Err(Error::State);
+            return Err(Error::STATE);
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
     fn dispatch(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         let number = command.channel;
         if self.soundness != Soundness::Sound && !may_repair(&command) {
-            return Err(Error::Damaged);
+            return Err(Error::DAMAGED);
         }
         match command.header() {
             (0x00, 0xA4, p1, p2) => return self.select(number, p1, p2, command.data, out),
@@ -128,7 +128,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
             (0x00, 0x84, p1, p2) => return self.get_challenge(number, p1, p2, command.le, out),
             _ => {}
         }
-        let channel = self.channels.get(number).ok_or(Error::Channel)?;
+        let channel = self.channels.get(number).ok_or(Error::CHANNEL)?;
         match &mut channel.selected {
             Selected::Isd => {
                 let answer = isd::Isd {
@@ -167,7 +167,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 medical,
             } if command.cla == 0xB0 => {
                 if self.interface == Interface::Contactless && !ram.grants.any() {
-                    return Err(Error::Security);
+                    return Err(Error::SECURITY);
                 }
                 Medical {
                     area: self.store.area(App::Medical),
@@ -180,7 +180,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
             Selected::Social { df, ram, .. } => {
                 let decoded = ssse::Command::try_from(command)?;
                 if *df != Df::Root && matches!(decoded, ssse::Command::File(_)) {
-                    return Err(Error::NotFound);
+                    return Err(Error::NOT_FOUND);
                 }
                 Ssse {
                     area: self.store.area(App::Ssse),
@@ -228,7 +228,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
             return Ok(warning.map_or(Answer::Done, Answer::Warning));
         }
         if p2 & 0x03 != 0 {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         select.by_reference(Reference::new(p1, data)?, out)?;
         Ok(Answer::Done)
@@ -245,36 +245,36 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
         out: &mut Out,
     ) -> Outcome {
         if !data.is_empty() {
-            return Err(Error::Length);
+            return Err(Error::LENGTH);
         }
         match (p1, p2) {
             (0x00, 0x00) => {
                 let free = Number::FURTHER
                     .into_iter()
                     .find(|n| self.channels.open(*n))
-                    .ok_or(Error::Locked)?;
+                    .ok_or(Error::LOCKED)?;
                 put(out, &[free as u8])?;
             }
             (0x00, n) => {
-                let wanted = Number::further(n).ok_or(Error::Parameters)?;
+                let wanted = Number::further(n).ok_or(Error::PARAMETERS)?;
                 if !self.channels.open(wanted) {
-                    return Err(Error::Conditions);
+                    return Err(Error::CONDITIONS);
                 }
             }
             (0x80, n) => {
                 // Zero means the channel that the class names; the basic channel stays open.
                 let closed = match n {
                     0 => number,
-                    n => Number::further(n).ok_or(Error::Parameters)?,
+                    n => Number::further(n).ok_or(Error::PARAMETERS)?,
                 };
                 if !self.channels.close(closed) {
-                    return Err(Error::Conditions);
+                    return Err(Error::CONDITIONS);
                 }
                 if self.issuer.owned_by(closed) {
                     self.issuer = isd::Ram::default();
                 }
             }
-            _ => return Err(Error::Parameters),
+            _ => return Err(Error::PARAMETERS),
         }
         Ok(Answer::Done)
     }
@@ -289,16 +289,16 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
         out: &mut Out,
     ) -> Outcome {
         if (p1, p2) != (0, 0) {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         let len = match le {
             Some(4) => 4,
             None | Some(8..) => 8,
-            Some(_) => return Err(Error::Length),
+            Some(_) => return Err(Error::LENGTH),
         };
         let mut bytes = [0u8; 8];
         self.entropy.fill(&mut bytes[..len]);
-        let channel = self.channels.get(number).ok_or(Error::Channel)?;
+        let channel = self.channels.get(number).ok_or(Error::CHANNEL)?;
         channel.challenge = Some(Challenge::new(bytes, len));
         put(out, &bytes[..len])?;
         Ok(Answer::Done)

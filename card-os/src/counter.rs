@@ -25,6 +25,7 @@
 //!    no free guess.
 
 use crate::{card::Interface, error::Error, nvm::Nvm, store::Area};
+use subtle::{Choice, ConstantTimeEq};
 
 /// `failures in a row 2 | failures since the key was stored 2`, at an offset of an area.
 #[derive(Debug, Clone, Copy)]
@@ -97,27 +98,32 @@ impl Row {
     pub(crate) fn check<N: Nvm>(self, area: &Area<'_, N>) -> Result<(), Error> {
         let (row, life) = self.read(area)?;
         if self.lifetime.is_some_and(|most| life >= most) {
-            return Err(Error::Permanent);
+            return Err(Error::PERMANENT);
         }
         if self.in_a_row.is_some_and(|most| row >= most) {
-            return Err(Error::Blocked);
+            return Err(Error::BLOCKED);
         }
         Ok(())
     }
 
-    /// Counts a failure and commits it, compares, and takes the failure back if the comparison
-    /// held. The taking back belongs to the command's own commit.
+    /// Counts a failure and commits it, compares in constant time, and takes the failure back if
+    /// what was given is one of the expected. The taking back belongs to the command's own commit.
     pub(crate) fn guard<N: Nvm>(
         self,
         area: &mut Area<'_, N>,
-        matches: impl FnOnce() -> bool,
+        expected: &[&[u8]],
+        given: &[u8],
         wrong: Error,
     ) -> Result<(), Error> {
         self.check(area)?;
         let (row, life) = self.read(area)?;
         self.write(area, row.saturating_add(1), life.saturating_add(1))?;
         area.commit()?;
-        if !matches() {
+        let mut right = Choice::from(0);
+        for one in expected {
+            right |= one.ct_eq(given);
+        }
+        if !bool::from(right) {
             return Err(wrong);
         }
         self.write(area, 0, life)

@@ -31,7 +31,7 @@ fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Result<Option<(u8, Slot)>, Err
     if owner == 0 {
         return Ok(None);
     }
-    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::Memory)?;
+    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::MEMORY)?;
     let key = Key::new(value);
     Ok(Some((
         owner,
@@ -46,7 +46,7 @@ fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Result<Option<(u8, Slot)>, Err
 pub(crate) fn find<N: Nvm>(
     store: &Store<N>,
     app: App,
-    wanted: impl Fn(&Slot) -> bool,
+    wanted: &dyn Fn(&Slot) -> bool,
 ) -> Result<Option<Slot>, Error> {
     for i in 0..SLOTS {
         match read(store, i)? {
@@ -86,5 +86,5 @@ pub(crate) fn put<N: Nvm>(store: &mut Store<N>, app: App, new: &Slot) -> Result<
             return written;
         }
     }
-    Err(Error::Space)
+    Err(Error::SPACE)
 }

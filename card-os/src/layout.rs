@@ -7,12 +7,7 @@ mod v1;
 
 pub use v1::{NotAnImage, V1_SIZE, upgrade};
 
-use crate::{
-    health, isd, keystore, medical,
-    nvm::{Nvm, NvmError},
-    purse, sam, ssse,
-    store::Store,
-};
+use crate::{health, isd, keystore, medical, purse, sam, ssse};
 use card_spec::scp03::StaticKeys;
 
 /// Owner of an area and of keys.
@@ -96,33 +91,6 @@ pub struct Blank {
     pub chip_serial: [u8; 10],
     /// The transport key set, key version number 01.
     pub transport_keys: StaticKeys,
-}
-
-/// Makes the memory a blank card. Whatever was there is gone; this is the chip maker's step, before
-/// which there is nothing that a power cut could harm.
-pub fn format<N: Nvm>(nvm: &mut N, blank: &Blank) -> Result<(), NvmError> {
-    let mut store = Store::new(Borrowed(nvm));
-    store
-        .format(&isd::blank_area(blank))
-        .map_err(|_| NvmError::Fault)
-}
-
-/// The memory, lent to a store.
-struct Borrowed<'a, N>(&'a mut N);
-
-impl<N: Nvm> Nvm for Borrowed<'_, N> {
-    fn read(&self, at: usize, out: &mut [u8]) -> Result<(), NvmError> {
-        self.0.read(at, out)
-    }
-    fn program(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError> {
-        self.0.program(at, data)
-    }
-    fn erase(&mut self, page: usize) -> Result<(), NvmError> {
-        self.0.erase(page)
-    }
-    fn sync(&mut self) -> Result<(), NvmError> {
-        self.0.sync()
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ use card_spec::{
     suite::Key,
     time::CardTime,
 };
-use subtle::ConstantTimeEq;
 
 mod at {
     use super::{ROW, Row};
@@ -82,8 +81,8 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
             (0x28, 0x01, 0x01) => Ok(Self::InitPurchase(c.array()?)),
             (0x2A, 0x00, 0x00) => Ok(Self::Credit(c.array()?)),
             (0x2C, 0x01, 0x00) => Ok(Self::Debit(c.array()?)),
-            (0x26 | 0x28 | 0x2A | 0x2C, ..) => Err(Error::Parameters),
-            _ => Err(Error::Instruction),
+            (0x26 | 0x28 | 0x2A | 0x2C, ..) => Err(Error::PARAMETERS),
+            _ => Err(Error::INSTRUCTION),
         }
     }
 }
@@ -123,20 +122,20 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         Ok(Totals {
             self_paid: Fen::from_card([a, b, c, d]),
             pooled: Fen::from_card([e, f, g, h]),
-            year: card_spec::medical::year_from_bcd([y, z]).map_err(|_| Error::Memory)?,
+            year: card_spec::medical::year_from_bcd([y, z]).map_err(|_| Error::MEMORY)?,
         })
     }
 
     fn tac_key(&self, suite: SuiteId) -> Result<Key, Error> {
         self.area
-            .key(|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite)?
+            .key(&|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite)?
             .map(|slot| slot.key)
-            .ok_or(Error::KeyIndex)
+            .ok_or(Error::KEY_INDEX)
     }
 
     fn seq(&self, at: usize) -> Result<u16, Error> {
         match self.area.u16(at)? {
-            u16::MAX => Err(Error::Counter),
+            u16::MAX => Err(Error::COUNTER),
             seq => Ok(seq),
         }
     }
@@ -164,12 +163,12 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
     fn init_load(&mut self, data: &[u8], out: &mut Out) -> Outcome {
         self.ram.transaction = Transaction::None;
         let request = InitRequest::from_bytes(data)?;
-        self.pin.ok_or(Error::Security)?;
+        self.pin.ok_or(Error::SECURITY)?;
         at::LOAD_ROW.check(&self.area)?;
         let slot = self.area.key_by_index(KeyType::Mlk, request.kid)?;
         let balance = self.personal()?;
         if request.amount == Fen::ZERO || (balance + request.amount).to_card().is_err() {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         let seq = self.seq(at::ONLINE_SEQ)?;
         let rnd = self.rnd();
@@ -197,14 +196,13 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
     fn credit(&mut self, data: &[u8; 11], out: &mut Out) -> Outcome {
         let Transaction::Load { load, header, key } = core::mem::take(&mut self.ram.transaction)
         else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let mtk = self.tac_key(header.suite)?;
         let expected = load.mac2(header.suite, &key, time);
-        let matches = || expected.ct_eq(&mac2).into();
-        at::LOAD_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
         let after = load.balance_before + load.amount;
         self.area.write(at::BALANCE, &after.to_card()?)?;
         self.area
@@ -216,16 +214,16 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
     /// `kid | personal | self-paid | pooled | terminal`; the PIN first.
     fn init_purchase(&mut self, data: &[u8; 19], out: &mut Out) -> Outcome {
         self.ram.transaction = Transaction::None;
-        self.pin.ok_or(Error::Security)?;
+        self.pin.ok_or(Error::SECURITY)?;
         at::PURCHASE_ROW.check(&self.area)?;
         let (amounts, terminal) = data.split_at(13);
-        let (kid, amounts) = amounts.split_first().ok_or(Error::Length)?;
-        let split = Split::from_bytes(amounts.try_into().map_err(|_| Error::Length)?);
-        let terminal = SamNo::from_bytes(terminal.try_into().map_err(|_| Error::Length)?)?;
+        let (kid, amounts) = amounts.split_first().ok_or(Error::LENGTH)?;
+        let split = Split::from_bytes(amounts.try_into().map_err(|_| Error::LENGTH)?);
+        let terminal = SamNo::from_bytes(terminal.try_into().map_err(|_| Error::LENGTH)?)?;
         let slot = self.area.key_by_index(KeyType::Mpk, *kid)?;
         let (balance, totals) = (self.personal()?, self.totals()?);
         if split.personal.0 > balance.0 {
-            return Err(Error::Insufficient);
+            return Err(Error::INSUFFICIENT);
         }
         let seq = self.seq(at::OFFLINE_SEQ)?;
         let rnd = self.rnd();
@@ -262,7 +260,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
             key,
         } = core::mem::take(&mut self.ram.transaction)
         else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
@@ -281,8 +279,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let balance = self.personal()? - split.personal;
         let totals = self.totals_after(split, time)?;
         let expected = visit.mac1(suite, &key);
-        let matches = || expected.ct_eq(&mac1).into();
-        at::PURCHASE_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
         self.area.write(at::BALANCE, &balance.to_card()?)?;
         self.area.write(at::TOTALS, &totals)?;
         self.area
@@ -317,7 +314,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
 pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
     match item.dgi {
         Dgi::MEDICAL_BALANCE => {
-            let amount: [u8; 4] = item.data.try_into().map_err(|_| Error::Data)?;
+            let amount: [u8; 4] = item.data.try_into().map_err(|_| Error::DATA)?;
             area.write(at::BALANCE, &amount)?;
             Ok(true)
         }

@@ -20,7 +20,7 @@ pub(crate) fn set<N: Nvm>(
     pin: &[u8],
 ) -> Result<(), Error> {
     if !(1..=15).contains(&tries) || !(2..=6).contains(&pin.len()) {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     let mut bytes = [0u8; PIN];
     bytes[0] = tries;
@@ -36,7 +36,7 @@ pub(crate) fn set<N: Nvm>(
 pub(crate) fn reload<N: Nvm>(area: &mut Area<'_, N>, at: usize, pin: &[u8]) -> Result<(), Error> {
     let maximum = area.byte(at)?;
     if maximum == 0 {
-        return Err(Error::Reference);
+        return Err(Error::REFERENCE);
     }
     set(area, at, maximum, pin)
 }
@@ -45,7 +45,7 @@ pub(crate) fn reload<N: Nvm>(area: &mut Area<'_, N>, at: usize, pin: &[u8]) -> R
 pub(crate) fn restore_tries<N: Nvm>(area: &mut Area<'_, N>, at: usize) -> Result<(), Error> {
     let maximum = area.byte(at)?;
     if maximum == 0 {
-        return Err(Error::Reference);
+        return Err(Error::REFERENCE);
     }
     area.write(at + 1, &[maximum])
 }
@@ -53,9 +53,9 @@ pub(crate) fn restore_tries<N: Nvm>(area: &mut Area<'_, N>, at: usize) -> Result
 /// Tries left, as VERIFY without data reports them.
 pub(crate) fn tries<N: Nvm>(area: &Area<'_, N>, at: usize) -> Result<Error, Error> {
     match area.array(at)? {
-        [0, _] => Err(Error::Reference),
-        [_, 0] => Ok(Error::Blocked),
-        [_, left] => Ok(Error::Tries(left)),
+        [0, _] => Err(Error::REFERENCE),
+        [_, 0] => Ok(Error::BLOCKED),
+        [_, left] => Ok(Error::tries(left)),
     }
 }
 
@@ -69,14 +69,14 @@ pub(crate) fn verify<N: Nvm>(
 ) -> Result<Verified, Error> {
     let [maximum, left, length] = area.array(at)?;
     if maximum == 0 {
-        return Err(Error::Reference);
+        return Err(Error::REFERENCE);
     }
     if !(2..=6).contains(&candidate.len()) {
-        return Err(Error::Length);
+        return Err(Error::LENGTH);
     }
-    let remaining = left.checked_sub(1).ok_or(Error::Blocked)?;
+    let remaining = left.checked_sub(1).ok_or(Error::BLOCKED)?;
     if remaining == 0 && interface == Interface::Contactless {
-        return Err(Error::Conditions);
+        return Err(Error::CONDITIONS);
     }
     area.write(at + 1, &[remaining])?;
     area.commit()?;
@@ -88,8 +88,8 @@ pub(crate) fn verify<N: Nvm>(
     given.zeroize();
     if !bool::from(same) {
         return Err(match remaining {
-            0 => Error::Blocked,
-            n => Error::Tries(n),
+            0 => Error::BLOCKED,
+            n => Error::tries(n),
         });
     }
     area.write(at + 1, &[maximum])?;
@@ -103,11 +103,11 @@ pub(crate) fn change<N: Nvm>(
     data: &[u8],
     interface: Interface,
 ) -> Result<Verified, Error> {
-    let split = data.iter().position(|b| *b == 0xFF).ok_or(Error::Data)?;
+    let split = data.iter().position(|b| *b == 0xFF).ok_or(Error::DATA)?;
     let (old, new) = data.split_at(split);
     let new = new.get(1..).unwrap_or_default();
     if !(2..=6).contains(&new.len()) || new.contains(&0xFF) {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     let verified = verify(area, at, old, interface)?;
     reload(area, at, new)?;
@@ -133,15 +133,15 @@ pub(crate) fn unblock<N: Nvm>(
     let mut plain = [0u8; 16];
     let plain = match plain.get_mut(..data.len()) {
         Some(plain) if data.len() == suite.block() => plain,
-        _ => return Err(Error::Length),
+        _ => return Err(Error::LENGTH),
     };
     plain.copy_from_slice(data);
     let expected = sm::mac(suite, &slot.key, challenge, header, data);
-    row.guard(area, || expected.ct_eq(&mac).into(), Error::SmWrong)?;
+    row.guard(area, &[&expected], &mac, Error::SM_WRONG)?;
     sm::decrypt(suite, &slot.key, challenge, plain);
     let done = match sm::from_plaintext(plain) {
         Some(new) => reload(area, at, new),
-        None => Err(Error::Data),
+        None => Err(Error::DATA),
     };
     plain.zeroize();
     done

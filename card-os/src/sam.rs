@@ -23,7 +23,6 @@ use card_spec::{
     suite::Key,
     time::CardTime,
 };
-use subtle::ConstantTimeEq;
 
 mod at {
     use super::{ROW, Row};
@@ -92,11 +91,11 @@ pub(crate) enum Command<'a> {
 
 /// The field's data, and the algorithm byte that may follow it.
 fn named_suite<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Option<SuiteId>), Error> {
-    let (field, rest) = data.split_first_chunk::<L>().ok_or(Error::Length)?;
+    let (field, rest) = data.split_first_chunk::<L>().ok_or(Error::LENGTH)?;
     match rest {
         [] => Ok((field, None)),
-        [byte] => Ok((field, Some(SuiteId::from_byte(*byte).ok_or(Error::Data)?))),
-        _ => Err(Error::Length),
+        [byte] => Ok((field, Some(SuiteId::from_byte(*byte).ok_or(Error::DATA)?))),
+        _ => Err(Error::LENGTH),
     }
 }
 
@@ -110,7 +109,7 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 offset: p2.into(),
                 le: c.le,
             }),
-            (0x00, 0xB0, ..) => Err(Error::NoCurrentFile),
+            (0x00, 0xB0, ..) => Err(Error::NO_CURRENT_FILE),
             (0x80, 0x70, 0x00, index_base @ (0x00 | class::SPARE)) => Ok(Self::InitForPurchase {
                 index_base,
                 data: c.data,
@@ -132,10 +131,10 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 data: c.array()?,
             }),
             (0x80, 0x70 | 0x72 | 0x1A | 0xFA, ..) | (0x84, 0xF0, ..) | (0xBF, 0xDE, ..) => {
-                Err(Error::Parameters)
+                Err(Error::PARAMETERS)
             }
-            (0x00 | 0x80 | 0x84 | 0xBF, ..) => Err(Error::Instruction),
-            _ => Err(Error::Class),
+            (0x00 | 0x80 | 0x84 | 0xBF, ..) => Err(Error::INSTRUCTION),
+            _ => Err(Error::CLASS),
         }
     }
 }
@@ -179,11 +178,11 @@ impl<N: Nvm> Sam<'_, N> {
             sam::SFI_SERIAL => (at::SERIAL, 10),
             sam::SFI_TERMINAL_NO => (at::TERMINAL_NO, 6),
             sam::SFI_KEY_INDEX => (at::CLASS, 1),
-            _ => return Err(Error::NotFound),
+            _ => return Err(Error::NOT_FOUND),
         };
         let rest = len - offset.min(len);
         if rest == 0 {
-            return Err(Error::Offset);
+            return Err(Error::OFFSET);
         }
         let mut buffer = [0u8; 10];
         let part = &mut buffer[..le.unwrap_or(rest).min(rest)];
@@ -193,7 +192,7 @@ impl<N: Nvm> Sam<'_, N> {
     }
 
     fn terminal(&self) -> Result<SamNo, Error> {
-        SamNo::from_bytes(self.area.array(at::TERMINAL_NO)?).map_err(|_| Error::Memory)
+        SamNo::from_bytes(self.area.array(at::TERMINAL_NO)?).map_err(|_| Error::MEMORY)
     }
 
     /// The key of this SAM's own class (or its spare) for a region, version and algorithm.
@@ -216,16 +215,16 @@ impl<N: Nvm> Sam<'_, N> {
                 }
                 && slot.region == region.to_bytes()
         };
-        self.area.key(wanted)?.ok_or(Error::KeyIndex)
+        self.area.key(&wanted)?.ok_or(Error::KEY_INDEX)
     }
 
     /// Takes the next terminal sequence. The dispatcher commits it before the MAC leaves.
     fn next_seq(&mut self) -> Result<u32, Error> {
         let seq = self.area.u32(at::SEQ)?;
         if seq >= self.area.u32(at::CEILING)? {
-            return Err(Error::Counter);
+            return Err(Error::COUNTER);
         }
-        let next = seq.checked_add(1).ok_or(Error::Counter)?;
+        let next = seq.checked_add(1).ok_or(Error::COUNTER)?;
         self.area.write(at::SEQ, &next.to_be_bytes())?;
         Ok(next)
     }
@@ -236,9 +235,9 @@ impl<N: Nvm> Sam<'_, N> {
         *self.ram = Ram::default();
         let init = InitForPurchase::from_bytes(data)?;
         if !matches!(init.tx, TxType::Purchase | TxType::Capp) {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
-        let region = init.issuer8.region().map_err(|_| Error::KeyIndex)?;
+        let region = init.issuer8.region().map_err(|_| Error::KEY_INDEX)?;
         let slot = self.class_key(
             KeyType::Dpk,
             index_base,
@@ -269,9 +268,9 @@ impl<N: Nvm> Sam<'_, N> {
     fn init_visit(&mut self, data: &[u8; 44], out: &mut Out) -> Outcome {
         *self.ram = Ram::default();
         let field = |from: usize, to: usize| data.get(from..to).unwrap_or_default();
-        let suite = SuiteId::from_byte(data[27]).ok_or(Error::Data)?;
+        let suite = SuiteId::from_byte(data[27]).ok_or(Error::DATA)?;
         if data[18] != VISIT {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         let region = region_from_f2(field(36, 44))?;
         let slot = self.class_key(KeyType::Mpk, 0, region, data[26], suite)?;
@@ -292,9 +291,8 @@ impl<N: Nvm> Sam<'_, N> {
     }
 
     fn credit(&mut self, mac2: &[u8; 4]) -> Outcome {
-        let expected = self.ram.expected_mac2.take().ok_or(Error::Conditions)?;
-        let matches = || expected.ct_eq(mac2).into();
-        at::CREDIT_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        let expected = self.ram.expected_mac2.take().ok_or(Error::CONDITIONS)?;
+        at::CREDIT_ROW.guard(&mut self.area, &[&expected], mac2, Error::MAC)?;
         Ok(Answer::Done)
     }
 
@@ -302,15 +300,15 @@ impl<N: Nvm> Sam<'_, N> {
         self.ram.delivered = Delivered::None;
         let (serial8, issuer) = data.split_at(8);
         let issuer = IssuerId(fixed(issuer)?);
-        let region = issuer.region().map_err(|_| Error::KeyIndex)?.to_bytes();
+        let region = issuer.region().map_err(|_| Error::KEY_INDEX)?.to_bytes();
         let slot = self
             .area
-            .key(|slot| {
+            .key(&|slot| {
                 slot.header.key_type == KeyType::Dack
                     && slot.region == region
                     && suite.is_none_or(|suite| slot.header.suite == suite)
             })?
-            .ok_or(Error::KeyIndex)?;
+            .ok_or(Error::KEY_INDEX)?;
         let key = keys::card_key_from_psam_fields(&slot.key, slot.header, fixed(serial8)?, issuer)?;
         self.ram.delivered = Delivered::Lock(slot.header.suite, key);
         Ok(Answer::Done)
@@ -320,11 +318,11 @@ impl<N: Nvm> Sam<'_, N> {
     /// a blocked card is all that can come of it.
     fn lock_mac(&mut self, block: &[u8; 16], out: &mut Out) -> Outcome {
         let Delivered::Lock(suite, key) = core::mem::take(&mut self.ram.delivered) else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         let (iv, lock) = block.split_at(8);
         if lock != sam::LOCK_BLOCK || !iv.ends_with(&[0; 4]) {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         let [a, b, c, d, e, ..] = sam::LOCK_BLOCK;
         put(
@@ -342,13 +340,13 @@ impl<N: Nvm> Sam<'_, N> {
         let region = region_from_f2(f2)?.to_bytes();
         let slot = self
             .area
-            .key(|slot| {
+            .key(&|slot| {
                 matches!(slot.header.key_type, KeyType::Rk | KeyType::Irk)
                     && slot.header.index == kid
                     && slot.region == region
                     && suite.is_none_or(|suite| slot.header.suite == suite)
             })?
-            .ok_or(Error::KeyIndex)?;
+            .ok_or(Error::KEY_INDEX)?;
         let suite = slot.header.suite;
         let card = keys::ssse_card_key(&slot.key, suite, &fixed(f1)?);
         let process = keys::ssse_process_key(&card, suite, &fixed(challenge)?);
@@ -358,27 +356,26 @@ impl<N: Nvm> Sam<'_, N> {
 
     fn encrypt(&mut self, value: &[u8; 8], out: &mut Out) -> Outcome {
         let Delivered::Process(suite, key) = core::mem::take(&mut self.ram.delivered) else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         put(out, &key.cryptogram8(suite, value))?;
         Ok(Answer::Fetch)
     }
 
     fn raise_ceiling(&mut self, header: [u8; 5], data: &[u8; 8]) -> Outcome {
-        let challenge = self.challenge.take().ok_or(Error::NoChallenge)?.as_iv();
+        let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
         let [a, b, c, d, mac @ ..] = *data;
         let ceiling = [a, b, c, d];
         let slot = self
             .area
-            .key(|slot| slot.header.key_type == KeyType::SamCeiling)?
-            .ok_or(Error::Reference)?;
+            .key(&|slot| slot.header.key_type == KeyType::SamCeiling)?
+            .ok_or(Error::REFERENCE)?;
         let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, &ceiling);
-        let matches = || expected.ct_eq(&mac).into();
-        at::CEILING_ROW.guard(&mut self.area, matches, Error::SmWrong)?;
+        at::CEILING_ROW.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)?;
         if u32::from_be_bytes(ceiling) <= self.area.u32(at::CEILING)? {
             // A right MAC: the failure counted in advance is taken back.
             self.area.commit()?;
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         self.area.write(at::CEILING, &ceiling)?;
         Ok(Answer::Done)
@@ -386,17 +383,17 @@ impl<N: Nvm> Sam<'_, N> {
 }
 
 fn fixed<const L: usize>(bytes: &[u8]) -> Result<[u8; L], Error> {
-    bytes.try_into().map_err(|_| Error::Length)
+    bytes.try_into().map_err(|_| Error::LENGTH)
 }
 
 /// The region of an F2: six ASCII digits and "sx".
 fn region_from_f2(f2: &[u8]) -> Result<RegionCode, Error> {
-    let digits = f2.strip_suffix(b"sx").ok_or(Error::KeyIndex)?;
-    let text = core::str::from_utf8(digits).map_err(|_| Error::KeyIndex)?;
+    let digits = f2.strip_suffix(b"sx").ok_or(Error::KEY_INDEX)?;
+    let text = core::str::from_utf8(digits).map_err(|_| Error::KEY_INDEX)?;
     let packed: Result<[u8; 3], FormatError> = bcd::pack_digits(text);
     packed
         .and_then(RegionCode::from_bytes)
-        .map_err(|_| Error::KeyIndex)
+        .map_err(|_| Error::KEY_INDEX)
 }
 
 /// Key types a SAM may hold. Everything that could load, unblock or rewrite a card is refused.
@@ -430,7 +427,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
             area.write(at::CLASS, &[*index])?;
         }
         (Dgi::SAM_CEILING, data) if data.len() == 4 => area.write(at::CEILING, data)?,
-        (SERIAL | TERMINAL_NO | KEY_INDEX | Dgi::SAM_CEILING, _) => return Err(Error::Data),
+        (SERIAL | TERMINAL_NO | KEY_INDEX | Dgi::SAM_CEILING, _) => return Err(Error::DATA),
         _ => return Ok(false),
     }
     Ok(true)

@@ -173,7 +173,7 @@ impl TryFrom<u8> for Occurrence {
         match p2 & 0x03 {
             0x00 => Ok(Self::First),
             0x02 => Ok(Self::Next),
-            _ => Err(Error::Parameters),
+            _ => Err(Error::PARAMETERS),
         }
     }
 }
@@ -194,7 +194,7 @@ impl TryFrom<u8> for Wish {
             0x00 => Ok(Self::Fci),
             0x04 => Ok(Self::Fcp),
             0x0C => Ok(Self::Nothing),
-            _ => Err(Error::Parameters),
+            _ => Err(Error::PARAMETERS),
         }
     }
 }
@@ -222,8 +222,8 @@ impl<'a> Reference<'a> {
             (0x03, []) => Ok(Self::Parent),
             (0x08, _) if is_path => Ok(Self::FromMf(data)),
             (0x09, _) if is_path => Ok(Self::FromHere(data)),
-            (0x00..=0x03 | 0x08 | 0x09, _) => Err(Error::Length),
-            _ => Err(Error::Parameters),
+            (0x00..=0x03 | 0x08 | 0x09, _) => Err(Error::LENGTH),
+            _ => Err(Error::PARAMETERS),
         }
     }
 }
@@ -258,7 +258,7 @@ impl Node {
     /// One step of a path. Master file and SAM application are found from everywhere.
     fn child(self, fid: u16) -> Result<Self, Error> {
         match (self, fid) {
-            (Self::Ef(_), _) => Err(Error::NotFound),
+            (Self::Ef(_), _) => Err(Error::NOT_FOUND),
             (_, MF) => Ok(Self::Mf),
             (_, aid::SAM_FID) => Ok(Self::Sam),
             (Self::Social(_), 0xDF01..=0xDF03 | 0xDF05) => Ok(Self::Social(Df::Empty)),
@@ -266,20 +266,20 @@ impl Node {
             (Self::Social(Df::Root), _) => Self::file(ssse::PLAN.files, fid),
             (Self::Health, _) => Self::file(health::PLAN.files, fid),
             (Self::Purse, _) => Self::file(&purse::FILES, fid),
-            _ => Err(Error::NotFound),
+            _ => Err(Error::NOT_FOUND),
         }
     }
 
     fn file(files: &'static [File], fid: u16) -> Result<Self, Error> {
         file::by_fid(files, fid)
             .map(Self::Ef)
-            .ok_or(Error::NotFound)
+            .ok_or(Error::NOT_FOUND)
     }
 
     fn walk(self, path: &[u8]) -> Result<Self, Error> {
         let mut node = self;
         for fid in path.chunks_exact(2) {
-            let fid = fid.try_into().map_err(|_| Error::Length)?;
+            let fid = fid.try_into().map_err(|_| Error::LENGTH)?;
             node = node.child(u16::from_be_bytes(fid))?;
         }
         Ok(node)
@@ -307,7 +307,7 @@ impl<N: Nvm> Select<'_, N> {
         let (full, target) = NAMES
             .get(usize::from(place.0))
             .copied()
-            .ok_or(Error::NotFound)?;
+            .ok_or(Error::NOT_FOUND)?;
         let warning = self.admit(target)?;
         match (self.wish, target) {
             (Wish::Nothing, _) => {}
@@ -350,7 +350,7 @@ impl<N: Nvm> Select<'_, N> {
                 return Ok(place);
             }
         }
-        Err(Error::NotFound)
+        Err(Error::NOT_FOUND)
     }
 
     /// Whether this channel may have the application now.
@@ -359,16 +359,16 @@ impl<N: Nvm> Select<'_, N> {
             return Ok(None);
         }
         if is_locked(self.store) {
-            return Err(Error::Locked);
+            return Err(Error::LOCKED);
         }
         if !target.is_there(self.store)? {
-            return Err(Error::NotFound);
+            return Err(Error::NOT_FOUND);
         }
         let domain = self.store.area(App::Isd);
         if isd::is_app_locked(&domain, target.app())?
             || (target.app() == App::Medical && isd::is_app_locked(&domain, App::Ssse)?)
         {
-            return Err(Error::Locked);
+            return Err(Error::LOCKED);
         }
         let taken = self.channels.elsewhere(self.number, |selected| {
             matches!(
@@ -380,12 +380,12 @@ impl<N: Nvm> Select<'_, N> {
             )
         });
         if taken {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         if target == Target::Purse {
             return match purse::state(&self.store.area(App::Purse))? {
-                purse::State::Absent => Err(Error::NotFound),
-                purse::State::PermanentlyBlocked => Err(Error::Permanent),
+                purse::State::Absent => Err(Error::NOT_FOUND),
+                purse::State::PermanentlyBlocked => Err(Error::PERMANENT),
                 purse::State::Blocked => Ok(Some(Sw::SELECTED_BLOCKED)),
                 purse::State::Ready => Ok(None),
             };
@@ -446,13 +446,13 @@ impl<N: Nvm> Select<'_, N> {
                         ram.current.select(file);
                     }
                     Selected::Purse(ram) => ram.current.select(file),
-                    Selected::Isd | Selected::Sam(_) => return Err(Error::NotFound),
+                    Selected::Isd | Selected::Sam(_) => return Err(Error::NOT_FOUND),
                 }
                 let mut parameters = Out::new();
                 file.fcp(&mut parameters)?;
                 self.describe(&parameters, out)
             }
-            Node::Purse | Node::Health | Node::Isd => Err(Error::NotFound),
+            Node::Purse | Node::Health | Node::Isd => Err(Error::NOT_FOUND),
         }
     }
 
@@ -467,7 +467,7 @@ impl<N: Nvm> Select<'_, N> {
     }
 
     fn channel(&mut self) -> Result<&mut Channel, Error> {
-        self.channels.get(self.number).ok_or(Error::Channel)
+        self.channels.get(self.number).ok_or(Error::CHANNEL)
     }
 }
 

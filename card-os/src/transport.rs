@@ -4,7 +4,9 @@ use crate::{
     apdu::{Answer, Command, Number, Out},
     card::{Interface, Os},
     error::Error,
-    nvm::{Entropy, Nvm},
+    isd,
+    layout::Blank,
+    nvm::{Entropy, Nvm, NvmError},
 };
 use card_spec::{Sw, activation::Activation};
 use zeroize::Zeroize;
@@ -50,11 +52,11 @@ impl Chain {
 
     fn link(&mut self, next: &Command<'_>) -> Result<(), Error> {
         if (next.header(), next.channel) != (self.header, self.channel) {
-            return Err(Error::ChainOpen);
+            return Err(Error::CHAIN_OPEN);
         }
         self.data
             .extend_from_slice(next.data)
-            .map_err(|_| Error::Length)
+            .map_err(|_| Error::LENGTH)
     }
 }
 
@@ -80,8 +82,8 @@ impl Pending {
 }
 
 impl<N: Nvm, R: Entropy> Card<N, R> {
-    /// Puts the operating system on a memory that [`crate::format`] prepared at some time, and
-    /// powers it up.
+    /// Puts the operating system on a memory and powers it up. On a memory that [`Self::format`]
+    /// never prepared the card is dead.
     pub fn new(nvm: N, entropy: R) -> Self {
         let mut card = Self {
             os: Os::new(nvm, entropy),
@@ -89,6 +91,17 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
         };
         card.power_on();
         card
+    }
+
+    /// Makes the memory a blank card. Whatever was there is gone; this is the chip maker's step,
+    /// before which there is nothing that a power cut could harm.
+    pub fn format(&mut self, blank: &Blank) -> Result<(), NvmError> {
+        self.os
+            .store
+            .format(&isd::blank_area(blank))
+            .map_err(|_| NvmError::Fault)?;
+        self.power_on();
+        Ok(())
     }
 
     /// Power-up or reset: checks the image, forgets every session and channel, answers the ATR.
@@ -163,7 +176,7 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
         };
         if !self.os.is_open(command.channel) {
             self.held = Held::Nothing;
-            return Error::Channel.sw();
+            return Error::CHANNEL.sw();
         }
         if is_get_response(&command) && !matches!(self.held, Held::Chain(_)) {
             return self.get_response(command, room, out);

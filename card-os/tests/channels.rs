@@ -254,13 +254,13 @@ fn contactless_activation() {
     assert_eq!(bit_rates(&[0x02, 0x78]), None);
     // Single-size UID in ATQA (bits 8, 7 = 00); SAK: complete, ISO 14443-4.
     assert_eq!((ATQA[0] & 0xC0, SAK & 0x24), (0, 0x20));
-    let mut nvm = virtual_card::ImageNvm::empty();
+    let nvm = virtual_card::ImageNvm::empty();
     let blank = card_os::Blank {
         chip_serial: [1; 10],
         transport_keys: sample::transport_keys(),
     };
-    card_os::format(&mut nvm, &blank).unwrap();
     let mut card = card_os::Card::new(nvm, common::Scripted::from([1, 2, 3, 4, 5, 6]));
+    card.format(&blank).unwrap();
     let first = card.activation();
     assert_eq!(first.uid(), [0x08, 1, 2, 3]);
     assert_eq!(first.uid_bcc(), [0x08, 1, 2, 3, 0x08]);

@@ -453,14 +453,14 @@ fn published_session_with_a_random_challenge() {
         mac: value(0x10),
         dek: value(0x20),
     };
-    let mut nvm = virtual_card::ImageNvm::empty();
+    let nvm = virtual_card::ImageNvm::empty();
     let blank = card_os::Blank {
         chip_serial: SERIAL,
         transport_keys: sample::transport_keys(),
     };
-    card_os::format(&mut nvm, &blank).unwrap();
     let chance = Scripted::from(hex!("3b1aca81e821f219 0102030405060708"));
     let mut card = Bare(card_os::Card::new(nvm, chance));
+    card.0.format(&blank).unwrap();
     let transport = sample::transport_keys();
     let mut host = Scp03::open(&mut card, &transport, KVN_TRANSPORT, 0x33, [1; 8]).unwrap();
     let wrong = host.personalise(&mut card, aid::ISD, &[(Dgi::SCP_OPTION, vec![0x00])]);

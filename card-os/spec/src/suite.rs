@@ -14,9 +14,7 @@ use aes::Aes128;
 use cmac::{Cmac, Mac};
 use des::{
     Des, TdesEde2,
-    cipher::{
-        Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, typenum::Unsigned,
-    },
+    cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit, typenum::Unsigned},
 };
 use sm4::Sm4;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -81,8 +79,18 @@ impl core::str::FromStr for SuiteId {
 }
 
 /// A 16-byte secret: master, region or card key. No `Debug`, no serialisation, wiped on drop.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct Key([u8; 16]);
+
+impl ZeroizeOnDrop for Key {}
+
+impl Drop for Key {
+    // Keys are dropped in a hundred places: one copy of this is enough for a small chip.
+    #[inline(never)]
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl Key {
     /// Takes the value.
@@ -111,11 +119,7 @@ impl Key {
         for (target, byte) in block[8..].iter_mut().zip(factor) {
             *target = !byte;
         }
-        match suite {
-            SuiteId::Tdes => encrypt_blocks(&TdesEde2::new((&self.0).into()), &mut block),
-            SuiteId::Sm4 => encrypt_blocks(&Sm4::new((&self.0).into()), &mut block),
-            SuiteId::Aes => encrypt_blocks(&Aes128::new((&self.0).into()), &mut block),
-        }
+        self.encrypt_ecb(suite, &mut block);
         Self(block)
     }
 
@@ -125,9 +129,9 @@ impl Key {
     pub fn diversify_an10922(&self, input: &[u8]) -> Self {
         debug_assert!(input.len() <= 31, "AN10922 takes at most 31 bytes of M");
         let input = &input[..input.len().min(31)];
-        let cipher = Aes128::new((&self.0).into());
+        let cipher = Cipher::new(SuiteId::Aes, &self.0);
         let mut zero = [0u8; 16];
-        encrypt_blocks(&cipher, &mut zero);
+        cipher.encrypt(&mut zero);
         let k1 = double(zero);
         let mut message = [0u8; 32];
         message[0] = 0x01;
@@ -141,7 +145,7 @@ impl Key {
         for (byte, k) in message[16..].iter_mut().zip(last) {
             *byte ^= k;
         }
-        Self(cbc_mac_blocks(&cipher, &[0; 16], &[&message]))
+        Self(cipher.cbc_mac(&[0; 8], &[&message], Padding::None))
     }
 
     /// The session key for a MAC over the given input (see [`crate::purse::mac`] for the inputs).
@@ -153,14 +157,14 @@ impl Key {
                 let n = input.len().min(15);
                 block[..n].copy_from_slice(&input[..n]);
                 block[n] = 0x80;
-                encrypt_blocks(&Sm4::new((&self.0).into()), &mut block);
+                self.encrypt_ecb(suite, &mut block);
                 MacKey::from_key(suite, &Self(block))
             }
             SuiteId::Tdes => {
                 let mut block = [0u8; 8];
                 let n = input.len().min(8);
                 block[..n].copy_from_slice(&input[..n]);
-                encrypt_blocks(&TdesEde2::new((&self.0).into()), &mut block);
+                self.encrypt_ecb(suite, &mut block);
                 MacKey::single_des(block)
             }
         }
@@ -177,52 +181,35 @@ impl Key {
     /// Encrypts whole blocks in place, ECB (key wrapping of random keys, challenges). The length
     /// must be a multiple of the suite's block; a rest is left as it is.
     pub fn encrypt_ecb(&self, suite: SuiteId, data: &mut [u8]) {
-        match suite {
-            SuiteId::Tdes => encrypt_blocks(&TdesEde2::new((&self.0).into()), data),
-            SuiteId::Sm4 => encrypt_blocks(&Sm4::new((&self.0).into()), data),
-            SuiteId::Aes => encrypt_blocks(&Aes128::new((&self.0).into()), data),
-        }
+        Cipher::new(suite, &self.0).encrypt(data);
     }
 
     /// Decrypts whole blocks in place, ECB.
     pub fn decrypt_ecb(&self, suite: SuiteId, data: &mut [u8]) {
-        fn run<C: BlockCipherDecrypt>(cipher: &C, data: &mut [u8]) {
-            for chunk in data.chunks_exact_mut(C::BlockSize::USIZE) {
-                if let Ok(block) = Array::try_from(&*chunk) {
-                    let mut block = block;
-                    cipher.decrypt_block(&mut block);
-                    chunk.copy_from_slice(&block);
-                }
-            }
-        }
-        match suite {
-            SuiteId::Tdes => run(&TdesEde2::new((&self.0).into()), data),
-            SuiteId::Sm4 => run(&Sm4::new((&self.0).into()), data),
-            SuiteId::Aes => run(&Aes128::new((&self.0).into()), data),
-        }
+        Cipher::new(suite, &self.0).decrypt(data);
     }
 
     /// CBC encryption in place of whole blocks; `iv` is a block (its first bytes for 3DES).
     pub fn encrypt_cbc(&self, suite: SuiteId, iv: &[u8; 16], data: &mut [u8]) {
-        let size = suite.block();
+        let (size, cipher) = (suite.block(), Cipher::new(suite, &self.0));
         let mut previous = *iv;
         for chunk in data.chunks_exact_mut(size) {
             for (byte, p) in chunk.iter_mut().zip(previous) {
                 *byte ^= p;
             }
-            self.encrypt_ecb(suite, chunk);
+            cipher.encrypt(chunk);
             previous[..size].copy_from_slice(chunk);
         }
     }
 
     /// CBC decryption in place of whole blocks.
     pub fn decrypt_cbc(&self, suite: SuiteId, iv: &[u8; 16], data: &mut [u8]) {
-        let size = suite.block();
+        let (size, cipher) = (suite.block(), Cipher::new(suite, &self.0));
         let mut previous = *iv;
         for chunk in data.chunks_exact_mut(size) {
             let mut current = [0u8; 16];
             current[..size].copy_from_slice(chunk);
-            self.decrypt_ecb(suite, chunk);
+            cipher.decrypt(chunk);
             for (byte, p) in chunk.iter_mut().zip(previous) {
                 *byte ^= p;
             }
@@ -300,37 +287,34 @@ impl MacKey {
 
     fn full(&self, challenge: Option<&[u8; 8]>, parts: &[&[u8]]) -> [u8; 16] {
         let iv8 = challenge.unwrap_or(&[0; 8]);
-        let mut out = [0u8; 16];
-        let mut half = [0u8; 8];
-        half.copy_from_slice(&self.bytes[..8]);
         match self.kind {
-            MacKind::SingleDes => {
-                let mac: [u8; 8] =
-                    cbc_mac_blocks(&Des::new((&half).into()), iv8, &[&Padded(8, parts)]);
-                out[..8].copy_from_slice(&mac);
-            }
+            MacKind::SingleDes => self.left_des().cbc_mac(iv8, parts, Padding::Iso),
             MacKind::RetailDes => {
-                let left = Des::new((&half).into());
-                let mut mac: [u8; 8] = cbc_mac_blocks(&left, iv8, &[&Padded(8, parts)]);
+                let left = self.left_des();
                 let mut right = [0u8; 8];
                 right.copy_from_slice(&self.bytes[8..]);
-                let mut block = Array::from(mac);
-                Des::new((&right).into()).decrypt_block(&mut block);
-                left.encrypt_block(&mut block);
-                mac.copy_from_slice(&block);
-                out[..8].copy_from_slice(&mac);
+                let mut mac = left.cbc_mac(iv8, parts, Padding::Iso);
+                Cipher::Des(Des::new((&right).into())).decrypt(&mut mac[..8]);
+                left.encrypt(&mut mac[..8]);
+                right.zeroize();
+                mac
             }
             MacKind::Sm4 => {
-                let mut iv = [0u8; 16];
-                iv[..8].copy_from_slice(iv8);
-                out = cbc_mac_blocks(&Sm4::new((&self.bytes).into()), &iv, &[&Padded(16, parts)]);
+                Cipher::new(SuiteId::Sm4, &self.bytes).cbc_mac(iv8, parts, Padding::Iso)
             }
             MacKind::Aes => {
                 let prefix = challenge.map_or(&[][..], |c| &c[..]);
-                out = cmac_with_prefix(&self.bytes, prefix, parts);
+                cmac_with_prefix(&self.bytes, prefix, parts)
             }
         }
-        out
+    }
+
+    fn left_des(&self) -> Cipher {
+        let mut left = [0u8; 8];
+        left.copy_from_slice(&self.bytes[..8]);
+        let cipher = Cipher::Des(Des::new((&left).into()));
+        left.zeroize();
+        cipher
     }
 }
 
@@ -369,66 +353,94 @@ fn double(block: [u8; 16]) -> [u8; 16] {
     ((value << 1) ^ (0x87 & mask)).to_be_bytes()
 }
 
-fn encrypt_blocks<C: BlockCipherEncrypt>(cipher: &C, data: &mut [u8]) {
-    for chunk in data.chunks_exact_mut(C::BlockSize::USIZE) {
-        if let Ok(block) = Array::try_from(&*chunk) {
-            let mut block = block;
-            cipher.encrypt_block(&mut block);
-            chunk.copy_from_slice(&block);
+/// A block cipher with its key schedule.
+enum Cipher {
+    Des(Des),
+    Tdes(TdesEde2),
+    Sm4(Sm4),
+    Aes(Aes128),
+}
+
+/// What follows the message of a CBC-MAC.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// Nothing: the message is whole blocks.
+    None,
+    /// 80 and zeros up to the block size (ISO/IEC 9797-1 padding method 2).
+    Iso,
+}
+
+impl Cipher {
+    fn new(suite: SuiteId, key: &[u8; 16]) -> Self {
+        match suite {
+            SuiteId::Tdes => Self::Tdes(TdesEde2::new(key.into())),
+            SuiteId::Sm4 => Self::Sm4(Sm4::new(key.into())),
+            SuiteId::Aes => Self::Aes(Aes128::new(key.into())),
         }
     }
-}
 
-/// Anything that yields bytes for a CBC-MAC.
-trait Bytes {
-    fn for_each(&self, f: &mut dyn FnMut(u8));
-}
-
-impl<const N: usize> Bytes for [u8; N] {
-    fn for_each(&self, f: &mut dyn FnMut(u8)) {
-        self.iter().for_each(|b| f(*b));
-    }
-}
-
-/// The parts, then 80 and zeros up to the block size (ISO/IEC 9797-1 padding method 2).
-struct Padded<'a>(usize, &'a [&'a [u8]]);
-
-impl Bytes for Padded<'_> {
-    fn for_each(&self, f: &mut dyn FnMut(u8)) {
-        let mut total = 0;
-        for part in self.1 {
-            part.iter().for_each(|b| f(*b));
-            total += part.len();
-        }
-        f(0x80);
-        total += 1;
-        while total % self.0 != 0 {
-            f(0);
-            total += 1;
+    const fn block(&self) -> usize {
+        match self {
+            Self::Des(_) | Self::Tdes(_) => 8,
+            Self::Sm4(_) | Self::Aes(_) => 16,
         }
     }
-}
 
-fn cbc_mac_blocks<const N: usize, C: BlockCipherEncrypt>(
-    cipher: &C,
-    iv: &[u8; N],
-    parts: &[&dyn Bytes],
-) -> [u8; N] {
-    debug_assert_eq!(C::BlockSize::USIZE, N);
-    debug_assert_eq!(<C as BlockSizeUser>::block_size(), N);
-    let mut state = *iv;
-    let mut at = 0;
-    for part in parts {
-        part.for_each(&mut |byte| {
-            state[at] ^= byte;
-            at += 1;
-            if at == N {
-                encrypt_blocks(cipher, &mut state);
-                at = 0;
+    /// Whole blocks in place; a rest is left as it is.
+    fn encrypt(&self, data: &mut [u8]) {
+        fn run<C: BlockCipherEncrypt>(cipher: &C, data: &mut [u8]) {
+            for chunk in data.chunks_exact_mut(C::BlockSize::USIZE) {
+                if let Ok(block) = <&mut Array<u8, C::BlockSize>>::try_from(chunk) {
+                    cipher.encrypt_block(block);
+                }
             }
-        });
+        }
+        match self {
+            Self::Des(cipher) => run(cipher, data),
+            Self::Tdes(cipher) => run(cipher, data),
+            Self::Sm4(cipher) => run(cipher, data),
+            Self::Aes(cipher) => run(cipher, data),
+        }
     }
-    state
+
+    fn decrypt(&self, data: &mut [u8]) {
+        fn run<C: BlockCipherDecrypt>(cipher: &C, data: &mut [u8]) {
+            for chunk in data.chunks_exact_mut(C::BlockSize::USIZE) {
+                if let Ok(block) = <&mut Array<u8, C::BlockSize>>::try_from(chunk) {
+                    cipher.decrypt_block(block);
+                }
+            }
+        }
+        match self {
+            Self::Des(cipher) => run(cipher, data),
+            Self::Tdes(cipher) => run(cipher, data),
+            Self::Sm4(cipher) => run(cipher, data),
+            Self::Aes(cipher) => run(cipher, data),
+        }
+    }
+
+    /// CBC-MAC over the parts; the initial value is `iv8` and zeros. One block, then zeros.
+    fn cbc_mac(&self, iv8: &[u8; 8], parts: &[&[u8]], padding: Padding) -> [u8; 16] {
+        let size = self.block();
+        let mut state = [0u8; 16];
+        state[..8].copy_from_slice(iv8);
+        let mut at = 0;
+        for part in parts {
+            for byte in *part {
+                state[at] ^= byte;
+                at += 1;
+                if at == size {
+                    self.encrypt(&mut state[..size]);
+                    at = 0;
+                }
+            }
+        }
+        if padding == Padding::Iso {
+            state[at] ^= 0x80;
+            self.encrypt(&mut state[..size]);
+        }
+        state
+    }
 }
 
 #[cfg(test)]

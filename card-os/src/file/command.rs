@@ -60,7 +60,7 @@ fn which(p1: u8, p2: u8) -> Result<Which, Error> {
         2 => Which::Tag(p1, Occurrence::Next),
         3 => Which::Tag(p1, Occurrence::Previous),
         4 => Which::Number(p1),
-        _ => return Err(Error::Parameters),
+        _ => return Err(Error::PARAMETERS),
     })
 }
 
@@ -80,7 +80,7 @@ impl<'a> Command<'a> {
                 let (sfi, offset) = match p1 {
                     0x80..=0x9F => (p1 & 0x1F, usize::from(p2)),
                     0x00..=0x7F => (0, usize::from(u16::from_be_bytes([p1, p2]))),
-                    _ => return Err(Error::Parameters),
+                    _ => return Err(Error::PARAMETERS),
                 };
                 let action = if c.ins == 0xB0 {
                     Action::ReadBinary { offset, le: c.le }
@@ -97,7 +97,7 @@ impl<'a> Command<'a> {
                 let backward = p2 & 7 == 5;
                 (p2 >> 3, Action::SearchRecord { from, backward })
             }
-            _ => return Err(Error::Parameters),
+            _ => return Err(Error::PARAMETERS),
         };
         let (data, secured) = if c.cla == 0x04 {
             let (data, mac) = c.split_mac()?;

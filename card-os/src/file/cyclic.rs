@@ -39,7 +39,7 @@ impl Cyclic {
 
     pub(crate) fn append<N: Nvm>(self, area: &mut Area<'_, N>, record: &[u8]) -> Result<(), Error> {
         if record.len() != self.len {
-            return Err(Error::Length);
+            return Err(Error::LENGTH);
         }
         let [newest, count] = area.array(self.at)?;
         let index = if count == 0 {

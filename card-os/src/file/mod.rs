@@ -157,9 +157,9 @@ impl Current {
     /// The file a command means; naming it by SFI makes it the current one (ISO 7816-4, 7.2.2).
     pub(crate) fn file(&mut self, files: &'static [File], sfi: u8) -> Result<&'static File, Error> {
         if sfi == 0 {
-            return self.file.ok_or(Error::NoCurrentFile);
+            return self.file.ok_or(Error::NO_CURRENT_FILE);
         }
-        let file = by_sfi(files, sfi).ok_or(Error::NotFound)?;
+        let file = by_sfi(files, sfi).ok_or(Error::NOT_FOUND)?;
         if !self.file.is_some_and(|f| core::ptr::eq(f, file)) {
             self.select(file);
         }
@@ -242,7 +242,7 @@ impl File {
         if on_records == self.has_records() {
             Ok(())
         } else {
-            Err(Error::Incompatible)
+            Err(Error::INCOMPATIBLE)
         }
     }
 
@@ -262,7 +262,7 @@ impl File {
             Action::UpdateBinary { offset } => self.update_binary(area, offset, data),
             Action::ReadRecord(which) => {
                 if !data.is_empty() {
-                    return Err(Error::Length);
+                    return Err(Error::LENGTH);
                 }
                 let (_, record) = self.locate(area, current, which)?;
                 put(
@@ -287,7 +287,7 @@ impl File {
                 let length = usize::from(area.u16(at)?).min(capacity);
                 Ok((at + 2, length, capacity))
             }
-            _ => Err(Error::Incompatible),
+            _ => Err(Error::INCOMPATIBLE),
         }
     }
 
@@ -303,9 +303,9 @@ impl File {
         let rest = length
             .checked_sub(offset)
             .filter(|n| *n > 0)
-            .ok_or(Error::Offset)?;
+            .ok_or(Error::OFFSET)?;
         let n = le.unwrap_or(rest).min(rest).min(room);
-        out.resize(n, 0).map_err(|_| Error::Space)?;
+        out.resize(n, 0).map_err(|_| Error::SPACE)?;
         area.read(at + offset, out)?;
         Ok(Answer::Done)
     }
@@ -315,10 +315,10 @@ impl File {
         let (at, length, capacity) = self.contents(area)?;
         let end = offset + data.len();
         if data.is_empty() || offset > length {
-            return Err(Error::Offset);
+            return Err(Error::OFFSET);
         }
         if end > capacity {
-            return Err(Error::Space);
+            return Err(Error::SPACE);
         }
         area.write(at + offset, data)?;
         if let Kind::Transparent { at, .. } = self.kind {
@@ -333,16 +333,16 @@ impl File {
             Kind::Fixed { at, len } if item.data.len() == len => area.write(at, item.data),
             Kind::Transparent { at, capacity } => {
                 if item.len > capacity {
-                    return Err(Error::Space);
+                    return Err(Error::SPACE);
                 }
                 area.write(at, &(item.len as u16).to_be_bytes())?;
                 area.copy_staged(item.at, item.len, at + 2)
             }
             Kind::LinearFixed { .. } | Kind::Tlv(_) | Kind::Cyclic(_) => {
-                let (number, record) = item.data.split_first().ok_or(Error::Data)?;
+                let (number, record) = item.data.split_first().ok_or(Error::DATA)?;
                 self.write_record(area, *number, record)
             }
-            Kind::Fixed { .. } => Err(Error::Data),
+            Kind::Fixed { .. } => Err(Error::DATA),
         }
     }
 }

@@ -38,10 +38,10 @@ impl File {
                 Some(at) => (at, cyclic.len),
                 None => return Ok(None),
             },
-            Kind::Fixed { .. } | Kind::Transparent { .. } => return Err(Error::Incompatible),
+            Kind::Fixed { .. } | Kind::Transparent { .. } => return Err(Error::INCOMPATIBLE),
         };
         let mut record = Record::new();
-        record.resize(len, 0).map_err(|_| Error::Memory)?;
+        record.resize(len, 0).map_err(|_| Error::MEMORY)?;
         area.read(at, &mut record)?;
         Ok(Some(record))
     }
@@ -66,7 +66,7 @@ impl File {
         let (tag, occurrence) = match which {
             Which::Number(n) => {
                 let number = if n == 0 { current.record } else { n };
-                let record = self.load(area, number)?.ok_or(Error::Record)?;
+                let record = self.load(area, number)?.ok_or(Error::RECORD)?;
                 return Ok((number, record));
             }
             Which::Tag(tag, occurrence) => (tag, occurrence),
@@ -80,7 +80,7 @@ impl File {
         loop {
             number = if backward { number - 1 } else { number + 1 };
             if number == 0 || number > self.highest() {
-                return Err(Error::Record);
+                return Err(Error::RECORD);
             }
             let Some(record) = self.load(area, number)? else {
                 continue;
@@ -104,13 +104,13 @@ impl File {
         out: &mut Out,
     ) -> Outcome {
         if wanted.is_empty() {
-            return Err(Error::Length);
+            return Err(Error::LENGTH);
         }
         let from = match (from, current.record) {
             (0, 0) if backward => self.highest(),
             (0, 0) => 1,
             (0, record) => record,
-            (from, _) if from > self.highest() => return Err(Error::Record),
+            (from, _) if from > self.highest() => return Err(Error::RECORD),
             (from, _) => from,
         };
         let mut number = from;
@@ -141,7 +141,7 @@ impl File {
     ) -> Outcome {
         if let Kind::Cyclic(cyclic) = self.kind {
             if which != Which::Tag(0, Occurrence::Previous) {
-                return Err(Error::Incompatible);
+                return Err(Error::INCOMPATIBLE);
             }
             cyclic.append(area, data)?;
             return Ok(Answer::Done);
@@ -149,10 +149,10 @@ impl File {
         let (number, old) = self.locate(area, current, which)?;
         if let Kind::Tlv(tlv) = self.kind {
             if tlv.kept && data.len() != old.len() {
-                return Err(Error::Length);
+                return Err(Error::LENGTH);
             }
             if data.first() != old.first() || !is_tlv(data) {
-                return Err(Error::Data);
+                return Err(Error::DATA);
             }
         }
         self.write_record(area, number, data)?;
@@ -165,19 +165,19 @@ impl File {
             Kind::Cyclic(cyclic) => cyclic.append(area, data)?,
             Kind::Tlv(tlv) if !tlv.kept => {
                 if !is_tlv(data) {
-                    return Err(Error::Data);
+                    return Err(Error::DATA);
                 }
                 let mut number = 1;
                 while self.load(area, number)?.is_some() {
                     number += 1;
                 }
                 if number > tlv.count {
-                    return Err(Error::Space);
+                    return Err(Error::SPACE);
                 }
                 self.write_record(area, number, data)?;
             }
-            Kind::Tlv(_) | Kind::LinearFixed { .. } => return Err(Error::Space),
-            Kind::Fixed { .. } | Kind::Transparent { .. } => return Err(Error::Incompatible),
+            Kind::Tlv(_) | Kind::LinearFixed { .. } => return Err(Error::SPACE),
+            Kind::Fixed { .. } | Kind::Transparent { .. } => return Err(Error::INCOMPATIBLE),
         }
         Ok(Answer::Done)
     }
@@ -191,21 +191,21 @@ impl File {
         match self.kind {
             Kind::LinearFixed { at, len, count } => {
                 if record.len() != len {
-                    return Err(Error::Length);
+                    return Err(Error::LENGTH);
                 }
                 let index = number.checked_sub(1).filter(|i| *i < count);
-                area.write(at + usize::from(index.ok_or(Error::Record)?) * len, record)
+                area.write(at + usize::from(index.ok_or(Error::RECORD)?) * len, record)
             }
             Kind::Tlv(tlv) => {
-                let slot = tlv.slot(number).ok_or(Error::Record)?;
+                let slot = tlv.slot(number).ok_or(Error::RECORD)?;
                 if record.len() > tlv.longest {
-                    return Err(Error::Space);
+                    return Err(Error::SPACE);
                 }
                 area.write(slot, &[record.len() as u8])?;
                 area.write(slot + 1, record)
             }
             Kind::Cyclic(cyclic) => cyclic.append(area, record),
-            Kind::Fixed { .. } | Kind::Transparent { .. } => Err(Error::Incompatible),
+            Kind::Fixed { .. } | Kind::Transparent { .. } => Err(Error::INCOMPATIBLE),
         }
     }
 }

@@ -14,7 +14,6 @@ use card_spec::{
     keys::KeyType,
     sm::{self, Challenge8},
 };
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// What secure messaging does with a file's contents ("line protection" 线路保护).
@@ -64,26 +63,26 @@ impl File {
         secured: Secured,
         out: &mut Out,
     ) -> Outcome {
-        let (key_type, index) = self.secured_by(command.action).ok_or(Error::Security)?;
+        let (key_type, index) = self.secured_by(command.action).ok_or(Error::SECURITY)?;
         let Slot { header, key, .. } = area
-            .key(|s| s.header.key_type == key_type && s.header.index == index)?
-            .ok_or(Error::Reference)?;
+            .key(&|s| s.header.key_type == key_type && s.header.index == index)?
+            .ok_or(Error::REFERENCE)?;
         let suite = header.suite;
         let expected = sm::mac(suite, &key, challenge, secured.header, command.data);
-        row.guard(area, || expected.ct_eq(&secured.mac).into(), Error::SmWrong)?;
+        row.guard(area, &[&expected], &secured.mac, Error::SM_WRONG)?;
         // The MAC was right, whatever comes of the command: the failure is taken back now.
         area.commit()?;
         let writes = command.action.writes();
         let enciphered = self.line == Line::Enciphered;
         if writes && enciphered {
-            let mut plain = Out::from_slice(command.data).map_err(|_| Error::Length)?;
+            let mut plain = Out::from_slice(command.data).map_err(|_| Error::LENGTH)?;
             if plain.is_empty() || !plain.len().is_multiple_of(suite.block()) {
-                return Err(Error::Length);
+                return Err(Error::LENGTH);
             }
             sm::decrypt(suite, &key, challenge, &mut plain);
             let done = match sm::from_plaintext(&plain) {
                 Some(data) => self.run(area, current, command.action, data, 0, out),
-                None => Err(Error::Data),
+                None => Err(Error::DATA),
             };
             plain.zeroize();
             return done;
@@ -100,7 +99,7 @@ impl File {
         }
         if enciphered {
             let length = out.len() as u8;
-            out.insert(0, length).map_err(|_| Error::Space)?;
+            out.insert(0, length).map_err(|_| Error::SPACE)?;
             put(out, &[0x80])?;
             while !out.len().is_multiple_of(suite.block()) {
                 put(out, &[0])?;
@@ -112,7 +111,7 @@ impl File {
         let mac = sm::mac(suite, &key, challenge, header, out);
         put(out, &mac)?;
         Ok(match answer {
-            Answer::Warning(sw) => Answer::Warning(sw),
+            Answer::Warning(warning) => Answer::Warning(warning),
             _ => Answer::Done,
         })
     }

@@ -27,13 +27,13 @@ impl<N: Nvm> Isd<'_, N> {
         let host: &[u8; 8] = command.array()?;
         let mut area = self.store.area(App::Isd);
         at::AUTH_ROW.through(self.interface).check(&area)?;
-        let set = KeySet::find(&area, command.p1)?.ok_or(Error::Reference)?;
+        let set = KeySet::find(&area, command.p1)?.ok_or(Error::REFERENCE)?;
         let keys = set.keys(&area)?;
         let option = scp_option(&area)?;
         let [a, b, c] = area.array(at::SEQUENCE)?;
         let next = u32::from_be_bytes([0, a, b, c]) + 1;
         let [0, sequence @ ..] = next.to_be_bytes() else {
-            return Err(Error::Counter);
+            return Err(Error::COUNTER);
         };
         area.write(at::SEQUENCE, &sequence)?;
         let challenge = match option {
@@ -77,7 +77,7 @@ impl<N: Nvm> Isd<'_, N> {
     /// EXTERNAL AUTHENTICATE: host cryptogram and C-MAC. Failures in a row are counted.
     pub(super) fn external_authenticate(&mut self, command: Command<'_>) -> Outcome {
         if !self.ram.owned_by(self.channel) {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let state = core::mem::take(self.ram);
         let SessionState::Started {
@@ -86,14 +86,14 @@ impl<N: Nvm> Isd<'_, N> {
             set,
         } = state.state
         else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
-        let (cryptogram, mac) = command
+        let (cryptogram, _) = command
             .array::<16>()?
             .split_first_chunk::<8>()
-            .ok_or(Error::Length)?;
+            .ok_or(Error::LENGTH)?;
         if !level::ALL.contains(&command.p1) || command.p2 != 0 {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         let Handshake {
             host_cryptogram,
@@ -101,9 +101,15 @@ impl<N: Nvm> Isd<'_, N> {
             ..
         } = handshake;
         let chain = session.peek_c_mac(command.mac_header(), cryptogram);
-        let matches = || bool::from(host_cryptogram.ct_eq(cryptogram) & chain[..MAC].ct_eq(mac));
-        let row = at::AUTH_ROW.through(self.interface);
-        row.guard(&mut self.store.area(App::Isd), matches, Error::Security)?;
+        let mut expected = [0; 16];
+        expected[..8].copy_from_slice(&host_cryptogram);
+        expected[8..].copy_from_slice(&chain[..MAC]);
+        at::AUTH_ROW.through(self.interface).guard(
+            &mut self.store.area(App::Isd),
+            &[&expected],
+            command.data,
+            Error::SECURITY,
+        )?;
         session.accept(chain);
         *self.ram = Ram {
             state: SessionState::Open(Open {
@@ -122,7 +128,7 @@ impl<N: Nvm> Isd<'_, N> {
     /// the session.
     pub(super) fn protected(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         if !self.ram.owned_by(self.channel) {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         let mut plain = [0u8; 256];
         let length = match self.unwrap(command, &mut plain) {
@@ -132,7 +138,7 @@ impl<N: Nvm> Isd<'_, N> {
                 return Err(error);
             }
         };
-        let data = plain.get(..length).ok_or(Error::Length)?;
+        let data = plain.get(..length).ok_or(Error::LENGTH)?;
         let inner = Command {
             cla: 0x80,
             data,
@@ -147,26 +153,26 @@ impl<N: Nvm> Isd<'_, N> {
 
     fn unwrap(&mut self, command: Command<'_>, plain: &mut [u8; 256]) -> Result<usize, Error> {
         let SessionState::Open(open) = &mut self.ram.state else {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         };
         let (data, mac) = command
             .data
             .split_last_chunk::<MAC>()
-            .ok_or(Error::SmMissing)?;
+            .ok_or(Error::SM_MISSING)?;
         let chain = open.session.peek_c_mac(command.mac_header(), data);
         if !bool::from(chain[..MAC].ct_eq(mac)) {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         open.session.accept(chain);
         open.session.next_command();
-        let buffer = plain.get_mut(..data.len()).ok_or(Error::Length)?;
+        let buffer = plain.get_mut(..data.len()).ok_or(Error::LENGTH)?;
         buffer.copy_from_slice(data);
         if open.level & level::C_DEC_MAC == level::C_DEC_MAC && !data.is_empty() {
             if !data.len().is_multiple_of(16) {
-                return Err(Error::SmWrong);
+                return Err(Error::SM_WRONG);
             }
             open.session.decrypt_command(buffer);
-            return unpad(buffer).ok_or(Error::SmWrong);
+            return unpad(buffer).ok_or(Error::SM_WRONG);
         }
         Ok(data.len())
     }
@@ -180,10 +186,10 @@ impl<N: Nvm> Isd<'_, N> {
         }
         if open.level & level::R_ENC_MAC == level::R_ENC_MAC && !out.is_empty() {
             let mut buffer = [0u8; 256];
-            let body = buffer.get_mut(..out.len()).ok_or(Error::Space)?;
+            let body = buffer.get_mut(..out.len()).ok_or(Error::SPACE)?;
             body.copy_from_slice(out);
-            let padded = pad(&mut buffer, out.len()).ok_or(Error::Space)?;
-            let body = buffer.get_mut(..padded).ok_or(Error::Space)?;
+            let padded = pad(&mut buffer, out.len()).ok_or(Error::SPACE)?;
+            let body = buffer.get_mut(..padded).ok_or(Error::SPACE)?;
             open.session.encrypt_response(body);
             out.clear();
             put(out, body)?;
@@ -221,6 +227,6 @@ impl ScpOption {
 pub(super) fn scp_option<N: Nvm>(area: &Area<'_, N>) -> Result<ScpOption, Error> {
     match area.byte(at::SCP_OPTION)? {
         0 => Ok(ScpOption::PseudoRandom),
-        byte => ScpOption::from_byte(byte).ok_or(Error::Memory),
+        byte => ScpOption::from_byte(byte).ok_or(Error::MEMORY),
     }
 }

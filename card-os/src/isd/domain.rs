@@ -50,7 +50,7 @@ impl<N: Nvm> Isd<'_, N> {
             (0x00, 0x42) => number::<{ at::IIN_MAX }, N>(&area, 0x42, at::IIN, out)?,
             (0x00, 0x45) => number::<{ at::CIN_MAX }, N>(&area, 0x45, at::CIN, out)?,
             (0x9F, 0x7F) => put(out, &cplc(area.array(at::CHIP_SERIAL)?))?,
-            _ => return Err(Error::Reference),
+            _ => return Err(Error::REFERENCE),
         }
         Ok(Answer::Exact)
     }
@@ -70,7 +70,7 @@ fn number<const MAX: usize, N: Nvm>(
             put(out, &[tag, length])?;
             put(out, value)
         }
-        _ => Err(Error::Reference),
+        _ => Err(Error::REFERENCE),
     }
 }
 
@@ -93,23 +93,23 @@ pub(super) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
         card_state(area)?,
         CardState::OpReady | CardState::Initialized
     ) {
-        return Err(Error::Conditions);
+        return Err(Error::CONDITIONS);
     }
     let (at, max) = match item.dgi {
         Dgi::IIN => (at::IIN, at::IIN_MAX),
         Dgi::CIN => (at::CIN, at::CIN_MAX),
         Dgi::SCP_OPTION => {
             let &[byte] = item.data else {
-                return Err(Error::Data);
+                return Err(Error::DATA);
             };
-            let option = ScpOption::from_byte(byte).ok_or(Error::Data)?;
+            let option = ScpOption::from_byte(byte).ok_or(Error::DATA)?;
             area.write(at::SCP_OPTION, &[option as u8])?;
             return Ok(true);
         }
         _ => return Ok(false),
     };
     if item.len == 0 || item.len > max {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     area.write(at, &[item.len as u8])?;
     area.write(at + 1, item.data)?;

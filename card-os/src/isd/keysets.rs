@@ -48,7 +48,7 @@ impl KeySet {
                 return Ok(set);
             }
         }
-        Err(Error::Space)
+        Err(Error::SPACE)
     }
 
     /// The KVNs that are there.
@@ -57,7 +57,7 @@ impl KeySet {
         for set in Self::all() {
             let kvn = set.kvn(area)?;
             if kvn != 0 {
-                kvns.push(kvn).map_err(|_| Error::Space)?;
+                kvns.push(kvn).map_err(|_| Error::SPACE)?;
             }
         }
         Ok(kvns)

@@ -111,7 +111,7 @@ pub(crate) fn of_this_layout(older: &[u8]) -> [u8; AREA] {
 }
 
 pub(crate) fn card_state<N: Nvm>(area: &Area<'_, N>) -> Result<CardState, Error> {
-    CardState::from_byte(area.byte(at::STATE)?).ok_or(Error::Memory)
+    CardState::from_byte(area.byte(at::STATE)?).ok_or(Error::MEMORY)
 }
 
 /// CARD BLOCK from the purse's maintainer; only the issuer domain opens the card again.
@@ -207,10 +207,10 @@ impl<N: Nvm> Isd<'_, N> {
             }
             (0x80, ins) if COMMANDS.contains(&ins) => {
                 self.close();
-                Err(Error::Security)
+                Err(Error::SECURITY)
             }
-            (0x00 | 0x80, _) => Err(Error::Instruction),
-            _ => Err(Error::Class),
+            (0x00 | 0x80, _) => Err(Error::INSTRUCTION),
+            _ => Err(Error::CLASS),
         }
     }
 
@@ -220,12 +220,12 @@ impl<N: Nvm> Isd<'_, N> {
             return match command.header() {
                 (_, 0xCA, ..) => self.get_data(command, out),
                 (_, 0xF0, 0x80, p2) if p2 == CardState::OpReady as u8 => self.reinitialise(),
-                _ => Err(Error::Damaged),
+                _ => Err(Error::DAMAGED),
             };
         }
         let changes = matches!(command.ins, 0xD8 | 0xE2 | 0xE4 | 0xE6);
         if changes && card_state(&self.store.area(App::Isd))? == CardState::CardLocked {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         match command.ins {
             0xCA => self.get_data(command, out),
@@ -235,7 +235,7 @@ impl<N: Nvm> Isd<'_, N> {
             0xE6 => self.install(command, out),
             0xF0 => self.set_status(command),
             0xF2 => self.get_status(command, out),
-            _ => Err(Error::Instruction),
+            _ => Err(Error::INSTRUCTION),
         }
     }
 

@@ -54,18 +54,18 @@ impl<N: Nvm> Isd<'_, N> {
     /// INSTALL [for personalization]: `00 00 len AID 00 00 00`.
     pub(super) fn install(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         if (command.p1, command.p2) != (0x20, 0x00) {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         let (name, rest) = match command.data {
             [0, 0, length, rest @ ..] => rest
                 .split_at_checked(usize::from(*length))
-                .ok_or(Error::Data)?,
-            _ => return Err(Error::Data),
+                .ok_or(Error::DATA)?,
+            _ => return Err(Error::DATA),
         };
         if rest != [0, 0, 0] {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
-        let target = crate::select::app_named(name).ok_or(Error::NotFound)?;
+        let target = crate::select::app_named(name).ok_or(Error::NOT_FOUND)?;
         self.ram.target = Some(target);
         self.ram.stage = Stage::default();
         self.store.forget_staged();
@@ -81,27 +81,27 @@ impl<N: Nvm> Isd<'_, N> {
         let form = match command.p1 & 0x7F {
             0x08 => Form::Dgi,
             0x10 => Form::BerTlv,
-            _ => return Err(Error::Parameters),
+            _ => return Err(Error::PARAMETERS),
         };
         let target = self.ram.target.unwrap_or(App::Isd);
         if form == Form::BerTlv && target != App::Isd {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         if command.p2 != stage.next_block || stage.form.is_some_and(|first| first != form) {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         self.store.stage(stage.length, command.data)?;
         let end = stage.length + command.data.len();
         if command.p1 & 0x80 == 0 {
             self.ram.stage = Stage {
                 length: end,
-                next_block: stage.next_block.checked_add(1).ok_or(Error::Space)?,
+                next_block: stage.next_block.checked_add(1).ok_or(Error::SPACE)?,
                 form: Some(form),
             };
             return Ok(Answer::Done);
         }
         let SessionState::Open(open) = &self.ram.state else {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         };
         apply_all(self.store, open, target, form, end)?;
         Ok(Answer::Done)
@@ -126,7 +126,7 @@ fn apply_all<N: Nvm>(
         at = from
             .checked_add(length)
             .filter(|next| *next <= end)
-            .ok_or(Error::Data)?;
+            .ok_or(Error::DATA)?;
         let mut buffer = [0u8; STRUCTURED];
         let data = &mut buffer[..length.min(STRUCTURED)];
         store.staged(from, data)?;
@@ -152,7 +152,7 @@ fn header<N: Nvm>(store: &Store<N>, at: usize, end: usize) -> Result<(Dgi, usize
     let dgi = Dgi(u16::from_be_bytes([d0, d1]));
     match (short, available) {
         (0xFF, 5) => Ok((dgi, usize::from(u16::from_be_bytes([l0, l1])), 5)),
-        (0xFF, _) | (_, 0..=2) => Err(Error::Data),
+        (0xFF, _) | (_, 0..=2) => Err(Error::DATA),
         (short, _) => Ok((dgi, usize::from(short), 3)),
     }
 }
@@ -172,13 +172,13 @@ fn ber_header<N: Nvm>(
             (u16::from_be_bytes([first, second]), rest)
         }
         [first, ref rest @ ..] if first & 0x1F != 0x1F => (u16::from(first), rest),
-        _ => return Err(Error::Data),
+        _ => return Err(Error::DATA),
     };
     let (length, rest) = match *rest {
         [short @ 0..=0x7F, ref rest @ ..] => (usize::from(short), rest),
         [0x81, long, ref rest @ ..] => (usize::from(long), rest),
         [0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
-        _ => return Err(Error::Data),
+        _ => return Err(Error::DATA),
     };
     Ok((Dgi(tag), length, available - rest.len()))
 }
@@ -195,7 +195,7 @@ fn apply<N: Nvm>(
             true
         }
         Dgi::SAM_KEY if target == App::Sam => {
-            let (region, rest) = item.data.split_first_chunk::<3>().ok_or(Error::Data)?;
+            let (region, rest) = item.data.split_first_chunk::<3>().ok_or(Error::DATA)?;
             card_key(store, open, target, *region, rest)?;
             true
         }
@@ -210,7 +210,7 @@ fn apply<N: Nvm>(
                 CardState::OpReady | CardState::Initialized
             ) =>
         {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         _ => match target {
             App::Purse => purse::personalise(&mut store.area(App::Purse), item)?,
@@ -221,7 +221,7 @@ fn apply<N: Nvm>(
             App::Isd => super::domain::personalise(&mut store.area(App::Isd), item)?,
         },
     };
-    if known { Ok(()) } else { Err(Error::Reference) }
+    if known { Ok(()) } else { Err(Error::REFERENCE) }
 }
 
 /// Which key types an application may hold.
@@ -259,22 +259,22 @@ fn card_key<N: Nvm>(
     region: [u8; 3],
     data: &[u8],
 ) -> Result<(), Error> {
-    let data: &[u8; 23] = data.try_into().map_err(|_| Error::Data)?;
+    let data: &[u8; 23] = data.try_into().map_err(|_| Error::DATA)?;
     let [h0, h1, h2, h3, rest @ ..] = *data;
-    let (encrypted, check) = rest.split_first_chunk::<16>().ok_or(Error::Data)?;
-    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::Data)?;
+    let (encrypted, check) = rest.split_first_chunk::<16>().ok_or(Error::DATA)?;
+    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::DATA)?;
     if !allowed(target, header.key_type) {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     let mut value = *encrypted;
     open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut value);
     let key = Key::new(value);
     value.zeroize();
     if !bool::from(kcv(&key, header.suite, kcv_kind(header.suite)).ct_eq(check)) {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     if names_suite(target, header.key_type) && has_other_suite(store, target, header)? {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     keystore::put(
         store,
@@ -307,7 +307,7 @@ fn has_other_suite<N: Nvm>(
     target: App,
     header: KeyHeader,
 ) -> Result<bool, Error> {
-    let other = store.area(target).key(|slot| {
+    let other = store.area(target).key(&|slot| {
         slot.header.key_type == header.key_type
             && slot.header.index == header.index
             && slot.header.suite != header.suite
@@ -317,19 +317,19 @@ fn has_other_suite<N: Nvm>(
 
 /// `pin id | tries | E_DEK(length | PIN | FF..)`.
 fn pin<N: Nvm>(store: &mut Store<N>, open: &Open, target: App, data: &[u8]) -> Result<(), Error> {
-    let data: &[u8; 18] = data.try_into().map_err(|_| Error::Data)?;
+    let data: &[u8; 18] = data.try_into().map_err(|_| Error::DATA)?;
     let [id, tries, encrypted @ ..] = *data;
     if id != card_spec::perso::pin::HOLDER {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     let mut block = encrypted;
     open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut block);
-    let value = pin_from_block(&block).map_err(|_| Error::Data);
+    let value = pin_from_block(&block).map_err(|_| Error::DATA);
     let done = value.and_then(|value| match target {
         App::Purse => purse::set_pin(&mut store.area(App::Purse), tries, value),
         // DF04 has no PIN of its own: the medical purse asks for the social-security PIN.
         App::Ssse | App::Medical => ssse::set_pin(&mut store.area(App::Ssse), tries, value),
-        App::Sam | App::Isd | App::Health => Err(Error::Reference),
+        App::Sam | App::Isd | App::Health => Err(Error::REFERENCE),
     });
     block.zeroize();
     done

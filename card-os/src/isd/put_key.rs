@@ -26,23 +26,23 @@ impl<N: Nvm> Isd<'_, N> {
     /// opened it.
     pub(super) fn put_key(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         let SessionState::Open(open) = &self.ram.state else {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         };
         if command.p2 != 0x81 {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
-        let (&kvn, mut rest) = command.data.split_first().ok_or(Error::Length)?;
+        let (&kvn, mut rest) = command.data.split_first().ok_or(Error::LENGTH)?;
         if !(KVN_ISSUER..=0x7F).contains(&kvn) {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         let mut area = self.store.area(App::Isd);
         let set = match command.p1 {
             0 => KeySet::free(&area)?,
-            old => KeySet::find(&area, old)?.ok_or(Error::Parameters)?,
+            old => KeySet::find(&area, old)?.ok_or(Error::PARAMETERS)?,
         };
         // Two sets of one KVN: nobody could say which is meant.
         if KeySet::find(&area, kvn)?.is_some_and(|other| other != set) {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         put(out, &[kvn])?;
         let mut keys = [const { None }; 3];
@@ -54,14 +54,14 @@ impl<N: Nvm> Isd<'_, N> {
             value.zeroize();
             let expected = kcv(&key, SuiteId::Aes, KcvKind::GlobalPlatform);
             if !bool::from(expected.ct_eq(check)) {
-                return Err(Error::Data);
+                return Err(Error::DATA);
             }
             *slot = Some(key);
             put(out, check)?;
             rest = after;
         }
         let ([Some(enc), Some(mac), Some(dek)], []) = (keys, rest) else {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         };
         set.put(&mut area, kvn, &[enc, mac, dek])?;
         Ok(Answer::Done)
@@ -71,20 +71,20 @@ impl<N: Nvm> Isd<'_, N> {
     /// stays, so there is always one left. Applications cannot be deleted: they are the card.
     pub(super) fn delete(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         let SessionState::Open(open) = &self.ram.state else {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         };
         if (command.p1, command.p2) != (0, 0) {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         let kvn = match command.data {
             [0xD2, 0x01, kvn] if *kvn != 0 => *kvn,
-            [0x4F, ..] => return Err(Error::Conditions),
-            _ => return Err(Error::Data),
+            [0x4F, ..] => return Err(Error::CONDITIONS),
+            _ => return Err(Error::DATA),
         };
         let mut area = self.store.area(App::Isd);
-        let set = KeySet::find(&area, kvn)?.ok_or(Error::Reference)?;
+        let set = KeySet::find(&area, kvn)?.ok_or(Error::REFERENCE)?;
         if set == open.set {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         set.delete(&mut area)?;
         put(out, &[0x00])?;
@@ -98,13 +98,13 @@ type Field<'a> = (&'a [u8; 16], &'a [u8; 3], &'a [u8]);
 fn key_field(bytes: &[u8]) -> Result<Field<'_>, Error> {
     let rest = match bytes {
         [AES, 0x11, 0x10, rest @ ..] | [AES, 0x10, rest @ ..] => rest,
-        _ => return Err(Error::Data),
+        _ => return Err(Error::DATA),
     };
-    let (key, rest) = rest.split_first_chunk::<16>().ok_or(Error::Data)?;
-    let (length, rest) = rest.split_first().ok_or(Error::Data)?;
-    let (check, rest) = rest.split_first_chunk::<3>().ok_or(Error::Data)?;
+    let (key, rest) = rest.split_first_chunk::<16>().ok_or(Error::DATA)?;
+    let (length, rest) = rest.split_first().ok_or(Error::DATA)?;
+    let (check, rest) = rest.split_first_chunk::<3>().ok_or(Error::DATA)?;
     if *length != 3 {
-        return Err(Error::Data);
+        return Err(Error::DATA);
     }
     Ok((key, check, rest))
 }

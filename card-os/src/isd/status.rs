@@ -19,7 +19,7 @@ impl<N: Nvm> Isd<'_, N> {
         match c.p1 {
             0x80 => self.set_card_status(c.p2)?,
             0x40 => self.lock_application(c.p2 & 0x80 != 0, c.data)?,
-            _ => return Err(Error::Parameters),
+            _ => return Err(Error::PARAMETERS),
         }
         Ok(Answer::Done)
     }
@@ -29,7 +29,7 @@ impl<N: Nvm> Isd<'_, N> {
     fn set_card_status(&mut self, to: u8) -> Result<(), Error> {
         use CardState::{CardLocked, Initialized, OpReady, Secured, Terminated};
         let mut area = self.store.area(App::Isd);
-        let to = CardState::from_byte(to).ok_or(Error::Parameters)?;
+        let to = CardState::from_byte(to).ok_or(Error::PARAMETERS)?;
         let from = card_state(&area)?;
         let allowed = match (from, to) {
             (OpReady, Initialized) | (Initialized, Secured) => true,
@@ -39,7 +39,7 @@ impl<N: Nvm> Isd<'_, N> {
             _ => from == to,
         };
         if !allowed {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         area.write(at::STATE, &[to as u8])
     }
@@ -49,9 +49,9 @@ impl<N: Nvm> Isd<'_, N> {
     fn lock_application(&mut self, lock: bool, name: &[u8]) -> Result<(), Error> {
         let app = app_named(name)
             .filter(|app| *app != App::Isd)
-            .ok_or(Error::Reference)?;
+            .ok_or(Error::REFERENCE)?;
         if !self.is_there(app)? {
-            return Err(Error::Reference);
+            return Err(Error::REFERENCE);
         }
         let mut area = self.store.area(App::Isd);
         let locks = area.u16(at::LOCKS)?;
@@ -97,12 +97,12 @@ impl<N: Nvm> Isd<'_, N> {
         let tlv = match c.p2 {
             0x00 => false,
             0x02 => true,
-            0x01 | 0x03 => return Err(Error::Reference),
-            _ => return Err(Error::Parameters),
+            0x01 | 0x03 => return Err(Error::REFERENCE),
+            _ => return Err(Error::PARAMETERS),
         };
         let wanted = match c.data {
-            [0x4F, length, rest @ ..] => rest.get(..usize::from(*length)).ok_or(Error::Data)?,
-            _ => return Err(Error::Data),
+            [0x4F, length, rest @ ..] => rest.get(..usize::from(*length)).ok_or(Error::DATA)?,
+            _ => return Err(Error::DATA),
         };
         match c.p1 {
             0x80 => {
@@ -113,7 +113,7 @@ impl<N: Nvm> Isd<'_, N> {
             }
             0x40 => {
                 for (name, privileges) in APPLICATIONS {
-                    let app = app_named(name).ok_or(Error::Reference)?;
+                    let app = app_named(name).ok_or(Error::REFERENCE)?;
                     if name.starts_with(wanted) && self.is_there(app)? {
                         let state = if self.is_locked(app)? {
                             LOCKED
@@ -125,10 +125,10 @@ impl<N: Nvm> Isd<'_, N> {
                 }
             }
             0x20 | 0x10 => {}
-            _ => return Err(Error::Parameters),
+            _ => return Err(Error::PARAMETERS),
         }
         if out.is_empty() {
-            Err(Error::Reference)
+            Err(Error::REFERENCE)
         } else {
             Ok(Answer::Done)
         }

@@ -1,6 +1,6 @@
 //! Cards of layout 1: a plain image of 11,830 bytes, each area followed by its CRC-32.
 
-use super::{App, Borrowed, KEYS, MAGIC, REGIONS, Region};
+use super::{App, KEYS, MAGIC, REGIONS, Region};
 use crate::{
     nvm::{Nvm, NvmError},
     store::{Store, crc32},
@@ -43,7 +43,7 @@ impl core::fmt::Display for NotAnImage {
 impl core::error::Error for NotAnImage {}
 
 /// Puts a card of layout 1 into a new memory: keys, files, counters and logs as they were.
-pub fn upgrade<N: Nvm>(old: &[u8], nvm: &mut N) -> Result<(), NotAnImage> {
+pub fn upgrade<N: Nvm>(old: &[u8], nvm: N) -> Result<N, NotAnImage> {
     if old.len() != V1_SIZE || !old.starts_with(&MAGIC) || old.get(4..6) != Some(&[0, 1]) {
         return Err(NotAnImage::Format);
     }
@@ -57,7 +57,7 @@ pub fn upgrade<N: Nvm>(old: &[u8], nvm: &mut N) -> Result<(), NotAnImage> {
         at += len + 4;
     }
     let failed = |_| NotAnImage::Memory(NvmError::Fault);
-    let mut store = Store::new(Borrowed(nvm));
+    let mut store = Store::new(nvm);
     let mut at = 0;
     for (region, len) in AREAS {
         let area = old.get(at..at + len).ok_or(NotAnImage::Format)?;
@@ -70,5 +70,6 @@ pub fn upgrade<N: Nvm>(old: &[u8], nvm: &mut N) -> Result<(), NotAnImage> {
         }
         at += len + 4;
     }
-    store.commit().map_err(failed)
+    store.commit().map_err(failed)?;
+    Ok(store.into_nvm())
 }

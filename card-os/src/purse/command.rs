@@ -99,7 +99,7 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
     type Error = Error;
 
     fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
-        let mac4 = || c.array::<4>().copied().map_err(|_| Error::SmMissing);
+        let mac4 = || c.array::<4>().copied().map_err(|_| Error::SM_MISSING);
         if let Some(command) = file::Command::decode(&c) {
             return command.map(Self::File);
         }
@@ -108,7 +108,7 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 0x00 | 0x03 => Balance::Money,
                 0x02 => Balance::OverdraftUsed,
                 0x01 => Balance::OverdraftLimit,
-                _ => return Err(Error::Parameters),
+                _ => return Err(Error::PARAMETERS),
             })),
             (0x00, 0x20, 0x00, 0x00) => Ok(Self::Verify(c.data)),
             (0x80, 0x5E, 0x01, 0x00) => Ok(Self::ChangePin(c.data)),
@@ -156,9 +156,9 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
             (0x84, 0x16, 0x00, 0x00) => Ok(Self::CardBlock(c.mac_header(), mac4()?)),
             (0x00, 0x20, ..)
             | (0x80, 0x50 | 0x52 | 0x54 | 0x58 | 0x5A | 0x5C | 0x5E, ..)
-            | (0x84, 0x16 | 0x18 | 0x1E | 0x24, ..) => Err(Error::Parameters),
-            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::Instruction),
-            _ => Err(Error::Class),
+            | (0x84, 0x16 | 0x18 | 0x1E | 0x24, ..) => Err(Error::PARAMETERS),
+            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::INSTRUCTION),
+            _ => Err(Error::CLASS),
         }
     }
 }

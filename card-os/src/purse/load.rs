@@ -13,7 +13,6 @@ use card_spec::{
     suite::Key,
     time::CardTime,
 };
-use subtle::ConstantTimeEq;
 
 /// A load that was initialised.
 pub(super) struct Open {
@@ -28,21 +27,21 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         self.ram.transaction = Transaction::None;
         let request = InitRequest::from_bytes(data)?;
         if self.ram.pin.is_none() {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         at::LOAD_ROW.check(&self.area)?;
         if request.amount == Fen::ZERO {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         let slot = self.area.key_by_index(KeyType::Dlk, request.kid)?;
         let balance = self.available()?;
         let limits = self.limits()?;
         if (balance + request.amount).0 > (limits.max_balance + limits.overdraft).0 {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let seq = self.area.u16(at::ONLINE_SEQ)?;
         if seq == u16::MAX {
-            return Err(Error::Counter);
+            return Err(Error::COUNTER);
         }
         let mut rnd = [0u8; 4];
         self.entropy.fill(&mut rnd);
@@ -71,25 +70,24 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// `time7 | MAC2` -> TAC. Balance, sequence, log, MAC2 and TAC change together.
     pub(super) fn credit(&mut self, data: &[u8; 11], out: &mut Out) -> Outcome {
         let Transaction::Load(open) = core::mem::take(&mut self.ram.transaction) else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let Open { load, header, key } = open;
         // Another logical channel may have loaded or paid since: MAC1 and TAC name the balance.
         if self.area.u16(at::ONLINE_SEQ)? != load.seq || self.available()? != load.balance_before {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let suite = header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = load.mac2(suite, &key, time);
-        let matches = || expected.ct_eq(&mac2).into();
-        at::LOAD_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
 
         let tac = load.tac(suite, &dtk, time);
-        let amount = i32::try_from(load.amount.0).map_err(|_| Error::Data)?;
-        let after = self.balance_fen()?.checked_add(amount).ok_or(Error::Data)?;
-        let seq_after = load.seq.checked_add(1).ok_or(Error::Counter)?;
+        let amount = i32::try_from(load.amount.0).map_err(|_| Error::DATA)?;
+        let after = self.balance_fen()?.checked_add(amount).ok_or(Error::DATA)?;
+        let seq_after = load.seq.checked_add(1).ok_or(Error::COUNTER)?;
         let record = LogRecord {
             seq: load.seq,
             overdraft: self.limits()?.overdraft,

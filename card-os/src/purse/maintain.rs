@@ -14,7 +14,6 @@ use card_spec::{
     keys::KeyType,
     sm::{self, Challenge8},
 };
-use subtle::ConstantTimeEq;
 
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     pub(super) fn verify(&mut self, candidate: &[u8]) -> Outcome {
@@ -67,8 +66,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             }
             SuiteId::Sm4 | SuiteId::Tdes => slot.key.tac_key(suite).mac4(&[new]),
         };
-        let matches = || expected.ct_eq(&mac).into();
-        at::PIN_ROW.guard(&mut self.area, matches, Error::SmWrong)?;
+        at::PIN_ROW.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)?;
         pin::reload(&mut self.area, at::PIN, new)?;
         self.ram.pin = None;
         Ok(Answer::Done)
@@ -91,8 +89,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         } else {
             at::FIELD_LOCK_ROW
         };
-        let matches = || expected.iter().any(|e| bool::from(e.ct_eq(&mac)));
-        row.guard(&mut self.area, matches, Error::SmWrong)?;
+        let expected: heapless::Vec<&[u8], 2> = expected.iter().map(|e| &e[..]).collect();
+        row.guard(&mut self.area, &expected, &mac, Error::SM_WRONG)?;
         // A permanent block is never weakened to a temporary one.
         if state(&self.area)? != State::PermanentlyBlocked {
             let to = if permanent {
@@ -109,7 +107,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// APPLICATION UNBLOCK under DAMK; every function that wrong MACs locked starts again.
     pub(super) fn unblock(&mut self, header: MacHeader, mac: [u8; 4]) -> Outcome {
         if state(&self.area)? == State::PermanentlyBlocked {
-            return Err(Error::Permanent);
+            return Err(Error::PERMANENT);
         }
         self.by_damk(at::UNBLOCK_ROW, header, &[], mac)?;
         self.area.write(at::STATE, &[State::Ready as u8])?;
@@ -143,8 +141,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let challenge = self.take_challenge()?;
         let slot = self.any_key(KeyType::Damk)?;
         let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, data);
-        let matches = || expected.ct_eq(&mac).into();
-        row.guard(&mut self.area, matches, Error::SmWrong)
+        row.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)
     }
 
     pub(super) fn forget(&mut self) {
@@ -153,11 +150,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
     fn any_key(&self, key_type: KeyType) -> Result<Slot, Error> {
         self.area
-            .key(|slot| slot.header.key_type == key_type)?
-            .ok_or(Error::Reference)
+            .key(&|slot| slot.header.key_type == key_type)?
+            .ok_or(Error::REFERENCE)
     }
 
     pub(super) fn take_challenge(&mut self) -> Result<Challenge8, Error> {
-        Ok(self.challenge.take().ok_or(Error::NoChallenge)?.as_iv())
+        Ok(self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv())
     }
 }

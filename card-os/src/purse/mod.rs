@@ -159,11 +159,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         match state(&self.area)? {
             State::Ready => {}
             _ if command.works_when_blocked() => {}
-            State::PermanentlyBlocked => return Err(Error::Permanent),
-            State::Absent | State::Blocked => return Err(Error::Locked),
+            State::PermanentlyBlocked => return Err(Error::PERMANENT),
+            State::Absent | State::Blocked => return Err(Error::LOCKED),
         }
         if self.interface == Interface::Contactless && command.wants_contacts() {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let answer = match command {
             Command::CardBlock(header, mac) => {
@@ -210,9 +210,9 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
     fn tac_key(&self, suite: card_spec::SuiteId) -> Result<card_spec::suite::Key, Error> {
         self.area
-            .key(|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == suite)?
+            .key(&|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == suite)?
             .map(|slot| slot.key)
-            .ok_or(Error::KeyIndex)
+            .ok_or(Error::KEY_INDEX)
     }
 
     fn balance(&self, which: command::Balance, out: &mut Out) -> Outcome {
@@ -252,7 +252,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             file.read
         };
         if !access.granted(&file::Grants::default(), self.interface, false) {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         let room = out.capacity();
         file.run(
@@ -269,7 +269,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let index = usize::from(number)
             .checked_sub(1)
             .filter(|i| *i < METRO_RECORDS.into());
-        Ok(at::METRO + index.ok_or(Error::Record)? * files::Metro::LEN)
+        Ok(at::METRO + index.ok_or(Error::RECORD)? * files::Metro::LEN)
     }
 
     fn prove(&self, tx: u8, seq: [u8; 2], out: &mut Out) -> Outcome {
@@ -280,7 +280,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
                 return Ok(Answer::Exact);
             }
         }
-        Err(Error::NoProve)
+        Err(Error::NO_PROVE)
     }
 }
 

@@ -18,7 +18,6 @@ use card_spec::{
     suite::Key,
     time::CardTime,
 };
-use subtle::ConstantTimeEq;
 
 /// A change of the limit that was initialised.
 pub(super) struct Open {
@@ -34,13 +33,13 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let [kid, terminal @ ..] = *data;
         let terminal = SamNo::from_bytes(terminal)?;
         if self.ram.pin.is_none() {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         at::OVERDRAFT_ROW.check(&self.area)?;
         let slot = self.area.key_by_index(KeyType::Duk, kid)?;
         let seq = self.area.u16(at::ONLINE_SEQ)?;
         if seq == u16::MAX {
-            return Err(Error::Counter);
+            return Err(Error::COUNTER);
         }
         let mut rnd = [0u8; 4];
         self.entropy.fill(&mut rnd);
@@ -70,7 +69,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// card would owe more than it may.
     pub(super) fn update_overdraft(&mut self, data: &[u8; 14], out: &mut Out) -> Outcome {
         let Transaction::Overdraft(open) = core::mem::take(&mut self.ram.transaction) else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         let Open {
             update,
@@ -84,13 +83,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if self.area.u16(at::ONLINE_SEQ)? != update.seq
             || self.available()? != update.balance_before
         {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let suite = header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = update.mac2(suite, &key, limit, time);
-        let matches = || expected.ct_eq(&mac2).into();
-        at::OVERDRAFT_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        at::OVERDRAFT_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
 
         let money = Fen(i64::from(self.balance_fen()?));
         let limits = Limits {
@@ -102,9 +100,9 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if money + limit < Fen::ZERO || highest.0 > i64::from(i32::MAX) {
             // The MAC was right: the failure counted in advance is taken back.
             self.area.commit()?;
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
-        let seq_after = update.seq.checked_add(1).ok_or(Error::Counter)?;
+        let seq_after = update.seq.checked_add(1).ok_or(Error::COUNTER)?;
         let tac = update.tac(suite, &dtk, limit, time);
         let record = LogRecord {
             seq: update.seq,

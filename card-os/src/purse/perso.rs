@@ -13,19 +13,19 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     const FILE15: Dgi = Dgi::file(sfi::PUBLIC);
     match (item.dgi, item.data) {
         (FILE15, data) => {
-            files::Public::from_bytes(data).map_err(|_| Error::Data)?;
+            files::Public::from_bytes(data).map_err(|_| Error::DATA)?;
             file::personalise(&FILES, area, item)?;
             if state(area)? == State::Absent {
                 area.write(at::STATE, &[State::Ready as u8])?;
             }
         }
         (Dgi::LIMITS, data) => {
-            let limits = data.try_into().map_err(|_| Error::Data)?;
+            let limits = data.try_into().map_err(|_| Error::DATA)?;
             let limits = files::Limits::from_bytes(limits)?;
             // Balances are stored in 31 bits.
             let highest = limits.max_balance + limits.overdraft;
             if highest.0 > i64::from(i32::MAX) || limits.overdraft.0 > 0x00FF_FFFF {
-                return Err(Error::Data);
+                return Err(Error::DATA);
             }
             area.write(at::LIMITS, data)?;
         }

@@ -19,7 +19,6 @@ use card_spec::{
     time::{CardDate, CardTime},
 };
 use heapless::Vec;
-use subtle::ConstantTimeEq;
 
 /// A purchase that was initialised.
 pub(super) struct Open {
@@ -63,14 +62,14 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let slot = self.area.key_by_index(KeyType::Dpk, request.kid)?;
         let (balance, limits) = (self.available()?, self.limits()?);
         if request.amount.0 > balance.0 {
-            return Err(Error::Insufficient);
+            return Err(Error::INSUFFICIENT);
         }
         if request.amount.0 > limits.per_tap.0 {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let seq = self.area.u16(at::OFFLINE_SEQ)?;
         if seq == u16::MAX {
-            return Err(Error::Counter);
+            return Err(Error::COUNTER);
         }
         let mut rnd = [0u8; 4];
         self.entropy.fill(&mut rnd);
@@ -107,30 +106,30 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             cache: Some(cache), ..
         }) = &mut self.ram.transaction
         else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         if !matches!(p2 & 7, 0 | 4) {
-            return Err(Error::Parameters);
+            return Err(Error::PARAMETERS);
         }
         match p2 >> 3 {
             sfi::JOURNEY => {
                 if p1 != 0 {
-                    return Err(Error::Parameters);
+                    return Err(Error::PARAMETERS);
                 }
-                let record = data.try_into().map_err(|_| Error::Length)?;
-                cache.journeys.push(record).map_err(|_| Error::Space)?;
+                let record = data.try_into().map_err(|_| Error::LENGTH)?;
+                cache.journeys.push(record).map_err(|_| Error::SPACE)?;
             }
             sfi::METRO => {
-                let record = data.try_into().map_err(|_| Error::Length)?;
+                let record = data.try_into().map_err(|_| Error::LENGTH)?;
                 let before: [u8; Metro::LEN] = self.area.array(Self::metro_at(p1)?)?;
                 // Once a record: the context tells what was there before the transaction.
                 if cache.metro.iter().any(|(number, _)| *number == p1) {
-                    return Err(Error::Space);
+                    return Err(Error::SPACE);
                 }
-                cache.metro.push((p1, record)).map_err(|_| Error::Space)?;
+                cache.metro.push((p1, record)).map_err(|_| Error::SPACE)?;
                 cache.context.read_1a(&before);
             }
-            _ => return Err(Error::NotFound),
+            _ => return Err(Error::NOT_FOUND),
         }
         cache.context.update(p1, p2, data);
         Ok(Answer::Done)
@@ -140,14 +139,14 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// total, MAC2 and TAC change together or not at all.
     pub(super) fn debit(&mut self, data: &[u8; 15], out: &mut Out) -> Outcome {
         let Transaction::Purchase(open) = core::mem::take(&mut self.ram.transaction) else {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         };
         if open.cache.as_ref().is_some_and(Cache::is_empty) {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         // Another logical channel may have paid since: a sequence is spent once.
         if self.area.u16(at::OFFLINE_SEQ)? != open.seq {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
@@ -155,8 +154,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let suite = open.header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = purchase.mac1(suite, &open.key);
-        let matches = || expected.ct_eq(&mac1).into();
-        at::PURCHASE_ROW.guard(&mut self.area, matches, Error::Mac)?;
+        at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
 
         let limits = self.limits()?;
         let (date, spent) = self.day(time.date())?;
@@ -164,13 +162,13 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if spent.0 > limits.per_day.0 {
             return self.refuse_keeping_counters();
         }
-        let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::Data)?;
+        let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::DATA)?;
         let after = self
             .balance_fen()?
             .checked_sub(amount)
             .filter(|after| Fen(i64::from(*after)) + limits.overdraft >= Fen::ZERO)
-            .ok_or(Error::Insufficient)?;
-        let seq_after = open.seq.checked_add(1).ok_or(Error::Counter)?;
+            .ok_or(Error::INSUFFICIENT)?;
+        let seq_after = open.seq.checked_add(1).ok_or(Error::COUNTER)?;
         let mac2 = purchase.mac2(suite, &open.key);
         let tac = purchase.tac(suite, &dtk, Fen(i64::from(after)) + limits.overdraft);
         let record = LogRecord {
@@ -204,7 +202,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// taken back although the command fails.
     fn refuse_keeping_counters(&mut self) -> Outcome {
         self.area.commit()?;
-        Err(Error::Conditions)
+        Err(Error::CONDITIONS)
     }
 
     /// Date and total that a purchase on `date` adds to. A terminal whose clock is behind adds to

@@ -45,7 +45,7 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
             (0x00, 0x20, 0x00, 0x00) => Ok(Self::Verify(c.data)),
             (0x00, 0x2C, 0x02, 0x00) => Ok(Self::ResetRetry(Some(c.data))),
             (0x00, 0x2C, 0x03, 0x00) if c.data.is_empty() => Ok(Self::ResetRetry(None)),
-            (0x00, 0x2C, 0x03, 0x00) => Err(Error::Length),
+            (0x00, 0x2C, 0x03, 0x00) => Err(Error::LENGTH),
             (0x80, 0x5E, 0x01, 0x00) => Ok(Self::ChangePin(c.data)),
             (0x84, 0x24, 0x00, 0x00 | 0x01) => {
                 let (data, mac) = c.split_mac()?;
@@ -56,10 +56,10 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 })
             }
             (0x00, 0x20 | 0x2C | 0x82 | 0x88, ..) | (0x80, 0x5E, ..) | (0x84, 0x24, ..) => {
-                Err(Error::Parameters)
+                Err(Error::PARAMETERS)
             }
-            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::Instruction),
-            _ => Err(Error::Class),
+            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::INSTRUCTION),
+            _ => Err(Error::CLASS),
         }
     }
 }

@@ -26,7 +26,6 @@ use card_spec::{
     keys::{KeyType, ssse_kid, ssse_process_key},
     ssse::Profile,
 };
-use subtle::ConstantTimeEq;
 use table::at;
 
 /// What an application of the citizen's side is made of.
@@ -73,7 +72,7 @@ impl<N: Nvm> Ssse<'_, N> {
         // Nothing of a citizen is answered over the air to somebody who proved nothing.
         let authenticates = matches!(command, Command::ExternalAuthenticate { .. });
         if self.interface == Interface::Contactless && !authenticates && !self.ram.grants.any() {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         match command {
             Command::File(command) => self.file(command, out),
@@ -94,7 +93,7 @@ impl<N: Nvm> Ssse<'_, N> {
     }
 
     fn pin(&self) -> Result<PinPlan, Error> {
-        self.plan.pin.ok_or(Error::Instruction)
+        self.plan.pin.ok_or(Error::INSTRUCTION)
     }
 
     fn file(&mut self, command: file::Command<'_>, out: &mut Out) -> Outcome {
@@ -103,9 +102,9 @@ impl<N: Nvm> Ssse<'_, N> {
         if let Some(secured) = command.secured {
             // Through the contacts only, like every command under a four-byte MAC here.
             if self.interface == Interface::Contactless {
-                return Err(Error::Conditions);
+                return Err(Error::CONDITIONS);
             }
-            let challenge = self.challenge.take().ok_or(Error::NoChallenge)?.as_iv();
+            let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
             return file.run_secured(
                 &mut self.area,
                 self.plan.secure,
@@ -123,7 +122,7 @@ impl<N: Nvm> Ssse<'_, N> {
         };
         let open = matches!(profile(&self.area)?, Some(Profile::V1 | Profile::V2));
         if !access.granted(&self.ram.grants, self.interface, open) {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         let room = out.capacity();
         file.run(
@@ -144,31 +143,31 @@ impl<N: Nvm> Ssse<'_, N> {
             .challenge
             .take()
             .and_then(|c| c.eight())
-            .ok_or(Error::NoChallenge)?;
+            .ok_or(Error::NO_CHALLENGE)?;
         let slot = self
             .area
-            .key(|slot| {
+            .key(&|slot| {
                 slot.header.index == kid
                     && matches!(
                         slot.header.key_type,
                         KeyType::Rk | KeyType::Uk | KeyType::Puk
                     )
             })?
-            .ok_or(Error::Reference)?;
-        let [e0, e1, e2, e3, e4, e5, e6, e7, terminal @ ..] = *data;
+            .ok_or(Error::REFERENCE)?;
+        let (given, terminal) = data.split_first_chunk::<8>().ok_or(Error::LENGTH)?;
+        let terminal: &[u8; 8] = terminal.try_into().map_err(|_| Error::LENGTH)?;
         let suite = slot.header.suite;
         let process = ssse_process_key(&slot.key, suite, &challenge);
-        let expected = process.cryptogram8(suite, &terminal);
-        let given = [e0, e1, e2, e3, e4, e5, e6, e7];
-        let matches = || expected.ct_eq(&given).into();
+        let expected = process.cryptogram8(suite, terminal);
         self.plan.authentications.through(self.interface).guard(
             &mut self.area,
-            matches,
-            Error::Security,
+            &[&expected],
+            given,
+            Error::SECURITY,
         )?;
         self.ram.grants.add(kid);
         if mutual {
-            let process = ssse_process_key(&slot.key, suite, &terminal);
+            let process = ssse_process_key(&slot.key, suite, terminal);
             put(out, &process.cryptogram8(suite, &challenge))?;
         }
         Ok(Answer::Done)
@@ -177,8 +176,8 @@ impl<N: Nvm> Ssse<'_, N> {
     fn internal(&mut self, kid: u8, challenge: &[u8; 8], out: &mut Out) -> Outcome {
         let slot = self
             .area
-            .key(|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk)?
-            .ok_or(Error::Reference)?;
+            .key(&|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk)?
+            .ok_or(Error::REFERENCE)?;
         let suite = slot.header.suite;
         let process = ssse_process_key(&slot.key, suite, challenge);
         put(out, &process.cryptogram8(suite, challenge))?;
@@ -199,13 +198,13 @@ impl<N: Nvm> Ssse<'_, N> {
     fn unblock_pin(&mut self, header: [u8; 5], data: &[u8], mac: [u8; 4]) -> Outcome {
         let pin = self.pin()?;
         if self.interface == Interface::Contactless {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
-        let challenge = self.challenge.take().ok_or(Error::NoChallenge)?.as_iv();
+        let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
         let slot = self
             .area
-            .key(|slot| slot.header.key_type == KeyType::Puk)?
-            .ok_or(Error::Reference)?;
+            .key(&|slot| slot.header.key_type == KeyType::Puk)?
+            .ok_or(Error::REFERENCE)?;
         pin::unblock(
             &mut self.area,
             pin.unblock,
@@ -225,10 +224,10 @@ impl<N: Nvm> Ssse<'_, N> {
     fn reset_retry(&mut self, new: Option<&[u8]>) -> Outcome {
         let at = self.pin()?.at;
         if self.interface == Interface::Contactless {
-            return Err(Error::Conditions);
+            return Err(Error::CONDITIONS);
         }
         if !self.ram.grants.holds(ssse_kid::PIN_UNBLOCK) {
-            return Err(Error::Security);
+            return Err(Error::SECURITY);
         }
         match new {
             Some(new) => pin::reload(&mut self.area, at, new)?,

@@ -14,7 +14,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     const EF06_RECORD: Dgi = Dgi::record(0x06);
     match (item.dgi, item.data) {
         (Dgi::PROFILE, [byte]) => {
-            Profile::from_byte(*byte).ok_or(Error::Data)?;
+            Profile::from_byte(*byte).ok_or(Error::DATA)?;
             area.write(at::PROFILE, &[*byte])?;
             return Ok(true);
         }
@@ -33,7 +33,7 @@ fn known(data: &[u8], known: &[(u8, usize)]) -> Result<(), Error> {
         {
             Ok(())
         }
-        _ => Err(Error::Data),
+        _ => Err(Error::DATA),
     }
 }
 
@@ -58,6 +58,6 @@ pub(crate) fn set_pin<N: Nvm>(
     tries: u8,
     value: &[u8],
 ) -> Result<(), Error> {
-    let pin = PLAN.pin.ok_or(Error::Reference)?;
+    let pin = PLAN.pin.ok_or(Error::REFERENCE)?;
     pin::set(area, pin.at, tries, value)
 }

@@ -216,7 +216,7 @@ impl<N: Nvm> Log<N> {
     /// Whether the open transaction wrote the block already: cut-off recoveries leave several
     /// entries of one block, and overruling each of them would outgrow the room.
     fn is_overruled(&self, block: usize) -> Result<bool, Error> {
-        let place = *self.map.get(block).ok_or(Error::Memory)?;
+        let place = *self.map.get(block).ok_or(Error::MEMORY)?;
         if place.is_none() {
             return Ok(false);
         }
@@ -270,7 +270,7 @@ impl<N: Nvm> Log<N> {
 
     /// Reads a part of a block's valid version.
     pub(super) fn read(&self, block: usize, from: usize, out: &mut [u8]) -> Result<(), Error> {
-        let place = *self.map.get(block).ok_or(Error::Memory)?;
+        let place = *self.map.get(block).ok_or(Error::MEMORY)?;
         if place.is_none() {
             out.fill(0);
             return Ok(());
@@ -296,7 +296,7 @@ impl<N: Nvm> Log<N> {
         data: &[u8; BLOCK],
         last: bool,
     ) -> Result<(), Error> {
-        let old = *self.map.get(block).ok_or(Error::Memory)?;
+        let old = *self.map.get(block).ok_or(Error::MEMORY)?;
         let mut digest = self.digest;
         if !old.is_none()
             && let Some(head) = self.head(old)?
@@ -325,7 +325,7 @@ impl<N: Nvm> Log<N> {
         }
         if last {
             self.nvm.sync()?;
-            self.txn = self.txn.checked_add(1).ok_or(Error::Memory)?;
+            self.txn = self.txn.checked_add(1).ok_or(Error::MEMORY)?;
             self.spilled = false;
             self.ordinal = 0;
             self.recount();
@@ -344,7 +344,7 @@ impl<N: Nvm> Log<N> {
             tag: 0,
         };
         let place = self.append(&seal(head, data, 0))?;
-        let entry = self.map.get_mut(BLOCKS + index).ok_or(Error::Space)?;
+        let entry = self.map.get_mut(BLOCKS + index).ok_or(Error::SPACE)?;
         let old = core::mem::replace(entry, place);
         if !old.is_none()
             && let Some(live) = self.live.get_mut(old.page())
@@ -396,7 +396,7 @@ impl<N: Nvm> Log<N> {
                 }
             }
         }
-        let (times, page) = best.ok_or(Error::Space)?;
+        let (times, page) = best.ok_or(Error::SPACE)?;
         self.erase(page, times.saturating_add(1))?;
         (self.open, self.next) = (page, 0);
         Ok(())
@@ -422,7 +422,7 @@ impl<N: Nvm> Log<N> {
     pub(super) fn make_room(&mut self, entries: usize) -> Result<(), Error> {
         while self.room() < entries {
             if self.spilled {
-                return Err(Error::Space);
+                return Err(Error::SPACE);
             }
             self.collect()?;
         }
@@ -441,10 +441,10 @@ impl<N: Nvm> Log<N> {
             .filter(|(page, live)| **live > 0 && *page != self.open)
             .min_by_key(|(_, live)| **live);
         let Some((victim, live)) = victim else {
-            return Err(Error::Space);
+            return Err(Error::SPACE);
         };
         if usize::from(*live) >= SLOTS {
-            return Err(Error::Space);
+            return Err(Error::SPACE);
         }
         for index in 0..self.map.len() {
             let place = self.map[index];
@@ -453,7 +453,7 @@ impl<N: Nvm> Log<N> {
             }
             let entry = self.entry(place)?;
             if check(&entry).is_none() {
-                return Err(Error::Memory);
+                return Err(Error::MEMORY);
             }
             self.map[index] = self.append(&entry)?;
             self.live[victim] -= 1;

@@ -141,7 +141,7 @@ impl<N: Nvm> Store<N> {
             .checked_add(data.len())
             .is_none_or(|end| end > region.len)
         {
-            return Err(Error::Memory);
+            return Err(Error::MEMORY);
         }
         let (mut at, mut rest) = (region.base + at, data);
         while !rest.is_empty() {
@@ -181,7 +181,7 @@ impl<N: Nvm> Store<N> {
                 self.changed.len() - 1
             }
         };
-        let changed = self.changed.get_mut(index).ok_or(Error::Memory)?;
+        let changed = self.changed.get_mut(index).ok_or(Error::MEMORY)?;
         Ok(&mut changed.data)
     }
 
@@ -251,7 +251,7 @@ impl<N: Nvm> Store<N> {
             .checked_add(data.len())
             .is_none_or(|end| end > STAGING_SIZE)
         {
-            return Err(Error::Space);
+            return Err(Error::SPACE);
         }
         let (mut at, mut rest) = (at, data);
         while !rest.is_empty() {
@@ -273,7 +273,7 @@ impl<N: Nvm> Store<N> {
             .checked_add(out.len())
             .is_none_or(|end| end > STAGING_SIZE)
         {
-            return Err(Error::Data);
+            return Err(Error::DATA);
         }
         self.read(layout::BLOCKS * BLOCK + at, out)
     }
@@ -298,7 +298,7 @@ impl<N: Nvm> Area<'_, N> {
     pub(crate) fn read(&self, at: usize, out: &mut [u8]) -> Result<(), Error> {
         let region = self.app.region();
         if at.checked_add(out.len()).is_none_or(|end| end > region.len) {
-            return Err(Error::Memory);
+            return Err(Error::MEMORY);
         }
         self.store.read(region.base + at, out)
     }
@@ -332,14 +332,14 @@ impl<N: Nvm> Area<'_, N> {
     }
 
     /// The first key that satisfies the condition, among this application's own.
-    pub(crate) fn key(&self, wanted: impl Fn(&Slot) -> bool) -> Result<Option<Slot>, Error> {
+    pub(crate) fn key(&self, wanted: &dyn Fn(&Slot) -> bool) -> Result<Option<Slot>, Error> {
         keystore::find(self.store, self.app, wanted)
     }
 
     /// The key of a type with an index.
     pub(crate) fn key_by_index(&self, key_type: KeyType, index: u8) -> Result<Slot, Error> {
-        self.key(|slot| slot.header.key_type == key_type && slot.header.index == index)?
-            .ok_or(Error::KeyIndex)
+        self.key(&|slot| slot.header.key_type == key_type && slot.header.index == index)?
+            .ok_or(Error::KEY_INDEX)
     }
 
     /// Copies staged bytes into the area, a piece at a time.

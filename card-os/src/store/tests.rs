@@ -273,7 +273,7 @@ fn staging_is_scratch() {
     let mut part = [0; 2];
     store.staged(10_199, &mut part).unwrap();
     assert_eq!(part, [10_000u32 as u8, 10_200u32 as u8]);
-    assert_eq!(store.stage(STAGING_SIZE - 1, &[0; 2]), Err(Error::Space));
+    assert_eq!(store.stage(STAGING_SIZE - 1, &[0; 2]), Err(Error::SPACE));
     assert!(all(&store) == before);
     store.mount();
     assert!(all(&store) == before);

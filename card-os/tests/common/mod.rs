@@ -271,14 +271,14 @@ impl<N: card_os::Nvm, R: card_os::Entropy> Channel for Bare<N, R> {
 /// A 3DES card with the keys and the random numbers of the published PBOC examples.
 pub fn vector_card() -> impl Channel {
     use hex_literal::hex;
-    let mut nvm = virtual_card::ImageNvm::empty();
+    let nvm = virtual_card::ImageNvm::empty();
     let blank = card_os::Blank {
         chip_serial: [0x22; 10],
         transport_keys: sample::transport_keys(),
     };
-    card_os::format(&mut nvm, &blank).unwrap();
     let chance = Scripted::from(hex!("F9CABA91 11223344"));
     let mut card = Bare(card_os::Card::new(nvm, chance));
+    card.0.format(&blank).unwrap();
     let keys = sample::transport_keys();
     let mut host = host::Scp03::open(&mut card, &keys, perso::KVN_TRANSPORT, 0x01, [3; 8]).unwrap();
     let key = |key_type, value: [u8; 16]| {

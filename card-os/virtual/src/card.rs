@@ -61,15 +61,12 @@ impl VirtualCard {
         transport_keys: StaticKeys,
         seed: [u8; 32],
     ) -> Result<Self, ImageError> {
-        let mut nvm = ImageNvm::empty();
-        card_os::format(
-            &mut nvm,
-            &Blank {
-                chip_serial,
-                transport_keys,
-            },
-        )?;
-        Ok(Self::with_nvm(nvm, seed))
+        let mut card = Self::with_nvm(ImageNvm::empty(), seed);
+        card.card.format(&Blank {
+            chip_serial,
+            transport_keys,
+        })?;
+        Ok(card)
     }
 
     /// A saved card. A damaged image of the right size is accepted, as it is by a real reader: the

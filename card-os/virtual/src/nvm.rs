@@ -105,11 +105,7 @@ impl ImageNvm {
     pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
         match bytes.len() {
             NVM_SIZE => Ok(Self::from_bytes(bytes)),
-            V1_SIZE => {
-                let mut nvm = Self::empty();
-                card_os::upgrade(&bytes, &mut nvm).map_err(ImageError::Upgrade)?;
-                Ok(nvm)
-            }
+            V1_SIZE => card_os::upgrade(&bytes, Self::empty()).map_err(ImageError::Upgrade),
             actual => Err(ImageError::Size { actual }),
         }
     }
