@@ -11,14 +11,16 @@
 //! |---|---|---|
 //! | VERIFY the signing PIN | `00 20 00 00 Lc PIN` | |
 //! | CHANGE PIN | `80 5E 01 00 Lc old FF new` | |
-//! | GENERATE ASYMMETRIC KEY PAIR (7816-8, 11.2) | `00 46\|47 80 00 [02 B6 00] Le` after the PIN | `7F49 43 86 41 04 X Y` |
+//! | GENERATE ASYMMETRIC KEY PAIR | `00 46\|47 80 00 [02 B6 00] Le` after the PIN | `7F49 43 86 41 04 X Y` |
 //! | its form that reads the public key | `00 46\|47 81 00 [02 B6 00] Le` | `7F49 43 86 41 04 X Y` |
-//! | PSO HASH (11.9), part of a message | `00 2A 90 A0 Lc 80 L part` | |
+//! | PSO HASH, part of a message | `00 2A 90 A0 Lc 80 L part` | |
 //! | PSO HASH, the last part or the whole | `00 2A 90 80 Lc part Le` | e |
-//! | PSO COMPUTE DIGITAL SIGNATURE (11.5) | `00 2A 9E 9A Le` after HASH and PIN | r s |
+//! | PSO COMPUTE DIGITAL SIGNATURE | `00 2A 9E 9A Le` after HASH and PIN | r s |
 //! | READ BINARY | `00 B0` of 0012, 0018 by FID or SFI 12, 18 | contents |
 //! | UPDATE BINARY of 0018 | `04 D6 .. data MAC4` under UK, after GET CHALLENGE | |
 //! | GET DATA: signatures made with this key | `00 CA 00 93` | 4 bytes |
+//!
+//! Parts may be chained commands (CLA 10) of up to 512 bytes, as every command may.
 //!
 //! * A PIN verification is used up by one signature, or by one key generation.
 //! * e = SM3(Z | message), where Z (GM/T 0009) stands for the signer: default user id, curve and

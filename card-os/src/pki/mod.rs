@@ -1,5 +1,8 @@
 //! The PKI application: a signing key that is made here and never leaves, the PIN that each
 //! signature takes, and the certificate. The commands are in [`card_spec::pki`].
+//!
+//! A key that was replaced is no longer reachable, but its bytes stay in the memory's old pages
+//! until the store uses them again, as those of every key and PIN do.
 
 mod certificate;
 mod command;

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use hex_literal::hex;
 
-    /// GB/T 32918.5-2017, A.2 (GM/T 0003.5-2012): key, k and signature of "message digest".
+    /// GB/T 32918.5-2017, annex A (GM/T 0003.5-2012): key, k and signature of "message digest".
     const SECRET: [u8; 32] =
         hex!("3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8");
     const PUBLIC: [u8; 64] = hex!(
@@ -153,7 +153,7 @@ mod tests {
         "F5A03B0648D2C4630EEAC513E1BB81A15944DA3827D5B74143AC7EACEEE720B3"
         "B1B6AA29DF212FD8763182BC0D421CA1BB9038FD1F7F42D4840B69C485BBC1AA"
     );
-    /// GB/T 32918.5, 2: the order n of the base point.
+    /// GB/T 32918.5: the order n of the base point.
     const ORDER: [u8; 32] =
         hex!("FFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123");
 
