@@ -35,8 +35,11 @@ lint:
 firmware:
 	cd card-os/firmware && CARGO_TARGET_DIR=$(CURDIR)/target/firmware RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
 	  $(CARGO) build --release --locked -Z build-std=core
+	cd card-os/firmware && CARGO_TARGET_DIR=$(CURDIR)/target/firmware-pki RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+	  $(CARGO) build --release --locked -Z build-std=core --features pki
 	$(CARGO) build
 	$(PROFILE_DIR)/onecard bench firmware
+	$(PROFILE_DIR)/onecard bench firmware --image target/firmware-pki/thumbv8m.main-none-eabi/release/card-firmware
 
 bench:
 	$(CARGO) build --release

@@ -1,5 +1,7 @@
 //! The operating system: which application a command reaches, all of it or nothing.
 
+#[cfg(feature = "pki")]
+use crate::pki::Pki;
 use crate::{
     apdu::{Answer, Command, Number, Out, Outcome, put},
     channels::Channels,
@@ -205,6 +207,15 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 challenge: &mut channel.challenge,
             }
             .run(sam::Command::try_from(command)?, out),
+            #[cfg(feature = "pki")]
+            Selected::Pki(ram) => Pki {
+                area: self.store.area(App::Pki),
+                entropy: &mut self.entropy,
+                ram,
+                challenge: &mut channel.challenge,
+                interface: self.interface,
+            }
+            .run(command, out),
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum App {
     Medical = 4,
     Sam = 5,
     Health = 6,
+    #[cfg(feature = "pki")]
+    Pki = 7,
 }
 
 /// An application's stretch of the memory; it starts with a block of its own.
@@ -55,14 +57,18 @@ const MEDICAL: Region = Region::after(SSSE, medical::AREA);
 const SAM: Region = Region::after(MEDICAL, sam::AREA);
 const HEALTH: Region = Region::after(SAM, health::AREA);
 pub(crate) const KEYS: Region = Region::after(HEALTH, keystore::AREA);
+/// Set aside on a card without the application too, so that an image fits both.
+const PKI: Region = Region::after(KEYS, PKI_AREA);
+/// Bytes of the PKI application.
+pub(crate) const PKI_AREA: usize = 1_728;
 
 /// Every area, the issuer domain's first.
-pub(crate) const REGIONS: [Region; 7] = [ISD, PURSE, SSSE, MEDICAL, SAM, HEALTH, KEYS];
+pub(crate) const REGIONS: [Region; 8] = [ISD, PURSE, SSSE, MEDICAL, SAM, HEALTH, KEYS, PKI];
 
 /// Blocks of the issuer domain.
 pub(crate) const ISSUER_BLOCKS: usize = ISD.end_block();
 /// Blocks of all areas.
-pub(crate) const BLOCKS: usize = KEYS.end_block();
+pub(crate) const BLOCKS: usize = PKI.end_block();
 /// Bytes that one STORE DATA sequence may carry: a photo of 20 KiB and what goes with it.
 pub const STAGING_SIZE: usize = 24 * 1024;
 pub(crate) const STAGED_BLOCKS: usize = STAGING_SIZE / BLOCK_SIZE;
@@ -81,6 +87,8 @@ impl App {
             Self::Medical => MEDICAL,
             Self::Sam => SAM,
             Self::Health => HEALTH,
+            #[cfg(feature = "pki")]
+            Self::Pki => PKI,
         }
     }
 }

@@ -28,6 +28,8 @@ mod layout;
 mod medical;
 mod nvm;
 mod pin;
+#[cfg(feature = "pki")]
+mod pki;
 mod purse;
 mod sam;
 mod select;

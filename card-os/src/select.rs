@@ -14,6 +14,9 @@ use crate::{
 };
 use card_spec::{Sw, aid, perso::CardState, sm::Challenge8};
 
+#[cfg(feature = "pki")]
+use crate::pki;
+
 /// A challenge that the card gave and that nobody used yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Challenge {
@@ -65,6 +68,8 @@ pub(crate) enum Selected {
     },
     Health(ssse::Ram),
     Sam(sam::Ram),
+    #[cfg(feature = "pki")]
+    Pki(pki::Ram),
 }
 
 impl Selected {
@@ -108,10 +113,12 @@ enum Target {
     Social(Df),
     Health,
     Sam,
+    #[cfg(feature = "pki")]
+    Pki,
 }
 
 /// Every DF name, in the order that "next occurrence" goes through them.
-const NAMES: [(&[u8], Target); 11] = [
+const NAMES: &[(&[u8], Target)] = &[
     (aid::ISD, Target::Isd),
     (aid::T_UNION, Target::Purse),
     (aid::SSSE, Target::Social(Df::Root)),
@@ -123,6 +130,11 @@ const NAMES: [(&[u8], Target); 11] = [
     (aid::HEALTH, Target::Health),
     (aid::T_UNION_SAM, Target::Sam),
     (aid::SSSE_SAM, Target::Sam),
+    // Readers select the first and then the second; the first has nothing of its own.
+    #[cfg(feature = "pki")]
+    (aid::PKI, Target::Pki),
+    #[cfg(feature = "pki")]
+    (aid::PKI_CERTIFICATES, Target::Pki),
 ];
 
 impl Target {
@@ -134,6 +146,8 @@ impl Target {
             Self::Social(_) => ssse::profile(&store.area(App::Ssse))?.is_some(),
             Self::Health => health::is_present(&store.area(App::Health))?,
             Self::Sam => sam::serial(&store.area(App::Sam))?.is_some(),
+            #[cfg(feature = "pki")]
+            Self::Pki => pki::is_there(&store.area(App::Pki))?,
         })
     }
 
@@ -145,6 +159,8 @@ impl Target {
             Self::Social(Df::Root | Df::Empty) => App::Ssse,
             Self::Health => App::Health,
             Self::Sam => App::Sam,
+            #[cfg(feature = "pki")]
+            Self::Pki => App::Pki,
         }
     }
 }
@@ -242,6 +258,8 @@ enum Node {
     /// Has no files with identifiers.
     Isd,
     Ef(&'static File),
+    #[cfg(feature = "pki")]
+    Pki,
 }
 
 impl Node {
@@ -252,6 +270,8 @@ impl Node {
             Selected::Purse(_) => Self::Purse,
             Selected::Health(_) => Self::Health,
             Selected::Isd => Self::Isd,
+            #[cfg(feature = "pki")]
+            Selected::Pki(_) => Self::Pki,
         }
     }
 
@@ -266,6 +286,8 @@ impl Node {
             (Self::Social(Df::Root), _) => Self::file(ssse::PLAN.files, fid),
             (Self::Health, _) => Self::file(health::PLAN.files, fid),
             (Self::Purse, _) => Self::file(&purse::FILES, fid),
+            #[cfg(feature = "pki")]
+            (Self::Pki, _) => Self::file(&pki::FILES, fid),
             _ => Err(Error::NOT_FOUND),
         }
     }
@@ -329,6 +351,8 @@ impl<N: Nvm> Select<'_, N> {
             Target::Social(df) => enter_social(current, df),
             Target::Health => *current = Selected::Health(ssse::Ram::default()),
             Target::Sam => *current = Selected::Sam(sam::Ram::default()),
+            #[cfg(feature = "pki")]
+            Target::Pki => *current = Selected::Pki(pki::Ram::default()),
         }
         Ok(warning)
     }
@@ -344,7 +368,7 @@ impl<N: Nvm> Select<'_, N> {
             Occurrence::Next => Some(self.channel()?.place),
         };
         for (place, (full, target)) in (0..).map(Place).zip(NAMES) {
-            let fits = full == name
+            let fits = *full == name
                 || (name.len() >= RID && full.starts_with(name) && target.is_there(self.store)?);
             if fits && after.is_none_or(|after| place > after) {
                 return Ok(place);
@@ -371,6 +395,10 @@ impl<N: Nvm> Select<'_, N> {
             return Err(Error::LOCKED);
         }
         let taken = self.channels.elsewhere(self.number, |selected| {
+            #[cfg(feature = "pki")]
+            if let (Selected::Pki(_), Target::Pki) = (selected, target) {
+                return true;
+            }
             matches!(
                 (selected, target),
                 (Selected::Purse(_), Target::Purse)
@@ -446,6 +474,8 @@ impl<N: Nvm> Select<'_, N> {
                         ram.current.select(file);
                     }
                     Selected::Purse(ram) => ram.current.select(file),
+                    #[cfg(feature = "pki")]
+                    Selected::Pki(ram) => ram.current.select(file),
                     Selected::Isd | Selected::Sam(_) => return Err(Error::NOT_FOUND),
                 }
                 let mut parameters = Out::new();
@@ -453,6 +483,8 @@ impl<N: Nvm> Select<'_, N> {
                 self.describe(&parameters, out)
             }
             Node::Purse | Node::Health | Node::Isd => Err(Error::NOT_FOUND),
+            #[cfg(feature = "pki")]
+            Node::Pki => Err(Error::NOT_FOUND),
         }
     }
 

@@ -256,6 +256,7 @@ fn get_status_in_both_forms() {
         (aid::SSSE, 0x00),
         (aid::SSSE_MEDICAL, 0x00),
         (aid::HEALTH, 0x00),
+        (aid::PKI, 0x00),
     ]
     .iter()
     .flat_map(|(name, privileges)| [&[name.len() as u8][..], name, &[0x07, *privileges]].concat())

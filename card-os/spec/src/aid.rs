@@ -17,6 +17,12 @@ pub const SSSE_PERSONNEL: &[u8] = &[0xD1, 0x56, 0x00, 0x00, 0x05, 0x04];
 /// Health data 健康信息: the resident health card has no public AID, so this is a proprietary,
 /// unregistered one (ISO 7816-5, category F): `F0` and "OCHEALTH".
 pub const HEALTH: &[u8] = &[0xF0, b'O', b'C', b'H', b'E', b'A', b'L', b'T', b'H'];
+/// PKI application of third-generation cards: "PKI." and 社会保障 in GB 2312.
+pub const PKI: &[u8] = &[
+    0x50, 0x4B, 0x49, 0x2E, 0xC9, 0xE7, 0xBB, 0xE1, 0xB1, 0xA3, 0xD5, 0xCF,
+];
+/// The DF of the PKI application that has its key and its files.
+pub const PKI_CERTIFICATES: &[u8] = b"SS.CERT.ADF1";
 /// SAM application of the social-security side (PSAM for SSSE and medical).
 pub const SSSE_SAM: &[u8] = &[0xD1, 0x56, 0x00, 0x00, 0x05, 0x90];
 /// T-Union (交通联合) purse.

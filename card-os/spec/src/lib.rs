@@ -22,6 +22,7 @@ pub mod keys;
 pub mod medical;
 pub mod money;
 pub mod perso;
+pub mod pki;
 pub mod purse;
 pub mod sam;
 pub mod scp03;

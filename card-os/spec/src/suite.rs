@@ -7,8 +7,30 @@
 //! | [`SuiteId::Tdes`] | PBOC 3DES(K, F) \| 3DES(K, ~F) | 3DES(K, input), single length | DES-CBC MAC, left 4 |
 //!
 //! SM4 formulas of JT/T 978-SM4 were not found in public: they are this project's assumption and
-//! live only here. SM4 (and DES) use table look-ups of the `sm4` and `des` crates: on hardware with
-//! a data cache they are not constant-time; AES is bit-sliced or uses hardware instructions.
+//! live only here.
+//!
+//! Every application key may be of any suite: purse, social security, health, medical purse, PKI
+//! certificate update, the SAM's keys and its ceiling, and secure messaging with each of them. Two
+//! things are AES whatever the suite: SCP03 and what travels under its DEK (GlobalPlatform
+//! Amendment D knows no SM4), and the journey context of the purse's MACs, which the other two
+//! leave out to stay compatible with PBOC.
+//!
+//! # What time and memory tell
+//!
+//! | code | secret-dependent | why |
+//! |---|---|---|
+//! | `aes` 0.9, in software | nothing | bit-sliced; processor instructions where there are any |
+//! | `sm4` 0.6 | addresses | one 256-byte S-box, four look-ups a round, also for the round keys |
+//! | `des` 0.9 | addresses | eight 64-byte S-boxes, eight look-ups a round; the key schedule has none |
+//! | `sha2`, `sm3` | nothing | additions and rotations |
+//! | `sm2` 0.14, arithmetic | nothing | every entry of its table is read at every look-up |
+//!
+//! A look-up takes the same time everywhere in memory without wait states. Behind a cache (a server,
+//! a controller that caches its flash) SM4 and 3DES keys leak to whoever measures time there. A chip
+//! with SM4 hardware should use it. Nothing here is masked against measurement of its current.
+//!
+//! Our own code compares secrets with `subtle`, doubles for CMAC with a mask, and branches on
+//! decrypted bytes (padding, lengths) only after their MAC was found right.
 
 use aes::Aes128;
 use cmac::{Cmac, Mac};

@@ -218,6 +218,8 @@ fn apply<N: Nvm>(
             App::Medical => medical::personalise(&mut store.area(App::Medical), item)?,
             App::Sam => sam::personalise(&mut store.area(App::Sam), item)?,
             App::Health => health::personalise(&mut store.area(App::Health), item)?,
+            #[cfg(feature = "pki")]
+            App::Pki => crate::pki::personalise(&mut store.area(App::Pki), item)?,
             App::Isd => super::domain::personalise(&mut store.area(App::Isd), item)?,
         },
     };
@@ -247,6 +249,8 @@ const fn allowed(target: App, key_type: KeyType) -> bool {
         App::Health => matches!(key_type, KeyType::Irk | KeyType::Rk | KeyType::Uk),
         App::Medical => matches!(key_type, KeyType::Mpk | KeyType::Mlk | KeyType::Mtk),
         App::Sam => sam::may_hold(key_type),
+        #[cfg(feature = "pki")]
+        App::Pki => matches!(key_type, KeyType::Uk),
         App::Isd => false,
     }
 }
@@ -292,6 +296,8 @@ fn card_key<N: Nvm>(
         App::Health => ssse::key_stored(&health::PLAN, area, header.key_type),
         App::Medical => medical::key_stored(area, header.key_type),
         App::Sam => sam::key_stored(area, header.key_type),
+        #[cfg(feature = "pki")]
+        App::Pki => crate::pki::key_stored(area),
         App::Isd => Ok(()),
     }
 }
@@ -329,6 +335,8 @@ fn pin<N: Nvm>(store: &mut Store<N>, open: &Open, target: App, data: &[u8]) -> R
         App::Purse => purse::set_pin(&mut store.area(App::Purse), tries, value),
         // DF04 has no PIN of its own: the medical purse asks for the social-security PIN.
         App::Ssse | App::Medical => ssse::set_pin(&mut store.area(App::Ssse), tries, value),
+        #[cfg(feature = "pki")]
+        App::Pki => crate::pki::set_pin(&mut store.area(App::Pki), tries, value),
         App::Sam | App::Isd | App::Health => Err(Error::REFERENCE),
     });
     block.zeroize();

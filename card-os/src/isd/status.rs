@@ -77,6 +77,8 @@ impl<N: Nvm> Isd<'_, N> {
             App::Ssse | App::Medical => ssse::profile(&self.store.area(App::Ssse))?.is_some(),
             App::Sam => sam::serial(&self.store.area(App::Sam))?.is_some(),
             App::Health => health::is_present(&self.store.area(App::Health))?,
+            #[cfg(feature = "pki")]
+            App::Pki => crate::pki::is_there(&self.store.area(App::Pki))?,
         })
     }
 
@@ -120,7 +122,7 @@ impl<N: Nvm> Isd<'_, N> {
                         } else {
                             SELECTABLE
                         };
-                        entry(out, tlv, name, state, privileges)?;
+                        entry(out, tlv, name, state, *privileges)?;
                     }
                 }
             }
@@ -144,12 +146,14 @@ const DOMAIN: u8 = 0x98;
 const CARD_LOCK: u8 = 0x10;
 
 /// What GET STATUS lists, with privileges.
-const APPLICATIONS: [(&[u8], u8); 5] = [
+const APPLICATIONS: &[(&[u8], u8)] = &[
     (aid::T_UNION, CARD_LOCK),
     (aid::SSSE, 0),
     (aid::SSSE_MEDICAL, 0),
     (aid::HEALTH, 0),
     (aid::T_UNION_SAM, 0),
+    #[cfg(feature = "pki")]
+    (aid::PKI, 0),
 ];
 
 /// What all entries take in TLV form, which is the longer, leaves room for R-MAC and padding.

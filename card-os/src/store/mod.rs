@@ -24,6 +24,7 @@ use card_spec::keys::KeyType;
 use entry::BLOCK;
 use heapless::Vec;
 use log::Log;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 const _: () = assert!(BLOCK_SIZE == BLOCK);
@@ -162,7 +163,7 @@ impl<N: Nvm> Store<N> {
         let mut present = [0; BLOCK];
         let present = &mut present[..data.len()];
         self.read(at, present)?;
-        let same = present == data;
+        let same = present.ct_eq(data).into();
         present.zeroize();
         Ok(same)
     }

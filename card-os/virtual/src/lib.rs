@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod card;
+mod certificate;
 mod entropy;
 pub mod firmware;
 pub mod host;
@@ -19,5 +20,6 @@ pub mod vpcd;
 
 pub use card::{Counters, Cut, VirtualCard};
 pub use card_os::Interface;
+pub use certificate::sign;
 pub use entropy::SeededEntropy;
 pub use nvm::{CutMode, ImageError, ImageNvm, PowerCut};

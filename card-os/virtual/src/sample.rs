@@ -2,14 +2,15 @@
 //! is [`Pan::SAMPLE_IIN`], which every production path refuses.
 
 use crate::{
-    VirtualCard,
+    VirtualCard, certificate,
     host::{HostError, Scp03, ask, load_purse},
 };
 use card_spec::{
     Fen, FormatError, SuiteId, aid, apdu, health,
     id::{Generation, IssuerId, Pan, RegionCode, SamNo},
     keys::{self, KeyHeader, KeyType, class, ssse_kid},
-    perso::{CardState, Dgi, KVN_ISSUER, KVN_TRANSPORT},
+    perso::{self, CardState, Dgi, KVN_ISSUER, KVN_TRANSPORT},
+    pki,
     purse::{
         InitRequest,
         files::{CardKind, Holder, Limits, Public, Region},
@@ -30,6 +31,8 @@ pub const REGION: &str = "350100";
 pub const PIN: &str = "123456";
 /// The PIN's packed bytes.
 pub const PIN_BYTES: [u8; 3] = [0x12, 0x34, 0x56];
+/// The signing PIN's packed bytes: another than [`PIN`].
+pub const SIGN_PIN_BYTES: [u8; 3] = [0x65, 0x43, 0x21];
 /// Holder's name: 样卡 ("sample card") in GB 18030.
 pub const NAME_GB18030: [u8; 4] = [0xD1, 0xF9, 0xBF, 0xA8];
 /// Holder's number: area code 000000 belongs to nobody; the check character is right.
@@ -177,6 +180,7 @@ impl Sample {
         ] {
             host.personalise(&mut card, name, &groups)?;
         }
+        let mut host = self.sign_key(&mut card, host)?;
         host.set_status(&mut card, CardState::Initialized)?;
         host.set_status(&mut card, CardState::Secured)?;
         if self.purse != Fen::ZERO {
@@ -194,6 +198,24 @@ impl Sample {
         host.personalise(&mut card, aid::SSSE, &[(photo, big_photo())])?;
         card.power_cycle();
         Ok(card)
+    }
+
+    /// The PKI application, its key made on the card, and a certificate that the card signs
+    /// itself. Ends with a new session: the first ends when another application is selected.
+    fn sign_key(&self, card: &mut VirtualCard, mut host: Scp03) -> Result<Scp03, HostError> {
+        let mut groups = vec![host.pin_group(&SIGN_PIN_BYTES)?];
+        groups.extend(self.keys(&host, &[(KeyType::Uk, class::ONLY)])?);
+        host.personalise(card, aid::PKI, &groups)?;
+        let verify = apdu::verify(perso::pin::HOLDER, &SIGN_PIN_BYTES);
+        ask(card, "SELECT", &apdu::select(aid::PKI_CERTIFICATES))?;
+        ask(card, "VERIFY", &verify)?;
+        ask(card, "GENERATE KEY PAIR", &pki::generate_key_pair())?;
+        ask(card, "VERIFY", &verify)?;
+        let certificate = certificate::self_signed(card, "样卡")?;
+        let mut host = open(card, &issuer_keys(), KVN_ISSUER)?;
+        let file = Dgi::file(pki::CERTIFICATE as u8);
+        host.personalise(card, aid::PKI, &[(file, certificate)])?;
+        Ok(host)
     }
 
     fn load(&self, card: &mut VirtualCard) -> Result<(), HostError> {
