@@ -1,0 +1,82 @@
+//! The applications, and which instructions each of them knows.
+
+use super::{card, put, sam_for};
+use card_spec::{SuiteId, aid, apdu, keys::class};
+use virtual_card::VirtualCard;
+
+/// What is selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum App {
+    Isd,
+    Purse,
+    /// The social-security root with its files.
+    Social,
+    /// DF01, one of the empty ones.
+    Empty,
+    /// DF04.
+    Medical,
+    Sam,
+}
+use App::{Empty, Isd, Medical, Purse, Sam, Social};
+
+/// Every application of a user card.
+pub const ON_A_CARD: [App; 5] = [Isd, Purse, Social, Empty, Medical];
+/// Every application there is.
+pub const ALL: [App; 6] = [Isd, Purse, Social, Empty, Medical, Sam];
+
+/// Class bytes that some application answers to, on the basic channel and outside a chain.
+pub const CLASSES: [u8; 6] = [0x00, 0x04, 0x80, 0x84, 0xB0, 0xBF];
+
+impl App {
+    pub const fn name(self) -> &'static [u8] {
+        match self {
+            Isd => aid::ISD,
+            Purse => aid::T_UNION,
+            Social => aid::SSSE,
+            Empty => aid::SSSE_PUBLIC,
+            Medical => aid::SSSE_MEDICAL,
+            Sam => aid::T_UNION_SAM,
+        }
+    }
+
+    /// An image of a card, or of a SAM, that has the application.
+    pub fn image(self) -> Vec<u8> {
+        match self {
+            Sam => sam_for(class::TRANSIT).image().to_vec(),
+            _ => card(SuiteId::Aes).image().to_vec(),
+        }
+    }
+
+    /// The application selected on a card with this image.
+    pub fn on(self, image: &[u8]) -> VirtualCard {
+        let mut card = VirtualCard::from_image(image.to_vec(), super::SEED).unwrap();
+        put(&mut card, &apdu::select(self.name()));
+        card
+    }
+
+    /// Instructions known under a class, beside those of the operating system ([`SYSTEM`]).
+    /// `None`: the application does not know the class.
+    pub const fn instructions(self, cla: u8) -> Option<&'static [u8]> {
+        match (self, cla) {
+            (Isd, 0x00) => Some(&[0xCA]),
+            (Isd, 0x80) => Some(&[0x50, 0xCA, 0xD8, 0xE2, 0xE4, 0xE6, 0xF0, 0xF2]),
+            (Purse, 0x00) => Some(&[0x20, 0xB0, 0xB2]),
+            (Purse, 0x80) => Some(&[0x50, 0x52, 0x54, 0x58, 0x5A, 0x5C, 0x5E, 0xDC]),
+            (Purse, 0x84) => Some(&[0x16, 0x18, 0x1E, 0x24]),
+            (Purse, 0x04) => Some(&[0xD6, 0xDC]),
+            (Social | Empty | Medical, 0x00) => Some(&[0x20, 0x82, 0x88, 0xB0, 0xB2, 0xD6, 0xDC]),
+            (Social | Empty | Medical, 0x80) => Some(&[0x5E]),
+            (Social | Empty | Medical, 0x84) => Some(&[0x24]),
+            (Medical, 0xB0) => Some(&[0x26, 0x28, 0x2A, 0x2C]),
+            (Sam, 0x00) => Some(&[0xB0]),
+            (Sam, 0x80) => Some(&[0x1A, 0x70, 0x72, 0xFA]),
+            (Sam, 0x84) => Some(&[0xF0]),
+            (Sam, 0xBF) => Some(&[0xDE]),
+            _ => None,
+        }
+    }
+}
+
+/// Instructions of the operating system, in every application under class 00: MANAGE CHANNEL,
+/// GET CHALLENGE, SELECT, GET RESPONSE.
+pub const SYSTEM: [u8; 4] = [0x70, 0x84, 0xA4, 0xC0];
