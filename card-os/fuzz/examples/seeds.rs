@@ -291,12 +291,24 @@ fn structured() -> Vec<(String, Vec<u8>)> {
             "maintenance",
             &[&[0, 24, 10, 1, 2, 25, 1, 9, 22, 27, 23], &TAP, &[150, 151]],
         );
+        // An overdraft granted, used, paid back; then the issuer's acts, one after the other.
+        let grant = [0, 4, 27, 3, 0x10, 0x00];
+        let spend: Vec<u8> = [TAP, TAP, TAP].concat();
+        let back = [27, 3, 0, 0, 4, 5, 0x20, 0x00, 6, 3, 27, 3, 0, 0];
+        add(
+            "overdraft",
+            &[&grant, &spend, &back, &[15, 2, 2], &grant, &[27]],
+        );
+        let acts: Vec<u8> = (0..6)
+            .flat_map(|act| [&[28, act, act, 1, 2, 3, 4, 1, 15, act, 3], &TAP[..]].concat())
+            .collect();
+        add("issuer", &[&acts, &grant, &acts]);
         let torn: Vec<u8> = (0..10)
-            .flat_map(|n| [&[15, n][..], &METRO, &[0]].concat())
+            .flat_map(|n| [&[15, n, n][..], &METRO, &[0]].concat())
             .collect();
         add("torn", &[&[0], &torn]);
         let torn: Vec<u8> = (0..8)
-            .flat_map(|n| [&[0, 4][..], &[15, n], &LOAD[1..]].concat())
+            .flat_map(|n| [&[0, 4][..], &[15, n, n], &LOAD[1..]].concat())
             .collect();
         add("torn-load", &[&torn]);
         add(

@@ -5,6 +5,7 @@
 //! `start`, then steps: `opcode | its choices`.
 
 mod account;
+mod issuer;
 mod medical;
 mod purse;
 
@@ -159,6 +160,8 @@ impl World {
                 let command = input.take(length).to_vec();
                 self.raw(&command);
             }
+            27 => self.overdraft(right, time(input), input),
+            28 => self.issue(input),
             _ => {
                 self.send(&card_spec::purse::get_balance());
             }
@@ -182,8 +185,9 @@ impl World {
 
     /// Any other bytes. They may end transactions, but cannot move money: nobody guesses a MAC.
     fn raw(&mut self, command: &[u8]) {
-        self.send(command);
-        self.purse = purse::Open::None;
+        if self.send(command).is_some() {
+            self.purse = purse::Open::Unknown;
+        }
         self.medical = medical::Open::None;
         self.check_account();
     }

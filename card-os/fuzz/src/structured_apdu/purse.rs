@@ -20,6 +20,8 @@ use card_spec::{
 /// The transaction that an INIT opened.
 pub(super) enum Open {
     None,
+    /// Raw bytes may have opened, kept or ended one.
+    Unknown,
     Load(Load),
     Purchase(Box<Started>),
 }
@@ -65,7 +67,11 @@ impl World {
         let key = self.key(KeyType::Dlk, class::ONLY);
         assert_eq!(init.mac1, load.mac1(self.suite, &key), "MAC1 of a load");
         assert_eq!(init.seq, self.account.purse.online, "online sequence");
-        assert_eq!(init.balance, self.account.purse.balance, "balance in INIT");
+        assert_eq!(
+            init.balance,
+            self.account.purse.available(),
+            "balance in INIT"
+        );
         self.purse = Open::Load(load);
     }
 
@@ -119,7 +125,11 @@ impl World {
             return;
         };
         assert_eq!(init.seq, self.account.purse.offline, "offline sequence");
-        assert_eq!(init.balance, self.account.purse.balance, "balance in INIT");
+        assert_eq!(
+            init.balance,
+            self.account.purse.available(),
+            "balance in INIT"
+        );
         assert!(request.amount <= init.balance, "more than there is");
         let context = capp.then(|| {
             // The FCI as any terminal read it; a copy is asked, the transaction stays open.
@@ -152,8 +162,10 @@ impl World {
         let Some((_, Sw::OK)) = self.send(&command) else {
             return;
         };
-        let Open::Purchase(started) = &mut self.purse else {
-            panic!("a record cached without a compound purchase");
+        let started = match &mut self.purse {
+            Open::Purchase(started) => started,
+            Open::Unknown => return,
+            Open::None | Open::Load(_) => panic!("a record cached without a compound purchase"),
         };
         let (context, cached) = started.context.as_mut().expect("a compound purchase");
         if let Some(before) = before {
@@ -221,7 +233,7 @@ impl World {
                 let dtk = self.key(KeyType::Dtk, class::ONLY);
                 assert_eq!(
                     debited.tac,
-                    purchase.tac(self.suite, &dtk, after.balance),
+                    purchase.tac(self.suite, &dtk, after.available()),
                     "TAC"
                 );
                 self.account.purse = after;
