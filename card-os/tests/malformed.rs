@@ -82,11 +82,11 @@ fn every_class_and_instruction() {
         }
     }
     println!("{refused} refused, {known} understood");
-    assert_eq!(refused + known, 6 * 256 * 256);
+    assert_eq!(refused + known, apps::ALL.len() as u32 * 256 * 256);
 }
 
 /// Commands of which the data field has one length, in the application that knows them.
-const FIXED: [(App, [u8; 4], usize); 24] = [
+const FIXED: [(App, [u8; 4], usize); 26] = [
     (App::Isd, [0x80, 0x50, 0x00, 0x00], 8),
     (App::Purse, [0x80, 0x50, 0x01, 0x02], 11),
     (App::Purse, [0x80, 0x50, 0x03, 0x02], 11),
@@ -98,6 +98,8 @@ const FIXED: [(App, [u8; 4], usize); 24] = [
     (App::Purse, [0x80, 0x5A, 0x00, 0x06], 2),
     (App::Social, [0x00, 0x82, 0x00, 0x0A], 16),
     (App::Social, [0x00, 0x88, 0x00, 0x01], 8),
+    (App::Health, [0x00, 0x82, 0x00, 0x2A], 16),
+    (App::Health, [0x00, 0x88, 0x00, 0x21], 8),
     (App::Medical, [0xB0, 0x28, 0x00, 0x01], 11),
     (App::Medical, [0xB0, 0x28, 0x01, 0x01], 19),
     (App::Medical, [0xB0, 0x2A, 0x00, 0x00], 11),
@@ -222,58 +224,79 @@ fn unless(right: bool) -> Option<Sw> {
     (!right).then_some(Sw::WRONG_P1P2)
 }
 
-/// The file that P1 of READ and UPDATE BINARY names, and what naming none gets.
-fn short_file(p1: u8) -> Result<u8, Option<Sw>> {
-    match p1 {
-        0x80..=0x9F => Ok(p1 & 0x1F),
-        0x00..=0x7F => Err(Some(Sw::NO_CURRENT_FILE)),
-        _ => Err(Some(Sw::WRONG_P1P2)),
+/// Whether an application's file with this SFI has records; `None`: there is no such file.
+fn has_records(app: App, sfi: u8) -> Option<bool> {
+    match (app, sfi) {
+        (App::Purse, sfi::LOG | sfi::METRO | sfi::JOURNEY) => Some(true),
+        (App::Purse, sfi::PUBLIC | sfi::HOLDER | sfi::REGION) => Some(false),
+        (App::Social, 0x05 | 0x06 | 0x0C | 0x0D) => Some(true),
+        (App::Social, 0x07 | 0x08) => Some(false),
+        (App::Health, 0x05 | 0x06 | 0x08 | 0x0E | 0x12) => Some(true),
+        _ => None,
     }
 }
 
-/// Transparent files of the purse by length, records elsewhere.
-fn purse_binary(p1: u8, p2: u8) -> Option<Sw> {
-    let length = match p1 {
-        0x95 => 30,
-        0x96 => 55,
-        0x97 => 60,
-        0x98 | 0x9A | 0x9E => return Some(Sw::INCOMPATIBLE),
-        0x80..=0x9F => return Some(Sw::NOT_FOUND),
-        _ => return Some(Sw::NO_CURRENT_FILE),
+/// Whether the sample card, a V2 card, shows the file to a stranger at the contacts; it lets no
+/// stranger write any.
+fn is_free(app: App, sfi: u8) -> bool {
+    match app {
+        App::Purse => true,
+        App::Social => matches!(sfi, 0x05 | 0x06),
+        App::Health => sfi == 0x05,
+        _ => false,
+    }
+}
+
+/// The purse's files byte by byte: the sample card was loaded once and never used.
+fn of_purse(ins: u8, sfi: u8, p1: u8, p2: u8) -> Option<Sw> {
+    let length = match sfi {
+        sfi::PUBLIC => 30,
+        sfi::HOLDER => 55,
+        _ => 60,
     };
-    (p2 >= length).then_some(Sw::OFFSET)
+    let records = match sfi {
+        sfi::LOG => 1,
+        sfi::METRO => 2,
+        _ => 0,
+    };
+    let present = match (ins, p2 & 7) {
+        (0xB0, _) => return (p2 >= length).then_some(Sw::OFFSET),
+        (0xB2, 4) => (1..=records).contains(&p1),
+        // None of these records has a tag; 00 is any.
+        (0xB2, _) => p1 == 0 && records > 0,
+        // SEARCH RECORD from any number that the file could have.
+        (_, _) => p1 <= if sfi == sfi::METRO { 2 } else { 10 },
+    };
+    (!present).then_some(Sw::RECORD_NOT_FOUND)
 }
 
-fn purse_record(p1: u8, p2: u8) -> Option<Sw> {
-    match (p2 >> 3, p2 & 7) {
-        (_, 0..=3 | 5..=7) => Some(Sw::WRONG_P1P2),
-        // The sample card was loaded once and never used.
-        (sfi::LOG, 4) => (p1 != 1).then_some(Sw::RECORD_NOT_FOUND),
-        (sfi::JOURNEY, 4) => Some(Sw::RECORD_NOT_FOUND),
-        (sfi::METRO, 4) => (!(1..=2).contains(&p1)).then_some(Sw::RECORD_NOT_FOUND),
-        (sfi::PUBLIC | sfi::HOLDER | sfi::REGION, _) => Some(Sw::INCOMPATIBLE),
-        _ => Some(Sw::NOT_FOUND),
+/// What a command on a file gets from an application that has files.
+fn on_files(app: App, cla: u8, ins: u8, p1: u8, p2: u8) -> Option<Sw> {
+    let form = match ins {
+        0xB0 | 0xD6 => p1 < 0xA0,
+        0xB2 | 0xDC => p2 & 7 <= 4,
+        0xE2 => p1 == 0 && p2 & 7 == 0,
+        _ => matches!(p2 & 7, 4 | 5),
+    };
+    if !form {
+        return Some(Sw::WRONG_P1P2);
     }
-}
-
-/// EF05 and EF06 have records, EF07 and EF08 have none, and there are no others.
-fn social_record(p2: u8) -> Option<Sw> {
-    match (p2 >> 3, p2 & 7) {
-        (_, 1..=3 | 5..=7) => Some(Sw::WRONG_P1P2),
-        (0, _) => Some(Sw::NO_CURRENT_FILE),
-        (5 | 6, _) => None,
-        (7 | 8, _) => Some(Sw::INCOMPATIBLE),
-        _ => Some(Sw::NOT_FOUND),
-    }
-}
-
-fn social_binary(p1: u8, _: u8) -> Option<Sw> {
-    match short_file(p1) {
-        Ok(5 | 6) => Some(Sw::INCOMPATIBLE),
-        // Nobody authenticated himself.
-        Ok(7 | 8) => Some(Sw::SECURITY),
-        Ok(_) => Some(Sw::NOT_FOUND),
-        Err(wrong) => wrong,
+    let on_records = !matches!(ins, 0xB0 | 0xD6);
+    let sfi = match p1 {
+        _ if on_records => p2 >> 3,
+        0x80.. => p1 & 0x1F,
+        // An offset in the current file.
+        _ => 0,
+    };
+    match has_records(app, sfi) {
+        _ if sfi == 0 => Some(Sw::NO_CURRENT_FILE),
+        None => Some(Sw::NOT_FOUND),
+        Some(other) if other != on_records => Some(Sw::INCOMPATIBLE),
+        // A MAC without a challenge.
+        Some(_) if cla == 0x04 => Some(Sw::NO_CHALLENGE),
+        Some(_) if matches!(ins, 0xD6 | 0xDC | 0xE2) || !is_free(app, sfi) => Some(Sw::SECURITY),
+        Some(_) if app == App::Purse => of_purse(ins, sfi, p1, p2),
+        Some(_) => None,
     }
 }
 
@@ -282,9 +305,7 @@ const TWENTY: &[u8] = &[0; 20];
 
 /// Every command of which P1 and P2 mean something.
 #[rustfmt::skip]
-const SWEEPS: [Sweep; 37] = [
-    sweep(App::Purse, [0x00, 0xB0], &[], purse_binary),
-    sweep(App::Purse, [0x00, 0xB2], &[], purse_record),
+const SWEEPS: [Sweep; 32] = [
     sweep(App::Purse, [0x80, 0x5C], &[], |p1, p2| unless(p1 <= 3 && p2 == 2)),
     sweep(App::Purse, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Purse, [0x80, 0x50], &[0; 11], |p1, p2| match (p1, p2) {
@@ -303,20 +324,6 @@ const SWEEPS: [Sweep; 37] = [
     sweep(App::Purse, [0x84, 0x18], MAC, |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Purse, [0x84, 0x1E], MAC, |p1, p2| unless(p1 == 0 && p2 <= 1)),
     sweep(App::Purse, [0x84, 0x24], TWENTY, |p1, p2| unless(p1 == 0 && p2 <= 1)),
-    sweep(App::Purse, [0x04, 0xD6], &[0; 5], |p1, p2| match purse_binary(p1, p2) {
-        Some(Sw::NO_CURRENT_FILE) => Some(Sw::WRONG_P1P2),
-        Some(Sw::INCOMPATIBLE) => Some(Sw::NOT_FOUND),
-        other => other,
-    }),
-    sweep(App::Purse, [0x04, 0xDC], &[0; 132], |p1, p2| match (p1, p2 >> 3) {
-        (1 | 2, sfi::METRO) => None,
-        (_, sfi::METRO) => Some(Sw::RECORD_NOT_FOUND),
-        _ => Some(Sw::WRONG_P1P2),
-    }),
-    sweep(App::Social, [0x00, 0xB2], &[], |_, p2| social_record(p2)),
-    sweep(App::Social, [0x00, 0xDC], &[8, 1, 0], |_, p2| social_record(p2).or(Some(Sw::SECURITY))),
-    sweep(App::Social, [0x00, 0xB0], &[], social_binary),
-    sweep(App::Social, [0x00, 0xD6], &[1], social_binary),
     sweep(App::Social, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Social, [0x00, 0x82], &[0; 16], |p1, _| unless(p1 == 0).or(Some(Sw::NO_CHALLENGE))),
     sweep(App::Social, [0x00, 0x88], &[0; 8], |p1, kid| match (p1, kid) {
@@ -326,10 +333,21 @@ const SWEEPS: [Sweep; 37] = [
     }),
     sweep(App::Social, [0x80, 0x5E], TWENTY, |p1, p2| unless((p1, p2) == (1, 0))),
     sweep(App::Social, [0x84, 0x24], TWENTY, |p1, p2| unless(p1 == 0 && p2 <= 1)),
-    sweep(App::Empty, [0x00, 0xB0], &[], |p1, _| match short_file(p1) {
-        Err(Some(Sw::WRONG_P1P2)) => Some(Sw::WRONG_P1P2),
+    sweep(App::Social, [0x00, 0x2C], &[1, 2], |p1, p2| match (p1, p2) {
+        // Nobody proved the PUK; P1 03 has no data.
+        (2, 0) => Some(Sw::SECURITY),
+        (3, 0) => Some(Sw::WRONG_LENGTH),
+        _ => Some(Sw::WRONG_P1P2),
+    }),
+    sweep(App::Empty, [0x00, 0xB0], &[], |p1, _| match p1 {
+        0xA0.. => Some(Sw::WRONG_P1P2),
         _ => Some(Sw::NOT_FOUND),
     }),
+    sweep(App::Health, [0x00, 0x20], &[1, 2], |p1, p2| match (p1, p2) {
+        (0, 0) => Some(Sw::INS),
+        _ => Some(Sw::WRONG_P1P2),
+    }),
+    sweep(App::Health, [0x00, 0x82], &[0; 16], |p1, _| unless(p1 == 0).or(Some(Sw::NO_CHALLENGE))),
     sweep(App::Medical, [0xB0, 0x26], &[], |p1, p2| unless(p1 == 0 && (1..=3).contains(&p2))),
     sweep(App::Medical, [0xB0, 0x28], &[0; 19], |p1, p2| match (p1, p2) {
         (0, 1) => Some(Sw::WRONG_LENGTH),
@@ -362,23 +380,13 @@ const SWEEPS: [Sweep; 37] = [
     }),
 ];
 
-/// All 65,536 P1 and P2 of every command.
-#[test]
-fn every_wrong_p1_p2() {
-    let mut probes = 0;
-    for Sweep {
-        app,
-        cla,
-        ins,
-        data,
-        wrong,
-    } in SWEEPS
-    {
-        let image = app.image();
-        let mut card = app.on(&image);
-        // P2 in the outer loop: SFI 0 comes before a file is current.
-        for [p2, p1] in (0..=0xFF).flat_map(|a| (0..=0xFF).map(move |b| [a, b])) {
-            probes += 1;
+/// All 65,536 P1 and P2 of a command; the application is selected anew for each P2, because naming
+/// a file makes it the current one.
+fn sweep_all(app: App, [cla, ins]: [u8; 2], data: &[u8], wrong: impl Fn(u8, u8) -> Option<Sw>) {
+    let mut card = app.on(&app.image());
+    for p2 in 0..=0xFF {
+        put(&mut card, &apdu::select(app.name()));
+        for p1 in 0..=0xFF {
             let command = apdu::build(cla, ins, p1, p2, data, None);
             let got = sw(&mut card, &command);
             match wrong(p1, p2) {
@@ -390,7 +398,38 @@ fn every_wrong_p1_p2() {
             }
         }
     }
-    println!("{probes} pairs of P1 and P2");
+}
+
+#[test]
+fn every_wrong_p1_p2() {
+    for Sweep {
+        app,
+        cla,
+        ins,
+        data,
+        wrong,
+    } in SWEEPS
+    {
+        sweep_all(app, [cla, ins], data, wrong);
+    }
+    println!("{} pairs of P1 and P2", SWEEPS.len() * 65_536);
+}
+
+#[test]
+fn every_wrong_p1_p2_of_a_file_command() {
+    for app in [App::Purse, App::Social, App::Health] {
+        for cla in [0x00, 0x04] {
+            for ins in apps::FILES {
+                let data: &[u8] = match (cla, ins) {
+                    (0x04, _) => MAC,
+                    (_, 0xB0 | 0xB2) => &[],
+                    _ => &[1, 1, 1],
+                };
+                let wrong = |p1, p2| on_files(app, cla, ins, p1, p2);
+                sweep_all(app, [cla, ins], data, wrong);
+            }
+        }
+    }
 }
 
 /// UPDATE CAPP DATA CACHE inside a compound purchase: what may be cached, and nothing else.

@@ -87,6 +87,10 @@ fn reading(suite: SuiteId, start: Start) -> Vec<u8> {
     card.say(&ssse::read_by_tag(ssse::tag::CARD_NO));
     card.say(&apdu::select_ef(ssse::fid::EF06));
     card.say(&ssse::read_by_number(6, 2, ssse::tag::NAME));
+    card.say(&apdu::search_record(6, 1, b"1"));
+    card.say(&apdu::select(aid::HEALTH));
+    card.say(&apdu::read_record(5, 1, 4));
+    card.say(&apdu::build(0, 0xB2, 0x42, 0x0E << 3 | 2, &[], Some(256)));
     card.say(&apdu::select(aid::SSSE_MEDICAL));
     card.say(&medical::get_balance(medical::Balance::Pooled));
     card.say(&apdu::select(aid::ISD));
@@ -303,6 +307,26 @@ fn structured() -> Vec<(String, Vec<u8>)> {
             .flat_map(|act| [&[28, act, act, 1, 2, 3, 4, 1, 15, act, 3], &TAP[..]].concat())
             .collect();
         add("issuer", &[&acts, &grant, &acts]);
+        // Files under secure messaging: the region and the metro record read and written, the
+        // photo read, the expiry date and a visit written.
+        let purse = [
+            29, 0, 0, 0x97, 0, 0, 0, 29, 0, 1, 1, 0xD4, 0, 0, 29, 0, 2, 0x97, 2, 0, 1, 9,
+        ];
+        let social = [
+            29, 1, 0, 0x88, 0, 0, 0, 29, 2, 3, 6, 0x2C, 0, 6, 6, 4, 0x20, 0x40, 0x12, 0x31,
+        ];
+        let visit = [&[30, 31, 29, 6, 4, 0, 0x90, 1, 64][..], &[0x11; 64]].concat();
+        add(
+            "files",
+            &[
+                &[0],
+                &purse,
+                &[1, 20],
+                &social,
+                &visit,
+                &[29, 5, 1, 1, 0x94, 0, 0],
+            ],
+        );
         let torn: Vec<u8> = (0..10)
             .flat_map(|n| [&[15, n, n][..], &METRO, &[0]].concat())
             .collect();

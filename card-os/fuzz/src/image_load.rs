@@ -33,6 +33,8 @@ fn questions() -> Vec<Apdu> {
         apdu::select_ef(fid::EF05),
         apdu::read_record(5, 7, 11),
         apdu::read_record(6, 2, 32),
+        apdu::select(aid::HEALTH),
+        apdu::read_record(5, 1, 3),
         apdu::select(aid::SSSE_MEDICAL),
         card_spec::medical::get_balance(card_spec::medical::Balance::Personal),
         apdu::select(aid::T_UNION_SAM),

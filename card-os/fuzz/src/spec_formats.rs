@@ -3,7 +3,9 @@
 
 use crate::input::Input;
 use card_spec::{
-    Fen, FormatError, id,
+    Fen, FormatError,
+    health::Visit,
+    id,
     keys::KeyHeader,
     medical::{self, Split},
     perso::{self, InitializeUpdateAnswer},
@@ -65,6 +67,11 @@ fn files(bytes: &[u8]) {
         let written = limits.to_bytes().expect("what was read can be written");
         assert_eq!(Limits::from_bytes(&written), Ok(limits));
     }
+    round_trip(
+        bytes,
+        |b| Visit::from_bytes(b.try_into().map_err(|_| FormatError::Length)?),
+        Visit::to_bytes,
+    );
     if let Ok(public) = Public::from_fci(bytes) {
         assert_eq!(Public::from_bytes(&public.to_bytes()), Ok(public));
     }
@@ -119,7 +126,7 @@ fn answers(bytes: &[u8]) {
     {
         assert_eq!(perso::pin_block(pin), Ok(*block));
     }
-    if let Some(pin) = sm::pin_from_plaintext(bytes) {
+    if let Some(pin) = sm::from_plaintext(bytes) {
         assert!(pin.len() < bytes.len());
     }
     if let Some(length) = scp03::unpad(bytes) {

@@ -17,7 +17,8 @@ use account::Account;
 use card_spec::{
     Channel, ChannelError, SuiteId, Sw, aid, apdu,
     channel::MAX_RESPONSE,
-    keys::{KeyType, ssse_process_key},
+    health,
+    keys::{KeyType, class, ssse_kid, ssse_process_key},
     sm::{self, Challenge8},
     ssse::{self, Profile},
     suite::Key,
@@ -81,17 +82,36 @@ impl World {
         Challenge8::from_bytes(&data)
     }
 
-    /// A maintenance command of the purse, its MAC right or one bit wrong.
+    /// A command of the purse under a maintenance key, its MAC right or one bit wrong.
     fn maintain(&mut self, key_type: KeyType, header: [u8; 4], data: &[u8], right: bool) {
+        let key = (key_type, class::ONLY);
+        self.secure(key, header, data, false, right);
+    }
+
+    /// A command under secure messaging, in clear or enciphered, its MAC right or one bit wrong.
+    fn secure(
+        &mut self,
+        (key_type, index): (KeyType, u8),
+        [cla, ins, p1, p2]: [u8; 4],
+        data: &[u8],
+        enciphered: bool,
+        right: bool,
+    ) {
         let Some(challenge) = self.challenge() else {
             return;
         };
-        let key = self.key(key_type, card_spec::keys::class::ONLY);
-        let [cla, ins, p1, p2] = header;
-        let lc = data.len() as u8 + 4;
-        let mut mac = sm::mac(self.suite, &key, challenge, [cla, ins, p1, p2, lc], data);
+        let key = self.key(key_type, index);
+        let mut data = data.to_vec();
+        if enciphered {
+            let plain = sm::plaintext::<256>(self.suite, &data).expect("short contents");
+            data = plain.to_vec();
+            sm::encrypt(self.suite, &key, challenge, &mut data);
+        }
+        let header = [cla, ins, p1, p2, data.len() as u8 + 4];
+        let mut mac = sm::mac(self.suite, &key, challenge, header, &data);
         mac[0] ^= u8::from(!right);
-        let command = apdu::build(cla, ins, p1, p2, &[data, &mac].concat(), None);
+        data.extend(mac);
+        let command = apdu::build(cla, ins, p1, p2, &data, None);
         if let Some((_, sw)) = self.send(&command) {
             assert!(
                 right || sw != Sw::OK,
@@ -123,6 +143,8 @@ impl World {
             1 => self.select(aid::SSSE),
             2 => self.select(aid::SSSE_MEDICAL),
             3 => self.select(aid::ISD),
+            30 => self.select(aid::HEALTH),
+            31 => self.authenticate(right, health::kid::READ, KeyType::Rk),
             4 => self.verify(right),
             5 => self.init_load(input),
             6 => self.credit(right, time(input)),
@@ -143,8 +165,8 @@ impl World {
             17 => self.medical_credit(right, time(input)),
             18 => self.medical_init_visit(input),
             19 => self.medical_debit(right, time(input)),
-            20 => self.authenticate(right, card_spec::keys::ssse_kid::READ_V3, KeyType::Rk),
-            21 => self.authenticate(right, card_spec::keys::ssse_kid::WRITE_BASIC, KeyType::Uk),
+            20 => self.authenticate(right, ssse_kid::READ_V3, KeyType::Rk),
+            21 => self.authenticate(right, ssse_kid::WRITE_BASIC, KeyType::Uk),
             22 => self.maintain(KeyType::Dack, [0x84, 0x1E, 0, 0], &[], right),
             23 => self.maintain(KeyType::Damk, [0x84, 0x18, 0, 0], &[], right),
             24 => {
@@ -161,11 +183,31 @@ impl World {
                 self.raw(&command);
             }
             27 => self.overdraft(right, time(input), input),
+            29 => self.file(right, input),
             28 => self.issue(input),
             _ => {
                 self.send(&card_spec::purse::get_balance());
             }
         }
+    }
+
+    /// Any command on a file under secure messaging.
+    fn file(&mut self, right: bool, input: &mut Input<'_>) {
+        let key = input.pick(&[
+            (KeyType::Damk, class::ONLY),
+            (KeyType::Rk, ssse_kid::READ_V3),
+            (KeyType::Uk, ssse_kid::WRITE_BASIC),
+            (KeyType::Uk, ssse_kid::EF0C),
+            (KeyType::Uk, ssse_kid::EF0D),
+            (KeyType::Rk, health::kid::READ),
+            (KeyType::Uk, health::kid::WRITE),
+        ]);
+        let ins = input.pick(&[0xB0, 0xB2, 0xD6, 0xDC, 0xE2, 0xA2]);
+        let ([p1, p2], enciphered) = (input.array(), input.byte() & 1 == 1);
+        let length = usize::from(input.byte()).min(200);
+        let data = input.take(length).to_vec();
+        self.secure(key, [0x04, ins, p1, p2], &data, enciphered, right);
+        self.check_account();
     }
 
     /// A reset: the interface stays.

@@ -15,14 +15,16 @@ pub enum App {
     Empty,
     /// DF04.
     Medical,
+    /// Health data.
+    Health,
     Sam,
 }
-use App::{Empty, Isd, Medical, Purse, Sam, Social};
+use App::{Empty, Health, Isd, Medical, Purse, Sam, Social};
 
 /// Every application of a user card.
-pub const ON_A_CARD: [App; 5] = [Isd, Purse, Social, Empty, Medical];
+pub const ON_A_CARD: [App; 6] = [Isd, Purse, Social, Empty, Medical, Health];
 /// Every application there is.
-pub const ALL: [App; 6] = [Isd, Purse, Social, Empty, Medical, Sam];
+pub const ALL: [App; 7] = [Isd, Purse, Social, Empty, Medical, Health, Sam];
 
 /// Class bytes that some application answers to, on the basic channel and outside a chain.
 pub const CLASSES: [u8; 6] = [0x00, 0x04, 0x80, 0x84, 0xB0, 0xBF];
@@ -35,6 +37,7 @@ impl App {
             Social => aid::SSSE,
             Empty => aid::SSSE_PUBLIC,
             Medical => aid::SSSE_MEDICAL,
+            Health => aid::HEALTH,
             Sam => aid::T_UNION_SAM,
         }
     }
@@ -60,13 +63,17 @@ impl App {
         match (self, cla) {
             (Isd, 0x00) => Some(&[0xCA]),
             (Isd, 0x80) => Some(&[0x50, 0xCA, 0xD8, 0xE2, 0xE4, 0xE6, 0xF0, 0xF2]),
-            (Purse, 0x00) => Some(&[0x20, 0xB0, 0xB2]),
+            (Purse, 0x00) => Some(&[0x20, 0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2]),
+            (Purse | Social | Empty | Medical | Health, 0x04) => Some(&FILES),
             (Purse, 0x80) => Some(&[0x50, 0x52, 0x54, 0x58, 0x5A, 0x5C, 0x5E, 0xDC]),
             (Purse, 0x84) => Some(&[0x16, 0x18, 0x1E, 0x24]),
-            (Purse, 0x04) => Some(&[0xD6, 0xDC]),
-            (Social | Empty | Medical, 0x00) => Some(&[0x20, 0x82, 0x88, 0xB0, 0xB2, 0xD6, 0xDC]),
-            (Social | Empty | Medical, 0x80) => Some(&[0x5E]),
-            (Social | Empty | Medical, 0x84) => Some(&[0x24]),
+            (Social | Empty | Medical, 0x00) => {
+                Some(&[0x20, 0x2C, 0x82, 0x88, 0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2])
+            }
+            // No PIN, and so no VERIFY.
+            (Health, 0x00) => Some(&[0x2C, 0x82, 0x88, 0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2]),
+            (Social | Empty | Medical | Health, 0x80) => Some(&[0x5E]),
+            (Social | Empty | Medical | Health, 0x84) => Some(&[0x24]),
             (Medical, 0xB0) => Some(&[0x26, 0x28, 0x2A, 0x2C]),
             (Sam, 0x00) => Some(&[0xB0]),
             (Sam, 0x80) => Some(&[0x1A, 0x70, 0x72, 0xFA]),
@@ -76,6 +83,9 @@ impl App {
         }
     }
 }
+
+/// Instructions on files: SEARCH RECORD, READ BINARY and RECORD, UPDATE BINARY and RECORD, APPEND.
+pub const FILES: [u8; 6] = [0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2];
 
 /// Instructions of the operating system, in every application under class 00: MANAGE CHANNEL,
 /// GET CHALLENGE, SELECT, GET RESPONSE.
