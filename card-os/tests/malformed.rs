@@ -224,18 +224,6 @@ fn unless(right: bool) -> Option<Sw> {
     (!right).then_some(Sw::WRONG_P1P2)
 }
 
-/// Whether an application's file with this SFI has records; `None`: there is no such file.
-fn has_records(app: App, sfi: u8) -> Option<bool> {
-    match (app, sfi) {
-        (App::Purse, sfi::LOG | sfi::METRO | sfi::JOURNEY) => Some(true),
-        (App::Purse, sfi::PUBLIC | sfi::HOLDER | sfi::REGION) => Some(false),
-        (App::Social, 0x05 | 0x06 | 0x0C | 0x0D) => Some(true),
-        (App::Social, 0x07 | 0x08) => Some(false),
-        (App::Health, 0x05 | 0x06 | 0x08 | 0x0E | 0x12) => Some(true),
-        _ => None,
-    }
-}
-
 /// Whether the sample card, a V2 card, shows the file to a stranger at the contacts; it lets no
 /// stranger write any.
 fn is_free(app: App, sfi: u8) -> bool {
@@ -288,7 +276,7 @@ fn on_files(app: App, cla: u8, ins: u8, p1: u8, p2: u8) -> Option<Sw> {
         // An offset in the current file.
         _ => 0,
     };
-    match has_records(app, sfi) {
+    match app.has_records(sfi) {
         _ if sfi == 0 => Some(Sw::NO_CURRENT_FILE),
         None => Some(Sw::NOT_FOUND),
         Some(other) if other != on_records => Some(Sw::INCOMPATIBLE),

@@ -1,7 +1,11 @@
 //! The applications, and which instructions each of them knows.
 
 use super::{card, put, sam_for};
-use card_spec::{SuiteId, aid, apdu, keys::class};
+use card_spec::{
+    SuiteId, aid, apdu,
+    keys::{KeyType, class},
+    purse::sfi,
+};
 use virtual_card::VirtualCard;
 
 /// What is selected.
@@ -55,6 +59,46 @@ impl App {
         let mut card = VirtualCard::from_image(image.to_vec(), super::SEED).unwrap();
         put(&mut card, &apdu::select(self.name()));
         card
+    }
+
+    /// Whether the file with this SFI has records; `None`: the application has no such file.
+    pub const fn has_records(self, sfi: u8) -> Option<bool> {
+        match (self, sfi) {
+            (Purse, sfi::LOG | sfi::METRO | sfi::JOURNEY) => Some(true),
+            (Purse, sfi::PUBLIC | sfi::HOLDER | sfi::REGION) => Some(false),
+            (Social, 0x05 | 0x06 | 0x0C | 0x0D) => Some(true),
+            (Social, 0x07 | 0x08) => Some(false),
+            (Health, 0x05 | 0x06 | 0x08 | 0x0E | 0x12) => Some(true),
+            (Sam, 0x15..=0x17) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether it has files at all.
+    pub fn has_files(self) -> bool {
+        (0..0x20).any(|sfi| self.has_records(sfi).is_some())
+    }
+
+    /// Whether it may hold keys of this type, and with which indexes the sample has them.
+    pub const fn indexes(self, key_type: KeyType) -> &'static [u8] {
+        use KeyType::{
+            Dack, Damk, Dlk, Dpk, Dprk, Dpuk, Dtk, Duk, Irk, Mlk, Mpk, Mtk, Puk, Rk, Uk,
+        };
+        match (self, key_type) {
+            (Purse, Dpk) => &[0x01, 0x02, 0x03, 0x11, 0x12, 0x13],
+            (Purse, Dlk | Dtk | Dack | Damk | Dpuk | Dprk | Duk) => &[class::ONLY],
+            (Medical, Mpk | Mlk | Mtk) => &[class::ONLY],
+            (Social | Empty | Medical, Irk) => &[0x01],
+            (Social | Empty | Medical, Rk) => &[0x0A],
+            (Social | Empty | Medical, Uk) => &[0x04, 0x07, 0x0D],
+            (Social | Empty | Medical, Puk) => &[0x06],
+            (Health, Irk) => &[0x21],
+            (Health, Rk) => &[0x2A, 0x2E],
+            (Health, Uk) => &[0x24],
+            (Sam, Dpk) => &[class::TRANSIT, class::TRANSIT | class::SPARE],
+            (Sam, Dack | KeyType::SamCeiling) => &[class::ONLY],
+            _ => &[],
+        }
     }
 
     /// Instructions known under a class, beside those of the operating system ([`SYSTEM`]).

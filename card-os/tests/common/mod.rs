@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 pub mod apps;
+pub mod commands;
 
 use card_spec::{
     Channel, Fen, Reply, SuiteId, Sw, aid, apdu,
