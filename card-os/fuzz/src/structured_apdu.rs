@@ -230,6 +230,8 @@ impl World {
         if self.send(command).is_some() {
             self.purse = purse::Open::Unknown;
         }
+        // What follows is not the rest of a chain.
+        self.send(&[]);
         self.medical = medical::Open::None;
         self.check_account();
     }
