@@ -9,14 +9,13 @@
 mod common;
 
 use card_spec::{
-    Fen, SuiteId, Sw, aid, apdu, health,
-    keys::{KeyType, class, ssse_kid, ssse_process_key},
+    Fen, SuiteId, Sw, aid, apdu,
+    keys::{KeyType, class, ssse_process_key},
     medical, purse, sm, ssse,
-    suite::Key,
 };
 use common::{
     Tap,
-    apps::{self, App},
+    apps::{self, App, authenticate, key, prove_keys},
     ask, card,
     commands::commands,
     put, sam_no, select_purse, send,
@@ -33,10 +32,6 @@ const NOT_MINE: [Sw; 6] = [
     Sw::WRONG_P1P2,
     Sw::WRONG_LENGTH,
 ];
-
-fn key(key_type: KeyType, index: u8) -> Key {
-    sample::card_key(sample::header(key_type, index, SuiteId::Aes)).unwrap()
-}
 
 /// How A is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,36 +64,9 @@ impl Entry {
     }
 }
 
-fn authenticate(card: &mut VirtualCard, key_type: KeyType, kid: u8) -> Sw {
-    let challenge = ask(card, &apdu::get_challenge(8)).try_into().unwrap();
-    let process = ssse_process_key(&key(key_type, kid), SuiteId::Aes, &challenge);
-    let cryptogram = process.cryptogram8(SuiteId::Aes, &[9; 8]);
-    send(card, &ssse::external_authenticate(kid, cryptogram, [9; 8])).sw
-}
-
-/// Everything that A accepts as a proof, while nothing in the memory changes.
+/// Everything that A accepts as a proof.
 fn prove(app: App, card: &mut VirtualCard) {
-    let kids: &[(KeyType, u8)] = match app {
-        App::Social | App::Empty | App::Medical => &[
-            (KeyType::Rk, ssse_kid::READ_V3),
-            (KeyType::Uk, ssse_kid::WRITE_BASIC),
-            (KeyType::Uk, ssse_kid::EF0C),
-            (KeyType::Puk, ssse_kid::PIN_UNBLOCK),
-        ],
-        App::Health => &[
-            (KeyType::Rk, health::kid::READ),
-            (KeyType::Rk, health::kid::EMERGENCY),
-            (KeyType::Uk, health::kid::WRITE),
-        ],
-        App::Isd | App::Purse | App::Sam => &[],
-    };
-    for (key_type, kid) in kids {
-        assert_eq!(
-            authenticate(card, *key_type, *kid),
-            Sw::OK,
-            "{app:?} {kid:02X}"
-        );
-    }
+    prove_keys(app, card);
     if matches!(app, App::Purse | App::Social | App::Empty | App::Medical) {
         put(card, &apdu::verify(0, &sample::PIN_BYTES));
     }

@@ -1,12 +1,14 @@
 //! The applications, and which instructions each of them knows.
 
-use super::{card, put, sam_for};
+use super::{ask, card, put, sam_for, send};
 use card_spec::{
-    SuiteId, aid, apdu,
-    keys::{KeyType, class},
+    SuiteId, Sw, aid, apdu, health,
+    keys::{KeyType, class, ssse_kid, ssse_process_key},
     purse::sfi,
+    ssse,
+    suite::Key,
 };
-use virtual_card::VirtualCard;
+use virtual_card::{VirtualCard, sample};
 
 /// What is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,3 +136,41 @@ pub const FILES: [u8; 6] = [0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2];
 /// Instructions of the operating system, in every application under class 00: MANAGE CHANNEL,
 /// GET CHALLENGE, SELECT, GET RESPONSE.
 pub const SYSTEM: [u8; 4] = [0x70, 0x84, 0xA4, 0xC0];
+
+/// A key of the sample card.
+pub fn key(key_type: KeyType, index: u8) -> Key {
+    sample::card_key(sample::header(key_type, index, SuiteId::Aes)).unwrap()
+}
+
+/// EXTERNAL AUTHENTICATE with the right cryptogram under a key of the sample card.
+pub fn authenticate(card: &mut VirtualCard, key_type: KeyType, kid: u8) -> Sw {
+    let challenge = ask(card, &apdu::get_challenge(8)).try_into().unwrap();
+    let process = ssse_process_key(&key(key_type, kid), SuiteId::Aes, &challenge);
+    let cryptogram = process.cryptogram8(SuiteId::Aes, &[9; 8]);
+    send(card, &ssse::external_authenticate(kid, cryptogram, [9; 8])).sw
+}
+
+/// Every authentication that the application knows; no more than a card remembers.
+pub fn prove_keys(app: App, card: &mut VirtualCard) {
+    let kids: &[(KeyType, u8)] = match app {
+        App::Social | App::Empty | App::Medical => &[
+            (KeyType::Rk, ssse_kid::READ_V3),
+            (KeyType::Uk, ssse_kid::WRITE_BASIC),
+            (KeyType::Uk, ssse_kid::EF0C),
+            (KeyType::Puk, ssse_kid::PIN_UNBLOCK),
+        ],
+        App::Health => &[
+            (KeyType::Rk, health::kid::READ),
+            (KeyType::Rk, health::kid::EMERGENCY),
+            (KeyType::Uk, health::kid::WRITE),
+        ],
+        App::Isd | App::Purse | App::Sam => &[],
+    };
+    for (key_type, kid) in kids {
+        assert_eq!(
+            authenticate(card, *key_type, *kid),
+            Sw::OK,
+            "{app:?} {kid:02X}"
+        );
+    }
+}
