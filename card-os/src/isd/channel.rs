@@ -25,6 +25,10 @@ impl<N: Nvm> Isd<'_, N> {
     pub(super) fn initialize_update(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         *self.ram = Ram::default();
         let host: &[u8; 8] = command.array()?;
+        // P1 names the key set; with SCP03 P2, the key identifier, is 00 (Amendment D, 7.1.1.2).
+        if command.p2 != 0 {
+            return Err(Error::PARAMETERS);
+        }
         let mut area = self.store.area(App::Isd);
         at::AUTH_ROW.through(self.interface).check(&area)?;
         let set = KeySet::find(&area, command.p1)?.ok_or(Error::REFERENCE)?;

@@ -24,7 +24,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
             let limits = files::Limits::from_bytes(limits)?;
             // Balances are stored in 31 bits.
             let highest = limits.max_balance + limits.overdraft;
-            if highest.0 > i64::from(i32::MAX) || limits.overdraft.0 > 0x00FF_FFFF {
+            if highest.0 > i64::from(i32::MAX) {
                 return Err(Error::DATA);
             }
             area.write(at::LIMITS, data)?;

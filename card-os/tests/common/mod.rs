@@ -1,6 +1,9 @@
 //! What the card's tests share: sample card and SAM, taps, secure messaging.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod apps;
+pub mod commands;
+
 use card_spec::{
     Channel, Fen, Reply, SuiteId, Sw, aid, apdu,
     apdu::Apdu,

@@ -532,11 +532,16 @@ impl Limits {
     /// Parses the 16 bytes.
     pub fn from_bytes(bytes: &[u8; 16]) -> Result<Self, FormatError> {
         let at = |i| sub(bytes, i).map(Fen::from_card);
+        let overdraft = at(12)?;
+        // The log and INIT carry it in three bytes.
+        if overdraft.0 > 0x00FF_FFFF {
+            return Err(FormatError::Range);
+        }
         Ok(Self {
             max_balance: at(0)?,
             per_tap: at(4)?,
             per_day: at(8)?,
-            overdraft: at(12)?,
+            overdraft,
         })
     }
 }
@@ -544,6 +549,17 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Found by fuzzing: limits were read that could not be written again.
+    #[test]
+    fn limits_that_cannot_be_written_are_not_read() {
+        let mut bytes = [0; 16];
+        bytes[12..].copy_from_slice(&[0x00, 0xFF, 0xFF, 0xFF]);
+        let limits = Limits::from_bytes(&bytes).expect("three bytes");
+        assert_eq!(limits.to_bytes(), Ok(bytes));
+        bytes[12..].copy_from_slice(&[0x01, 0x00, 0x00, 0x00]);
+        assert_eq!(Limits::from_bytes(&bytes), Err(FormatError::Range));
+    }
 
     #[test]
     fn fci_has_the_published_lengths() {
