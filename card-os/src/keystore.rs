@@ -26,13 +26,14 @@ pub(crate) struct Slot {
 fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Result<Option<(u8, Slot)>, Error> {
     let mut bytes = [0u8; SLOT];
     store.read(KEYS.base + slot * SLOT, &mut bytes)?;
-    let [owner, r0, r1, r2, h0, h1, h2, h3, value @ ..] = bytes;
+    let [owner, r0, r1, r2, h0, h1, h2, h3, mut value @ ..] = bytes;
     bytes.zeroize();
+    let key = Key::new(value);
+    value.zeroize();
     if owner == 0 {
         return Ok(None);
     }
     let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::MEMORY)?;
-    let key = Key::new(value);
     Ok(Some((
         owner,
         Slot {

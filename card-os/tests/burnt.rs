@@ -73,6 +73,10 @@ fn fingerprint(app: App, image: &[u8], with_pin: bool) -> Vec<(Sw, Vec<u8>)> {
             }
             prove_keys(app, &mut card);
         }
+        App::Pki => {
+            say(&mut card, &[0x00, 0x20, 0x00, 0x00]);
+            say(&mut card, &apdu::read(0x00, 0xCA, 0x00, 0x93, Some(4)));
+        }
         App::Empty | App::Sam => {}
     }
     for sfi in (1..0x1F).filter(|sfi| app.has_records(*sfi).is_some()) {

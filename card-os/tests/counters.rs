@@ -210,7 +210,7 @@ const fn guarded(
 
 /// Every command with a counter behind it.
 #[rustfmt::skip]
-const GUARDED: [Guarded; 19] = [
+const GUARDED: [Guarded; 21] = [
     guarded("PIN of the purse", App::Purse, Sw::tries_left(2),
         |_| at_the_end(&apdu::verify(0, &sample::PIN_BYTES), 3)),
     guarded("PIN of the citizen's side", App::Social, Sw::tries_left(2),
@@ -242,6 +242,13 @@ const GUARDED: [Guarded; 19] = [
     guarded("EXTERNAL AUTHENTICATE of the issuer", App::Isd, Sw::SECURITY, issuer_cryptogram),
     guarded("medical CREDIT", App::Medical, Sw::MAC_WRONG, medical_credit),
     guarded("medical DEBIT", App::Medical, Sw::MAC_WRONG, medical_debit),
+    guarded("signing PIN", App::Pki, Sw::tries_left(2),
+        |_| at_the_end(&apdu::verify(0, &sample::SIGN_PIN_BYTES), 3)),
+    guarded("UPDATE of the certificate", App::Pki, Sw::SM_WRONG, |c| {
+        let uk = key(KeyType::Uk, class::ONLY);
+        let head = [0x30, 0x82, 0x01, 0x00];
+        at_the_end(&maintenance(c, SuiteId::Aes, &uk, [0x04, 0xD6, 0x98, 0], &head), 4)
+    }),
 ];
 
 /// The answer and the memory, after all of the command or cut behind its first commit.

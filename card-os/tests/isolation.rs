@@ -59,6 +59,9 @@ impl Entry {
         card.set_interface(self.interface);
         if self.proved {
             prove(app, &mut card);
+            if app == App::Pki && self.interface == Interface::Contact {
+                put(&mut card, &apdu::verify(0, &sample::SIGN_PIN_BYTES));
+            }
         }
         card
     }
@@ -79,7 +82,11 @@ fn prove(app: App, card: &mut VirtualCard) {
 
 /// What A answers to a command that it knows, about a file that it does not have.
 fn no_such_file(app: App, entry: Entry, cla: u8, ins: u8) -> Sw {
-    let citizen = !matches!(app, App::Isd | App::Purse | App::Sam);
+    if app == App::Pki && entry.interface == Interface::Contactless {
+        // It speaks through the contacts alone.
+        return Sw::CONDITIONS;
+    }
+    let citizen = matches!(app, App::Social | App::Health);
     match app.instructions(cla) {
         // The issuer domain's secure channel is not open.
         None if app == App::Isd && cla == 0x04 => Sw::SECURITY,
@@ -87,7 +94,7 @@ fn no_such_file(app: App, entry: Entry, cla: u8, ins: u8) -> Sw {
         Some(known) if !known.contains(&ins) => Sw::INS,
         // Over the air the citizen's side says nothing to a stranger, but DFs without files say
         // that they have none.
-        Some(_) if app.has_files() && citizen && !entry.proved => match entry.interface {
+        Some(_) if citizen && !entry.proved => match entry.interface {
             Interface::Contact => Sw::NOT_FOUND,
             Interface::Contactless => Sw::SECURITY,
         },
@@ -143,9 +150,9 @@ fn foreign_identifiers(app: App, entry: Entry, image: &[u8]) -> u32 {
     let own = |fid: u16| {
         let [high, low] = fid.to_be_bytes();
         match high {
-            // The purse's files have identifiers of their own.
-            0x00 => app == App::Purse && app.has_records(low).is_some(),
-            0xEF => app != App::Purse && app != App::Sam && app.has_records(low).is_some(),
+            // The files of the purse and of the PKI application have identifiers of their own.
+            0x00 => matches!(app, App::Purse | App::Pki) && app.has_records(low).is_some(),
+            0xEF => matches!(app, App::Social | App::Health) && app.has_records(low).is_some(),
             0xDF => family && (1..=5).contains(&low),
             _ => fid == 0x3F00 || (fid == aid::SAM_FID && app == App::Sam),
         }
@@ -211,6 +218,7 @@ fn foreign_key(app: App, entry: Entry, image: &[u8], key_type: KeyType, index: u
         [0x04, 0xB2, 1, 0x2C],
         [0x04, 0xDC, 1, 0xD4],
         [0x04, 0xDC, 1, 0x64],
+        [0x04, 0xD6, 0x98, 0],
         [0x04, 0xE2, 0, 0x90],
     ] {
         for data in [
@@ -373,9 +381,14 @@ fn every_command_has_one_home() {
                 strange += 1;
                 // Everything under the secure-messaging class is the secure channel's in the
                 // issuer domain, and none is open; over the air a citizen's application is silent.
-                let closed = app == App::Isd
-                    || (entry == ENTRIES[2] && !matches!(app, App::Purse | App::Sam));
-                let silent = closed && reply.sw == Sw::SECURITY;
+                let silent = match app {
+                    App::Isd => reply.sw == Sw::SECURITY,
+                    App::Purse | App::Sam => false,
+                    App::Pki => {
+                        entry.interface == Interface::Contactless && reply.sw == Sw::CONDITIONS
+                    }
+                    _ => entry == ENTRIES[2] && reply.sw == Sw::SECURITY,
+                };
                 assert!(silent || NOT_MINE.contains(&reply.sw), "{context}");
                 assert!(reply.data.is_empty(), "{context}");
                 assert!(card.image() == before, "{context}: the memory changed");

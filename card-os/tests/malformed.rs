@@ -231,6 +231,7 @@ fn is_free(app: App, sfi: u8) -> bool {
         App::Purse => true,
         App::Social => matches!(sfi, 0x05 | 0x06),
         App::Health => sfi == 0x05,
+        App::Pki => true,
         _ => false,
     }
 }
@@ -280,6 +281,10 @@ fn on_files(app: App, cla: u8, ins: u8, p1: u8, p2: u8) -> Option<Sw> {
         _ if sfi == 0 => Some(Sw::NO_CURRENT_FILE),
         None => Some(Sw::NOT_FOUND),
         Some(other) if other != on_records => Some(Sw::INCOMPATIBLE),
+        // Of the PKI application secure messaging writes the certificate, and that is all it does.
+        Some(_) if cla == 0x04 && app == App::Pki && (ins, sfi) != (0xD6, 0x18) => {
+            Some(Sw::SECURITY)
+        }
         // A MAC without a challenge.
         Some(_) if cla == 0x04 => Some(Sw::NO_CHALLENGE),
         Some(_) if matches!(ins, 0xD6 | 0xDC | 0xE2) || !is_free(app, sfi) => Some(Sw::SECURITY),
@@ -293,7 +298,7 @@ const TWENTY: &[u8] = &[0; 20];
 
 /// Every command of which P1 and P2 mean something.
 #[rustfmt::skip]
-const SWEEPS: [Sweep; 32] = [
+const SWEEPS: [Sweep; 37] = [
     sweep(App::Purse, [0x80, 0x5C], &[], |p1, p2| unless(p1 <= 3 && p2 == 2)),
     sweep(App::Purse, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Purse, [0x80, 0x50], &[0; 11], |p1, p2| match (p1, p2) {
@@ -344,6 +349,22 @@ const SWEEPS: [Sweep; 32] = [
     }),
     sweep(App::Medical, [0xB0, 0x2A], &[0; 11], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Medical, [0xB0, 0x2C], &[0; 15], |p1, p2| unless((p1, p2) == (1, 0))),
+    sweep(App::Pki, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
+    sweep(App::Pki, [0x80, 0x5E], TWENTY, |p1, p2| unless((p1, p2) == (1, 0))),
+    sweep(App::Pki, [0x00, 0x2A], &[1], |p1, p2| match (p1, p2) {
+        // No object with a part in it; a signature has no data.
+        (0x90, 0xA0) => Some(Sw::WRONG_DATA),
+        (0x9E, 0x9A) => Some(Sw::WRONG_LENGTH),
+        (p1, p2) => unless((p1, p2) == (0x90, 0x80)),
+    }),
+    sweep(App::Pki, [0x00, 0x47], &[1], |p1, p2| match (p1, p2) {
+        (0x80 | 0x81, 0) => Some(Sw::WRONG_DATA),
+        _ => Some(Sw::WRONG_P1P2),
+    }),
+    sweep(App::Pki, [0x00, 0xCA], &[], |p1, p2| match (p1, p2) {
+        (0x00, 0x93) => None,
+        _ => Some(Sw::KEY_NOT_FOUND),
+    }),
     sweep(App::Sam, [0x00, 0xB0], &[], |p1, p2| match p1 {
         0x95 => (p2 >= 10).then_some(Sw::OFFSET),
         0x96 => (p2 >= 6).then_some(Sw::OFFSET),
@@ -405,7 +426,7 @@ fn every_wrong_p1_p2() {
 
 #[test]
 fn every_wrong_p1_p2_of_a_file_command() {
-    for app in [App::Purse, App::Social, App::Health] {
+    for app in [App::Purse, App::Social, App::Health, App::Pki] {
         for cla in [0x00, 0x04] {
             for ins in apps::FILES {
                 let data: &[u8] = match (cla, ins) {

@@ -7,7 +7,7 @@ mod common;
 use card_spec::{
     Fen, SuiteId, Sw, aid, apdu, health,
     keys::{KeyType, ssse_kid, ssse_process_key},
-    medical, perso, purse, sam,
+    medical, perso, pki, purse, sam,
     ssse::{self, fid},
 };
 use common::{
@@ -69,7 +69,7 @@ fn sw(card: &mut VirtualCard, command: &[u8]) -> Sw {
     send(card, command).sw
 }
 
-const RIGHTS: [Right; 15] = [
+const RIGHTS: [Right; 17] = [
     Right {
         name: "PIN of the purse",
         app: App::Purse,
@@ -176,6 +176,26 @@ const RIGHTS: [Right; 15] = [
         win: |card| put(card, &apdu::select_ef(fid::EF05)),
         holds: |card| sw(card, &ssse::read_by_tag(ssse::tag::CARD_NO)),
         lost: Sw::NO_CURRENT_FILE,
+    },
+    Right {
+        name: "signing PIN",
+        app: App::Pki,
+        win: |card| put(card, &apdu::verify(0, &sample::SIGN_PIN_BYTES)),
+        holds: |card| {
+            put(card, &pki::hash_last(b"a message"));
+            sw(card, &pki::sign())
+        },
+        lost: Sw::SECURITY,
+    },
+    Right {
+        name: "message to sign",
+        app: App::Pki,
+        win: |card| put(card, &pki::hash_last(b"a message")),
+        holds: |card| {
+            put(card, &apdu::verify(0, &sample::SIGN_PIN_BYTES));
+            sw(card, &pki::sign())
+        },
+        lost: Sw::CONDITIONS,
     },
     Right {
         name: "key that a SAM made ready",

@@ -12,6 +12,7 @@ use card_spec::{
     keys::{KeyType, class, ssse_kid, ssse_process_key},
     medical,
     perso::{self, Dgi},
+    pki,
     purse::{
         self, InitRequest, PurchaseInit, TxType,
         files::Journey,
@@ -140,6 +141,31 @@ fn money(suite: SuiteId, start: Start) -> Vec<u8> {
     card.out
 }
 
+/// A key pair, a message in two parts, its signature, and the files of the PKI application.
+fn signing(start: Start) -> Vec<u8> {
+    let mut card = Recorder::new(start);
+    card.say(&apdu::select(aid::PKI));
+    card.say(&apdu::select(aid::PKI_CERTIFICATES));
+    let pin = apdu::verify(0, &sample::SIGN_PIN_BYTES);
+    card.say(&pki::hash_part(b"one part").expect("a short part"));
+    card.say(&pki::hash_last(b" and another"));
+    card.say(&pin);
+    let signature = card.say(&pki::sign());
+    assert_eq!(
+        signature.len(),
+        pki::SIGNATURE,
+        "the seed's signature is made"
+    );
+    card.say(&apdu::read_binary(0x18, 0, 256));
+    card.say(&apdu::get_challenge(8));
+    card.say(&apdu::build(0x04, 0xD6, 0x98, 0, &[0x30; 44], None));
+    card.say(&pin);
+    card.say(&pki::generate_key_pair());
+    card.say(&pki::read_public_key());
+    card.say(&apdu::read(0, 0xCA, 0, 0x93, Some(4)));
+    card.out
+}
+
 /// Authentication over the air, reading, the holder's PIN and a medical visit's INIT.
 fn social(suite: SuiteId, start: Start) -> Vec<u8> {
     let mut card = Recorder::new(start);
@@ -247,6 +273,7 @@ fn raw() -> Vec<(String, Vec<u8>)> {
     for level in card_spec::scp03::level::ALL {
         seeds.push((format!("issuing-{level:02x}"), issuing(STARTS[0], level)));
     }
+    seeds.push(("signing".into(), signing(STARTS[0])));
     seeds.push(("issuing-blank".into(), issuing(Start::Blank, 0x33)));
     seeds.push(("psam".into(), terminal_side(Start::Psam)));
     seeds.push(("social-sam".into(), terminal_side(Start::SocialSam)));

@@ -9,6 +9,7 @@ use card_spec::{
     keys::KeyHeader,
     medical::{self, Split},
     perso::{self, InitializeUpdateAnswer},
+    pki,
     purse::{
         self, InitRequest,
         files::{Holder, Journey, Limits, LogRecord, Metro, Public, Region},
@@ -128,6 +129,13 @@ fn answers(bytes: &[u8]) {
     }
     if let Some(pin) = sm::from_plaintext(bytes) {
         assert!(pin.len() < bytes.len());
+    }
+    if let Ok(xy) = pki::public_key(bytes) {
+        assert!(bytes.ends_with(&xy));
+    }
+    if let Some((first, _)) = bytes.split_first_chunk::<4>() {
+        // Longer than its own head, and no longer than two length bytes can say.
+        assert!(pki::der_length(*first).is_none_or(|n| (131..=0x1_0003).contains(&n)));
     }
     if let Some(length) = scp03::unpad(bytes) {
         // Padding of ISO 9797-1 method 2: taken off, put on again, the same up to its zeros.

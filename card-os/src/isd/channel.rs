@@ -14,7 +14,7 @@ use card_spec::{
     scp03::{Handshake, card_challenge, level, pad, unpad},
 };
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// Bytes of a C-MAC or R-MAC.
 const MAC: usize = 8;
@@ -134,7 +134,8 @@ impl<N: Nvm> Isd<'_, N> {
         if !self.ram.owned_by(self.channel) {
             return Err(Error::SECURITY);
         }
-        let mut plain = [0u8; 256];
+        // May carry keys and PINs: wiped on every way out.
+        let mut plain = Zeroizing::new([0u8; 256]);
         let length = match self.unwrap(command, &mut plain) {
             Ok(length) => length,
             Err(error) => {
@@ -148,9 +149,7 @@ impl<N: Nvm> Isd<'_, N> {
             data,
             ..command
         };
-        let outcome = self.authorised(inner, out);
-        plain.zeroize();
-        let answer = outcome?;
+        let answer = self.authorised(inner, out)?;
         self.wrap(answer, out)?;
         Ok(answer)
     }

@@ -23,14 +23,15 @@ pub enum App {
     Medical,
     /// Health data.
     Health,
+    Pki,
     Sam,
 }
-use App::{Empty, Health, Isd, Medical, Purse, Sam, Social};
+use App::{Empty, Health, Isd, Medical, Pki, Purse, Sam, Social};
 
 /// Every application of a user card.
-pub const ON_A_CARD: [App; 6] = [Isd, Purse, Social, Empty, Medical, Health];
+pub const ON_A_CARD: [App; 7] = [Isd, Purse, Social, Empty, Medical, Health, Pki];
 /// Every application there is.
-pub const ALL: [App; 7] = [Isd, Purse, Social, Empty, Medical, Health, Sam];
+pub const ALL: [App; 8] = [Isd, Purse, Social, Empty, Medical, Health, Pki, Sam];
 
 /// Class bytes that some application answers to, on the basic channel and outside a chain.
 pub const CLASSES: [u8; 6] = [0x00, 0x04, 0x80, 0x84, 0xB0, 0xBF];
@@ -44,6 +45,7 @@ impl App {
             Empty => aid::SSSE_PUBLIC,
             Medical => aid::SSSE_MEDICAL,
             Health => aid::HEALTH,
+            Pki => aid::PKI_CERTIFICATES,
             Sam => aid::T_UNION_SAM,
         }
     }
@@ -71,14 +73,10 @@ impl App {
             (Social, 0x05 | 0x06 | 0x0C | 0x0D) => Some(true),
             (Social, 0x07 | 0x08) => Some(false),
             (Health, 0x05 | 0x06 | 0x08 | 0x0E | 0x12) => Some(true),
+            (Pki, 0x12 | 0x18) => Some(false),
             (Sam, 0x15..=0x17) => Some(false),
             _ => None,
         }
-    }
-
-    /// Whether it has files at all.
-    pub fn has_files(self) -> bool {
-        (0..0x20).any(|sfi| self.has_records(sfi).is_some())
     }
 
     /// Whether it may hold keys of this type, and with which indexes the sample has them.
@@ -97,6 +95,7 @@ impl App {
             (Health, Irk) => &[0x21],
             (Health, Rk) => &[0x2A, 0x2E],
             (Health, Uk) => &[0x24],
+            (Pki, Uk) => &[class::ONLY],
             (Sam, Dpk) => &[class::TRANSIT, class::TRANSIT | class::SPARE],
             (Sam, Dack | KeyType::SamCeiling) => &[class::ONLY],
             _ => &[],
@@ -110,7 +109,7 @@ impl App {
             (Isd, 0x00) => Some(&[0xCA]),
             (Isd, 0x80) => Some(&[0x50, 0xCA, 0xD8, 0xE2, 0xE4, 0xE6, 0xF0, 0xF2]),
             (Purse, 0x00) => Some(&[0x20, 0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2]),
-            (Purse | Social | Empty | Medical | Health, 0x04) => Some(&FILES),
+            (Purse | Social | Empty | Medical | Health | Pki, 0x04) => Some(&FILES),
             (Purse, 0x80) => Some(&[0x50, 0x52, 0x54, 0x58, 0x5A, 0x5C, 0x5E, 0xDC]),
             (Purse, 0x84) => Some(&[0x16, 0x18, 0x1E, 0x24]),
             (Social | Empty | Medical, 0x00) => {
@@ -118,7 +117,10 @@ impl App {
             }
             // No PIN, and so no VERIFY.
             (Health, 0x00) => Some(&[0x2C, 0x82, 0x88, 0xA2, 0xB0, 0xB2, 0xD6, 0xDC, 0xE2]),
-            (Social | Empty | Medical | Health, 0x80) => Some(&[0x5E]),
+            (Pki, 0x00) => Some(&[
+                0x20, 0x2A, 0x46, 0x47, 0xA2, 0xB0, 0xB2, 0xCA, 0xD6, 0xDC, 0xE2,
+            ]),
+            (Social | Empty | Medical | Health | Pki, 0x80) => Some(&[0x5E]),
             (Social | Empty | Medical | Health, 0x84) => Some(&[0x24]),
             (Medical, 0xB0) => Some(&[0x26, 0x28, 0x2A, 0x2C]),
             (Sam, 0x00) => Some(&[0xB0]),
@@ -164,7 +166,7 @@ pub fn prove_keys(app: App, card: &mut VirtualCard) {
             (KeyType::Rk, health::kid::EMERGENCY),
             (KeyType::Uk, health::kid::WRITE),
         ],
-        App::Isd | App::Purse | App::Sam => &[],
+        App::Isd | App::Purse | App::Pki | App::Sam => &[],
     };
     for (key_type, kid) in kids {
         assert_eq!(

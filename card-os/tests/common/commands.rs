@@ -2,13 +2,13 @@
 
 use super::{
     Tap,
-    apps::App::{self, Empty, Health, Isd, Medical, Purse, Sam, Social},
+    apps::App::{self, Empty, Health, Isd, Medical, Pki, Purse, Sam, Social},
     sam_no, time,
 };
 use card_spec::{
     Apdu, Fen, aid, apdu,
     medical::{self, Balance, Split},
-    perso,
+    perso, pki,
     purse::{self, TxType, sfi},
     sam,
     ssse::{self, fid},
@@ -73,7 +73,11 @@ pub fn commands() -> Vec<(&'static str, &'static [App], Apdu)> {
             &[Purse],
             apdu::read_binary(sfi::REGION, 0, 30),
         ),
-        ("READ log", &[Purse], apdu::read_record(sfi::LOG, 1, 23)),
+        (
+            "READ log",
+            &[Purse, Pki],
+            apdu::read_record(sfi::LOG, 1, 23),
+        ),
         (
             "READ metro",
             &[Purse],
@@ -151,6 +155,25 @@ pub fn commands() -> Vec<(&'static str, &'static [App], Apdu)> {
             perso::install_for_personalization(aid::T_UNION),
         ),
         ("STORE DATA", &[Isd], perso::store_data(true, 0, &[0; 8])),
+        ("GENERATE KEY PAIR", &[Pki], pki::generate_key_pair()),
+        ("HASH", &[Pki], pki::hash_last(b"a message")),
+        ("SIGN", &[Pki], pki::sign()),
+        // The issuer domain has GET DATA too, of other objects; the purse a file of this number.
+        (
+            "signatures made",
+            &[Pki, Isd],
+            apdu::read(0x00, 0xCA, 0x00, 0x93, Some(4)),
+        ),
+        (
+            "READ certificate",
+            &[Pki, Purse],
+            apdu::read_binary(0x18, 0, 40),
+        ),
+        (
+            "UPDATE certificate",
+            &[Pki, Purse],
+            mac(0x04, 0xD6, 0x98, 0, &[0x30, 0x82, 1, 0]),
+        ),
         ("SAM CREDIT", &[Sam], sam::credit([0; 4])),
         (
             "SAM visit",
