@@ -14,6 +14,7 @@ use card_spec::{
     keys::{KeyType, class},
     medical::{self, Split},
     perso::Dgi,
+    pki,
     purse::{
         self, InitRequest, LoadInit, PurchaseInit, TxType,
         files::Public,
@@ -136,6 +137,15 @@ fn look(image: &[u8]) -> Option<Seen> {
     }
     see(&apdu::select(aid::SSSE))?;
     see(&[0x00, 0xB2, 0x06, 5 << 3, 0x06])?;
+    see(&apdu::select(aid::PKI_CERTIFICATES))?;
+    see(&pki::read_public_key())?;
+    see(&pki::signatures_made())?;
+    // None while a new key has no certificate.
+    let certificate = exchange(
+        &mut card,
+        &apdu::read_binary(pki::CERTIFICATE as u8, 0, 256),
+    );
+    seen.push(certificate.ok()?.data.to_vec());
     Some(seen)
 }
 
@@ -314,7 +324,8 @@ impl Bench {
         self.visit(card)?;
         self.rewrite_expiry(card)?;
         maintain(card)?;
-        rewrite_region(card)
+        rewrite_region(card)?;
+        sign(card)
     }
 
     fn visit<N: Memory>(&self, card: &mut Watched<N>) -> Result<(), ChannelError> {
@@ -397,6 +408,36 @@ fn rewrite_region<N: Memory>(card: &mut Watched<N>) -> Result<(), ChannelError> 
     issuer
         .personalise(card, aid::T_UNION, &groups)
         .map_err(removed)
+}
+
+/// The holder signs, makes a new key, and gets a certificate for it in two pieces.
+fn sign<N: Memory>(card: &mut Watched<N>) -> Result<(), ChannelError> {
+    ok(exchange(card, &apdu::select(aid::PKI_CERTIFICATES))?);
+    let verify = apdu::verify(0, &sample::SIGN_PIN_BYTES);
+    ok(exchange(card, &verify)?);
+    ok(exchange(card, &pki::hash_last(b"a message"))?);
+    ok(exchange(card, &pki::sign())?);
+    let old = exchange(card, &pki::read_public_key())?.data;
+    let old = pki::public_key(&old).unwrap();
+    let mut certificate = exchange(card, &apdu::read_binary(0x18, 0, 256))?
+        .data
+        .to_vec();
+    certificate.extend_from_slice(&exchange(card, &[0x00, 0xB0, 0x01, 0x00, 0x00])?.data);
+    ok(exchange(card, &verify)?);
+    let new = exchange(card, &pki::generate_key_pair())?.data;
+    let new = pki::public_key(&new).unwrap();
+    let at = certificate.windows(64).position(|w| w == old).unwrap();
+    certificate[at..at + 64].copy_from_slice(&new);
+    let uk = sample::card_key(sample::header(KeyType::Uk, class::ONLY, SuiteId::Aes)).unwrap();
+    for (i, piece) in certificate.chunks(200).enumerate() {
+        let challenge = exchange(card, &apdu::get_challenge(8))?.data;
+        let challenge = sm::Challenge8::from_bytes(&challenge).unwrap();
+        let covered = [0x04, 0xD6, 0, 200 * i as u8, piece.len() as u8 + 4];
+        let mac = sm::mac(SuiteId::Aes, &uk, challenge, covered, piece);
+        let command = [&covered[..], piece, &mac].concat();
+        ok(exchange(card, &command)?);
+    }
+    Ok(())
 }
 
 fn ok(reply: card_spec::Reply) {
