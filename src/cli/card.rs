@@ -44,6 +44,12 @@ pub enum Card {
         #[arg(long)]
         json: bool,
     },
+    /// Run scripted conversations and compare every answer
+    ///
+    /// card-os/tests/scripts/README.md describes the language. Each run starts with a new sample
+    /// card in memory; in a reader it is the card that is there, so that a script after another
+    /// may find less money on it.
+    Script(super::script::Args),
 }
 
 /// Where `make firmware` leaves the image.
@@ -70,15 +76,18 @@ fn profile(text: &str) -> Result<Profile, String> {
 
 /// Runs one.
 pub fn run(command: &Card) -> Done {
-    let Card::Attach {
-        sample: _,
-        suite,
-        profile,
-        image,
-        with_sam,
-        firmware,
-        json: as_json,
-    } = command;
+    let (suite, profile, image, with_sam, firmware, as_json) = match command {
+        Card::Script(args) => return super::script::run(args),
+        Card::Attach {
+            sample: _,
+            suite,
+            profile,
+            image,
+            with_sam,
+            firmware,
+            json,
+        } => (suite, profile, image, with_sam, firmware, json),
+    };
     let card = make(*suite, *profile, image.as_ref())?;
     let attached = Attached {
         suite: *suite,
@@ -178,7 +187,7 @@ fn attach_sam(kind: Sam) -> Done<vpcd::Slot> {
 /// Terminal number of the sample SAM.
 const SAM_NO: &str = "350100009001";
 
-fn seed() -> Done<[u8; 32]> {
+pub fn seed() -> Done<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(Stop::because("drawing a seed"))?;
     Ok(seed)

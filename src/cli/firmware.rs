@@ -75,15 +75,19 @@ pub fn run(image: Option<&PathBuf>, as_json: bool) -> Done {
     } else {
         ("aes,sm4,tdes", FLASH_MAX, RAM_MAX)
     };
+    let scripts = super::script::all_on_firmware(&path, signs)?;
+    stack_bytes = stack_bytes.max(scripts.stack_bytes);
+    let scripts = scripts.passed;
     if as_json {
         json(&serde_json::json!({
             "suites": suites, "flash_bytes": flash_bytes, "ram_bytes": ram_bytes,
-            "stack_bytes": stack_bytes, "nvm_bytes": nvm_bytes, "commands": costs,
+            "stack_bytes": stack_bytes, "nvm_bytes": nvm_bytes, "scripts": scripts,
+            "commands": costs,
         }))?;
     } else {
         say!(
             "firmware: suites={suites} flash_bytes={flash_bytes} ram_bytes={ram_bytes} \
-             stack_bytes={stack_bytes} nvm_bytes={nvm_bytes}"
+             stack_bytes={stack_bytes} nvm_bytes={nvm_bytes} scripts={scripts}"
         );
         print(&costs);
     }

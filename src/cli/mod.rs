@@ -7,6 +7,7 @@ mod demo;
 mod firmware;
 mod hsm;
 mod issuance;
+mod script;
 mod secret;
 mod terminal;
 

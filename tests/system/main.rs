@@ -4,3 +4,4 @@
 mod commands;
 mod day;
 mod reader;
+mod scripts;

@@ -2,7 +2,7 @@
 //! reader. Frames: `kind 1 | length 2 | data | LRC 1`, as `card-os/firmware/src/frame.rs` says.
 
 use crate::vpcd::Attachable;
-use card_os::{NVM_SIZE, PAGE};
+use card_os::NVM_SIZE;
 use card_spec::{Channel, ChannelError, Sw};
 use std::{
     io::{self, Read, Write},
@@ -14,8 +14,8 @@ use std::{
 /// an instruction takes one virtual nanosecond.
 pub const INSTRUCTIONS_PER_TICK: u64 = 50;
 
-/// Bytes of an image that one frame carries.
-const PART: usize = 256;
+/// Where the firmware has its pages (`card-os/firmware/src/nvm.rs`).
+const PAGES_AT: u32 = 0x3810_0000;
 
 /// Why the microcontroller does not run.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,6 @@ mod kind {
     pub(super) const INTERFACE: u8 = 0x02;
     pub(super) const CUT: u8 = 0x04;
     pub(super) const COUNTERS: u8 = 0x05;
-    pub(super) const LOAD: u8 = 0x06;
     pub(super) const REMOVED: u8 = 0x80;
 }
 
@@ -71,10 +70,23 @@ impl Firmware {
         if !firmware.is_file() {
             return Err(FirmwareError::Image(firmware.to_owned()));
         }
+        if card.len() != NVM_SIZE {
+            return Err(FirmwareError::Serial(io::Error::other(
+                "the card's image has another size",
+            )));
+        }
+        // QEMU puts the image where the firmware has its pages, before it runs: frame by frame
+        // that takes seconds.
+        let mut image = tempfile::NamedTempFile::new().map_err(FirmwareError::Serial)?;
+        image.write_all(card).map_err(FirmwareError::Serial)?;
+        let loader = format!(
+            "loader,file={},addr={PAGES_AT:#x},force-raw=on",
+            image.path().display()
+        );
         let mut qemu = Command::new("qemu-system-arm")
             .args(["-machine", "mps2-an505", "-cpu", "cortex-m33"])
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
-            .args(["-icount", "shift=0", "-kernel"])
+            .args(["-icount", "shift=0", "-device", &loader, "-kernel"])
             .arg(firmware)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,21 +103,8 @@ impl Firmware {
             atr: Vec::new(),
             ticks: 0,
         };
-        this.load(card).map_err(FirmwareError::Serial)?;
+        this.reset().map_err(FirmwareError::Serial)?;
         Ok(this)
-    }
-
-    fn load(&mut self, card: &[u8]) -> io::Result<()> {
-        if card.len() != NVM_SIZE {
-            return Err(io::Error::other("the card's image has another size"));
-        }
-        for (index, part) in card.chunks(PART).enumerate() {
-            let at = index * PART;
-            let mut data = vec![(at / PAGE) as u8, (at % PAGE / PART) as u8];
-            data.extend(part);
-            self.ask(kind::LOAD, &data)?;
-        }
-        self.reset()
     }
 
     /// Power off and on.

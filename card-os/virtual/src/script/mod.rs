@@ -81,6 +81,7 @@ pub struct Script {
     start: Start,
     profile: Profile,
     sam: Option<SampleSam>,
+    pki: bool,
     lines: Vec<parse::Line>,
 }
 
@@ -144,11 +145,21 @@ impl Script {
         self.start
     }
 
+    /// The social-security profile of that card.
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
     /// Whether it takes the card to the air, which a PC/SC reader cannot be told to do.
     pub fn needs_air(&self) -> bool {
         self.lines
             .iter()
             .any(|line| line.statement == parse::Statement::Contactless(true))
+    }
+
+    /// Whether it asks the PKI application, which not every card has.
+    pub const fn needs_pki(&self) -> bool {
+        self.pki
     }
 
     /// Whether it asks a SAM.

@@ -48,6 +48,7 @@ impl Script {
             start: Start::Sample,
             profile: Profile::V2,
             sam: None,
+            pki: false,
             lines: Vec::new(),
         };
         let error = |line, message| ParseError {
@@ -119,7 +120,8 @@ impl Script {
                     _ => return Err("a card is sample, full or blank".to_owned()),
                 }
             }
-            _ => return Err("`with` names suites, profile, sam or card".to_owned()),
+            "pki" => self.pki = true,
+            _ => return Err("`with` names suites, profile, sam, card or pki".to_owned()),
         }
         Ok(())
     }
