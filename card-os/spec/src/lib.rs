@@ -13,9 +13,11 @@
 
 pub mod activation;
 pub mod aid;
+pub mod air;
 pub mod apdu;
 pub mod bcd;
 pub mod channel;
+pub mod commands;
 pub mod health;
 pub mod id;
 pub mod keys;

@@ -1,0 +1,138 @@
+//! `docs/card.md` says what the card does: its tables come from the code, and the command list is
+//! held to the card in both directions. `UPDATE_DOCS=1` writes the tables anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use card_spec::{
+    SuiteId, Sw, apdu,
+    commands::{Application, COMMANDS},
+    keys::{KeyType, class},
+};
+use std::fmt::Write;
+use virtual_card::VirtualCard;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/card.md");
+
+/// Whether the selected application obeys an instruction: in no form does it answer "unknown".
+/// DF04 has no files, and says so.
+fn obeys(card: &mut VirtualCard, application: Application, cla: u8, ins: u8) -> bool {
+    let mut forms = [(0, 0), (1, 0), (2, 0), (3, 0), (1, 4)]
+        .into_iter()
+        .flat_map(|parameters| [&[][..], &[0; 4]].map(|data| (parameters, data)));
+    forms.all(|((p1, p2), data)| {
+        assert_eq!(
+            common::send(card, &apdu::select(application.name())).sw,
+            Sw::OK
+        );
+        let sw = common::send(card, &apdu::build(cla, ins, p1, p2, data, None)).sw;
+        !(matches!(sw, Sw::INS | Sw::CLA)
+            || (application == Application::Medical && sw == Sw::NOT_FOUND && ins != 0xA4))
+    })
+}
+
+#[test]
+fn the_command_list_is_what_the_card_obeys_and_nothing_else() {
+    let mut wrong = Vec::new();
+    for application in Application::ALL {
+        if application == Application::Every {
+            continue;
+        }
+        let mut card = match application {
+            Application::Sam => common::sam_for(class::TRANSIT),
+            _ => common::card(SuiteId::Aes),
+        };
+        for cla in [0x00, 0x04, 0x80, 0x84, 0xB0, 0xBF] {
+            // Inside a secure channel every instruction meets the same check first.
+            if application == Application::Issuer && matches!(cla, 0x04 | 0x84) {
+                continue;
+            }
+            for ins in 0x00..=0xFF {
+                let listed = COMMANDS.iter().any(|c| {
+                    (c.cla, c.ins) == (cla, ins)
+                        && (c.application == application || c.application == Application::Every)
+                });
+                if listed != obeys(&mut card, application, cla, ins) {
+                    wrong.push(format!(
+                        "{application:?} {cla:02X} {ins:02X}: listed {listed}"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn commands() -> String {
+    let mut out = String::new();
+    for application in Application::ALL {
+        write!(
+            out,
+            "\n### {}\n\n| command | CLA INS | P1 P2 | data | answer | wants |\n|---|---|---|---|---|---|\n",
+            application.title()
+        )
+        .unwrap();
+        for c in COMMANDS.iter().filter(|c| c.application == application) {
+            let (name, parameters, data, answer, access) =
+                (c.name, c.parameters, c.data, c.answer, c.access);
+            writeln!(
+                out,
+                "| {name} | `{:02X} {:02X}` | {parameters} | {data} | {answer} | {access} |",
+                c.cla, c.ins
+            )
+            .unwrap();
+        }
+    }
+    out
+}
+
+fn keys() -> String {
+    let mut out = "\n| type | name |\n|---|---|\n".to_owned();
+    for key_type in KeyType::ALL {
+        writeln!(out, "| `{:02X}` | {} |", key_type as u8, key_type.name()).unwrap();
+    }
+    out
+}
+
+fn status_words() -> String {
+    let mut out = "\n| status word | meaning |\n|---|---|\n".to_owned();
+    // Every value that has a meaning of its own; 61xx, 6Cxx and 63Cx carry a number.
+    let unknown = Sw(0x0000).meaning();
+    for value in 0x6200..=0x9FFF {
+        let sw = Sw(value);
+        if sw.tries().is_none() && sw.meaning() != unknown {
+            writeln!(out, "| `{sw}` | {} |", sw.meaning()).unwrap();
+        }
+    }
+    writeln!(out, "| `63Cx` | {} |", Sw::tries_left(3).meaning()).unwrap();
+    out.push_str("| `61xx` | xx more bytes wait for GET RESPONSE |\n");
+    out.push_str("| `6Cxx` | wrong Le; xx is right |\n");
+    out
+}
+
+#[test]
+fn the_tables_are_the_code_s() {
+    let before = std::fs::read_to_string(FILE).expect("docs/card.md");
+    let mut text = before.clone();
+    for (name, table) in [
+        ("commands", commands()),
+        ("keys", keys()),
+        ("status words", status_words()),
+    ] {
+        let (begin, end) = (
+            format!("<!-- {name}: from the code -->\n"),
+            format!("<!-- end of {name} -->"),
+        );
+        let (head, rest) = text.split_once(&begin).expect("the table's first mark");
+        let (_, tail) = rest.split_once(&end).expect("the table's last mark");
+        text = format!("{head}{begin}{table}\n{end}{tail}");
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(FILE, &text).expect("written");
+        return;
+    }
+    assert!(
+        text == before,
+        "docs/card.md is behind the code: UPDATE_DOCS=1 cargo test -p card-os --test document"
+    );
+}
