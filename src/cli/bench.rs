@@ -1,32 +1,31 @@
 //! `onecard bench`: figures, printed; never timed tests.
 
-use super::json;
+use super::{json, script::InReader};
 use crate::out::say;
 use crate::{
     exit::{Code, Done, Stop},
     tables,
 };
-use card_reader::PcscReader;
 use card_spec::{
-    Channel, Fen, SuiteId, aid, apdu, channel,
-    purse::{self, InitRequest},
-    ssse::Profile,
+    Channel, ChannelError, SuiteId,
+    air::{self, Rate},
+    commands::{self, Application},
 };
 use clap::Subcommand;
 use serde::Serialize;
 use std::time::{Duration, Instant};
-use virtual_card::sample::Sample;
+use virtual_card::script::{Powered, Script};
 
 /// Measure 测速
 #[derive(Subcommand)]
 pub enum Bench {
-    /// Time of each purse command, in memory or in a PC/SC reader
+    /// Time of each command of four taps, and what their bytes take on the air
     Card {
         /// PC/SC reader with a sample card (see `onecard card attach --sample`); in memory without
         #[arg(long, value_name = "NAME")]
         reader: Option<String>,
         /// Rounds
-        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         rounds: u32,
         /// Machine-readable output
         #[arg(long)]
@@ -41,6 +40,39 @@ pub enum Bench {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The taps, as scripts.
+const FLOWS: [(&str, &str); 4] = [
+    (
+        "purchase",
+        include_str!("../../card-os/tests/scripts/40-flow-purchase.apdu"),
+    ),
+    (
+        "capp",
+        include_str!("../../card-os/tests/scripts/41-flow-capp.apdu"),
+    ),
+    (
+        "habit",
+        include_str!("../../card-os/tests/scripts/42-flow-habit.apdu"),
+    ),
+    (
+        "metro",
+        include_str!("../../card-os/tests/scripts/43-flow-metro.apdu"),
+    ),
+];
+
+#[derive(Serialize)]
+struct Flow {
+    flow: &'static str,
+    suite: &'static str,
+    commands: Vec<Line>,
+    bytes_out: usize,
+    bytes_back: usize,
+    /// Modelled: activation and every exchange, at 106, 212, 424 and 848 kbit/s.
+    air_us: [u64; 4],
+    /// Modelled: commands and answers of the SAM on T=0 at 9,600, 38,400 and 115,200 baud.
+    sam_us: [u64; 3],
 }
 
 #[derive(Serialize)]
@@ -59,116 +91,200 @@ pub fn run(command: &Bench) -> Done {
             reader,
             rounds,
             json,
-        } => (reader, rounds, json),
+        } => (reader, *rounds, *json),
         Bench::Firmware { image, json } => return super::firmware::run(image.as_ref(), *json),
     };
-    let lines = match reader {
+    let mut flows = Vec::new();
+    match reader {
         Some(name) => {
-            let reader = PcscReader::open(name).map_err(|e| Stop::new(Code::Reader, e))?;
-            reader
-                .wait_for_card(Duration::from_secs(5))
-                .map_err(|e| Stop::new(Code::Reader, e))?;
-            let mut card = reader.connect().map_err(|e| Stop::new(Code::Reader, e))?;
-            measure(&mut card, *rounds)?
+            let mut reader = InReader::open(name)?;
+            for (name, text) in FLOWS {
+                flows.push(measure(
+                    name,
+                    text,
+                    reader.suite,
+                    &mut reader.channel,
+                    rounds,
+                )?);
+            }
         }
         None => {
-            let mut card = Sample::new(SuiteId::Aes, Profile::V2)
-                .card([1; 32])
-                .map_err(Stop::because("personalising the sample card"))?;
-            measure(&mut card, *rounds)?
+            for (name, text) in FLOWS {
+                for suite in SuiteId::ALL {
+                    let mut card = super::script::card(&parse(name, text)?, suite)?;
+                    flows.push(measure(name, text, suite, &mut card, rounds)?);
+                }
+            }
         }
-    };
+    }
     let place = reader.clone().unwrap_or_else(|| "memory".to_owned());
-    if *as_json {
-        return json(&serde_json::json!({ "reader": place, "rounds": rounds, "commands": lines }));
+    if as_json {
+        return json(&serde_json::json!({
+            "reader": place, "rounds": rounds, "kbit_per_second": Rate::ALL.map(Rate::kbit),
+            "sam_baud": BAUDS, "flows": flows,
+        }));
     }
-    let mut table = tables::new(&[
-        "command 指令",
-        "median µs",
-        "p99 µs",
-        "bytes out",
-        "bytes back",
-    ]);
-    for line in lines {
-        table.add_row([
-            line.command.to_owned(),
-            line.median_us.to_string(),
-            line.p99_us.to_string(),
-            line.bytes_out.to_string(),
-            line.bytes_back.to_string(),
-        ]);
-    }
-    say!("{place}, {rounds} rounds\n{table}");
+    print(&place, rounds, &flows);
     Ok(())
 }
 
-fn measure(card: &mut dyn Channel, rounds: u32) -> Done<Vec<Line>> {
-    let refused = |error| Stop::new(Code::Reader, error);
-    let terminal = "350100000001"
-        .parse()
-        .map_err(Stop::because("naming a terminal"))?;
-    let init = InitRequest {
-        kid: 1,
-        amount: Fen(100),
-        terminal,
-    };
-    let commands = [
-        ("SELECT purse", apdu::select(aid::T_UNION)),
-        ("GET BALANCE", purse::get_balance()),
-        (
-            "READ BINARY 15",
-            apdu::read_binary(purse::sfi::PUBLIC, 0, 30),
-        ),
-        (
-            "READ RECORD 1E",
-            apdu::read_record(purse::sfi::JOURNEY, 1, 48),
-        ),
-        (
-            "INIT PURCHASE",
-            init.purchase().map_err(Stop::because("building INIT"))?,
-        ),
-        (
-            "INIT CAPP PURCHASE",
-            init.capp_purchase()
-                .map_err(Stop::because("building INIT"))?,
-        ),
-        ("GET CHALLENGE", apdu::get_challenge(8)),
-    ];
-    let mut lines = Vec::new();
-    for (name, command) in &commands {
-        let mut times = Vec::with_capacity(rounds as usize);
-        let mut back = 0;
-        for _ in 0..rounds {
-            let began = Instant::now();
-            let reply = channel::exchange(card, command).map_err(refused)?;
-            times.push(began.elapsed().as_micros() as u64);
-            back = reply.data.len() + 2;
-            // An empty journey log is a fair answer (6A83), anything else is not.
-            if !reply.sw.is_ok() && reply.sw != card_spec::Sw::RECORD_NOT_FOUND {
-                return Err(Stop::new(
-                    Code::CardRefused,
-                    format!(
-                        "{name}: the card answered {} ({})",
-                        reply.sw,
-                        reply.sw.meaning()
-                    ),
-                ));
-            }
+const BAUDS: [u32; 3] = [9_600, 38_400, 115_200];
+
+fn parse(name: &str, text: &str) -> Done<Script> {
+    Script::parse(name, text).map_err(|error| Stop::new(Code::Failure, error))
+}
+
+fn print(place: &str, rounds: u32, flows: &[Flow]) {
+    let mut table = tables::new(&[
+        "flow",
+        "suite",
+        "command 指令",
+        "median µs",
+        "p99 µs",
+        "out",
+        "back",
+    ]);
+    for flow in flows {
+        for line in &flow.commands {
+            table.add_row([
+                flow.flow.to_owned(),
+                flow.suite.to_owned(),
+                line.command.to_owned(),
+                line.median_us.to_string(),
+                line.p99_us.to_string(),
+                line.bytes_out.to_string(),
+                line.bytes_back.to_string(),
+            ]);
         }
-        times.sort_unstable();
-        let at = |percent: usize| {
-            times
-                .get((times.len() - 1) * percent / 100)
-                .copied()
-                .unwrap_or(0)
-        };
-        lines.push(Line {
-            command: name,
-            median_us: at(50),
-            p99_us: at(99),
-            bytes_out: command.len(),
-            bytes_back: back,
-        });
     }
-    Ok(lines)
+    say!("{place}, {rounds} rounds, measured\n{table}");
+    let mut table = tables::new(&[
+        "flow",
+        "suite",
+        "exchanges",
+        "out",
+        "back",
+        "106",
+        "212",
+        "424",
+        "848",
+        "SAM 9.6 k",
+        "38.4 k",
+        "115.2 k",
+    ]);
+    let ms = |us: &u64| format!("{}.{}", us / 1000, us % 1000 / 100);
+    for flow in flows {
+        let mut row = vec![
+            flow.flow.to_owned(),
+            flow.suite.to_owned(),
+            flow.commands.len().to_string(),
+            flow.bytes_out.to_string(),
+            flow.bytes_back.to_string(),
+        ];
+        row.extend(flow.air_us.iter().chain(&flow.sam_us).map(ms));
+        table.add_row(row);
+    }
+    say!("modelled, ms: air at kbit/s with activation, SAM on T=0 at baud\n{table}");
+}
+
+fn measure(
+    name: &'static str,
+    text: &str,
+    suite: SuiteId,
+    card: &mut dyn Powered,
+    rounds: u32,
+) -> Done<Flow> {
+    let script = parse(name, text)?;
+    let no_sam = || Stop::new(Code::Failure, "the flow has no SAM");
+    let mut sam = super::script::sam(&script, suite)?.ok_or_else(no_sam)?;
+    let mut times: Vec<Vec<u64>> = Vec::new();
+    let mut last = Vec::new();
+    let mut characters = 0;
+    for _ in 0..rounds {
+        let (mut air, mut contacts) = (Recorder::new(card), Recorder::new(&mut sam));
+        let ran = script.run(suite, &mut air, Some(&mut contacts));
+        ran.map_err(|error| match error.channel() {
+            Some(_) => Stop::new(Code::Reader, error),
+            None => Stop::new(Code::CardRefused, error),
+        })?;
+        times.resize(air.seen.len(), Vec::new());
+        for (times, seen) in times.iter_mut().zip(&air.seen) {
+            times.push(seen.took.as_micros() as u64);
+        }
+        characters = contacts.seen.iter().map(|s| s.out + s.back).sum();
+        last = air.seen;
+    }
+    let commands = times.iter_mut().zip(&last).map(|(times, seen)| {
+        times.sort_unstable();
+        let at = |percent: usize| times.get((times.len() - 1) * percent / 100).copied();
+        Line {
+            command: seen.name,
+            median_us: at(50).unwrap_or(0),
+            p99_us: at(99).unwrap_or(0),
+            bytes_out: seen.out,
+            bytes_back: seen.back,
+        }
+    });
+    Ok(Flow {
+        flow: name,
+        suite: suite.name(),
+        commands: commands.collect(),
+        bytes_out: last.iter().map(|s| s.out).sum(),
+        bytes_back: last.iter().map(|s| s.back).sum(),
+        air_us: Rate::ALL.map(|rate| {
+            let air = last.iter().map(|s| air::exchange_ns(rate, s.out, s.back));
+            (air::activation_ns(rate) + air.sum::<u64>()) / 1000
+        }),
+        sam_us: BAUDS.map(|baud| air::sam_ns(characters, baud) / 1000),
+    })
+}
+
+/// Lengths and times of what goes through.
+struct Recorder<'a> {
+    inside: &'a mut dyn Powered,
+    seen: Vec<Seen>,
+}
+
+struct Seen {
+    name: &'static str,
+    out: usize,
+    back: usize,
+    took: Duration,
+}
+
+impl<'a> Recorder<'a> {
+    fn new(inside: &'a mut dyn Powered) -> Self {
+        Self {
+            inside,
+            seen: Vec::new(),
+        }
+    }
+}
+
+impl Channel for Recorder<'_> {
+    fn transmit(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, ChannelError> {
+        let began = Instant::now();
+        let back = self.inside.transmit(command, response)?;
+        self.seen.push(Seen {
+            took: began.elapsed(),
+            name: commands::name(Application::Purse, command).unwrap_or("another command"),
+            out: command.len(),
+            back,
+        });
+        Ok(back)
+    }
+
+    fn atr(&self) -> &[u8] {
+        self.inside.atr()
+    }
+}
+
+impl Powered for Recorder<'_> {
+    fn reset(&mut self) -> Result<(), ChannelError> {
+        self.inside.reset()
+    }
+
+    fn contactless(&mut self, on: bool) -> Result<(), ChannelError> {
+        self.inside.contactless(on)
+    }
 }

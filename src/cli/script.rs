@@ -55,9 +55,11 @@ enum Place {
 }
 
 /// A card that stays in its reader from script to script.
-struct InReader {
-    channel: Pcsc,
-    suite: SuiteId,
+pub struct InReader {
+    /// The connection.
+    pub channel: Pcsc,
+    /// Of its keys.
+    pub suite: SuiteId,
     profile: Profile,
 }
 
@@ -196,13 +198,15 @@ fn on_chip(
     Ok((result.map(|ran| ran.commands), counted.stack_bytes))
 }
 
-fn card(script: &Script, suite: SuiteId) -> Done<VirtualCard> {
+/// The card that a script starts with.
+pub fn card(script: &Script, suite: SuiteId) -> Done<VirtualCard> {
     script
         .card(suite, super::card::seed()?)
         .map_err(Stop::because("personalising the sample card"))
 }
 
-fn sam(script: &Script, suite: SuiteId) -> Done<Option<VirtualCard>> {
+/// The SAM that a script asks.
+pub fn sam(script: &Script, suite: SuiteId) -> Done<Option<VirtualCard>> {
     script
         .sam(suite, super::card::seed()?)
         .map_err(Stop::because("personalising the sample SAM"))
@@ -264,7 +268,8 @@ impl Place {
 }
 
 impl InReader {
-    fn open(name: &str) -> Done<Self> {
+    /// Connects and asks the card what it is.
+    pub fn open(name: &str) -> Done<Self> {
         let stop = |error| Stop::new(Code::Reader, error);
         let reader = PcscReader::open(name).map_err(stop)?;
         reader.wait_for_card(Duration::from_secs(5)).map_err(stop)?;
@@ -320,7 +325,7 @@ fn profile_of(card: &mut Pcsc) -> Done<Profile> {
 }
 
 /// A card in a PC/SC reader, which switches it off and on but leaves it where it is.
-struct Pcsc(PcscChannel);
+pub struct Pcsc(PcscChannel);
 
 impl Channel for Pcsc {
     fn transmit(&mut self, command: &[u8], response: &mut [u8]) -> Result<usize, ChannelError> {
