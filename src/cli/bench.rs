@@ -172,7 +172,10 @@ fn print(place: &str, rounds: u32, flows: &[Flow]) {
         "38.4 k",
         "115.2 k",
     ]);
-    let ms = |us: &u64| format!("{}.{}", us / 1000, us % 1000 / 100);
+    let ms = |us: &u64| {
+        let tenths = (us + 50) / 100;
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
     for flow in flows {
         let mut row = vec![
             flow.flow.to_owned(),
