@@ -117,7 +117,7 @@ fn foreign_files(app: App, entry: Entry, image: &[u8]) -> u32 {
         for ins in apps::FILES {
             for sfi in (1..0x1F).filter(|sfi| app.has_records(*sfi).is_none()) {
                 let places: Vec<[u8; 2]> = match ins {
-                    0xB0 | 0xD6 => (0..=0xFF).map(|offset| [0x80 | sfi, offset]).collect(),
+                    0xB0 | 0xD6 => [0, 1, 29, 128, 255].map(|at| [0x80 | sfi, at]).to_vec(),
                     0xE2 => vec![[0, sfi << 3]],
                     _ => (0..=16).map(|number| [number, sfi << 3 | 4]).collect(),
                 };
