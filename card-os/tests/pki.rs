@@ -13,10 +13,6 @@ use card_spec::{
     tlv::Tlv,
 };
 use common::{Bare, SEED, Scripted, ask, card, issuer, maintenance, put, send};
-use common::{
-    apps::{self, App},
-    commands::commands,
-};
 use hex_literal::hex;
 use sm2::dsa::{Signature, VerifyingKey, signature::Verifier};
 use virtual_card::{
@@ -612,47 +608,4 @@ fn the_private_key_is_in_no_answer() {
     for part in SECRET.windows(8) {
         assert!(!heard.windows(8).any(|w| w == part), "{part:02X?}");
     }
-}
-
-/// Neither does another application do what this one does, nor this one what another does; and
-/// whoever tries changes not one byte.
-#[test]
-fn nobody_else_signs_and_it_does_nothing_else() {
-    let mine = [
-        pki::generate_key_pair(),
-        pki::read_public_key(),
-        pki::hash_part(MESSAGE).unwrap(),
-        pki::hash_last(MESSAGE),
-        pki::sign(),
-        pki::signatures_made(),
-        file(pki::SIGN_PUBLIC_KEY, 0, 66),
-        file(pki::CERTIFICATE, 0, 200),
-        apdu::build(0x04, 0xD6, 0x98, 0x00, &[0x30; 20], None),
-    ];
-    let mut tried = 0;
-    let mut strange = |card: &mut VirtualCard, command: &[u8], what: &str| {
-        ask(card, &apdu::get_challenge(8));
-        let before = card.image().to_vec();
-        let reply = send(card, command);
-        assert_ne!(reply.sw, Sw::OK, "{what}: {command:02X?}");
-        assert!(reply.data.is_empty(), "{what}: {command:02X?}");
-        assert!(card.image() == before, "{what}: {command:02X?}");
-        tried += 1;
-    };
-    for app in apps::ALL {
-        let mut card = app.on(&app.image());
-        // The PIN of the others, where there is one, opens nothing of this.
-        send(&mut card, &verify(&sample::PIN_BYTES));
-        for command in &mine {
-            strange(&mut card, command, &format!("{app:?}"));
-        }
-    }
-    let image = App::Purse.image();
-    for (what, _, command) in commands() {
-        let mut card = VirtualCard::from_image(image.clone(), SEED).unwrap();
-        put(&mut card, &apdu::select(aid::PKI_CERTIFICATES));
-        put(&mut card, &verify(&SIGN_PIN_BYTES));
-        strange(&mut card, &command, what);
-    }
-    assert!(tried > 90, "{tried}");
 }
