@@ -140,7 +140,7 @@ fn files() -> String {
                 [_, _, high, low, count] => format!("{count} x {}", number(&[*high, *low])),
                 _ => number(find(0x80)).to_string(),
             };
-            let mut read = |card: &mut VirtualCard| {
+            let read = |card: &mut VirtualCard| {
                 let command: &[u8] = if records {
                     &[0x00, 0xB2, 0x01, 0x04, 0x00]
                 } else {
