@@ -8,9 +8,11 @@ use card_spec::{
     SuiteId, Sw, apdu,
     commands::{Application, COMMANDS},
     keys::{KeyType, class},
+    ssse::Profile,
+    tlv::Tlv,
 };
 use std::fmt::Write;
-use virtual_card::VirtualCard;
+use virtual_card::{Interface, VirtualCard, sample::Sample};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/card.md");
 
@@ -110,11 +112,79 @@ fn status_words() -> String {
     out
 }
 
+/// What SELECT says of every file, and whether a stranger may read it.
+fn files() -> String {
+    let mut out = "\n| application | file | SFI | kind | size | read in clear, V2 | V3 | over the air |\n|---|---|---|---|---|---|---|---|\n".to_owned();
+    for application in [
+        Application::Purse,
+        Application::Social,
+        Application::Health,
+        Application::Pki,
+    ] {
+        for fid in (0x0000..=0x001F).chain(0xEF00..=0xEF1F) {
+            let mut card = common::card(SuiteId::Aes);
+            let Some(fcp) = select(&mut card, application, fid) else {
+                continue;
+            };
+            let fcp = Tlv::find(&fcp, 0x62).expect("FCP");
+            let find = |tag| Tlv::find(fcp, tag).expect("an object of the FCP");
+            let number = |bytes: &[u8]| bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b));
+            let (kind, records) = match find(0x82) {
+                [0x01] => ("transparent", false),
+                [0x02, ..] => ("linear fixed", true),
+                [0x05, ..] => ("linear variable", true),
+                [0x06, ..] => ("cyclic", true),
+                other => panic!("descriptor {other:02X?}"),
+            };
+            let size = match find(0x82) {
+                [_, _, high, low, count] => format!("{count} x {}", number(&[*high, *low])),
+                _ => number(find(0x80)).to_string(),
+            };
+            let read = |card: &mut VirtualCard| {
+                let command: &[u8] = if records {
+                    &[0x00, 0xB2, 0x01, 0x04, 0x00]
+                } else {
+                    &[0x00, 0xB0, 0x00, 0x00, 0x00]
+                };
+                select(card, application, fid);
+                match common::send(card, command).sw {
+                    Sw::OK | Sw::RECORD_NOT_FOUND | Sw::OFFSET => "yes",
+                    Sw::SECURITY | Sw::CONDITIONS | Sw::NO_CURRENT_FILE => "no",
+                    sw => panic!("{fid:04X}: {sw}"),
+                }
+            };
+            let v2 = read(&mut card);
+            card.set_interface(Interface::Contactless);
+            let air = read(&mut card);
+            let mut card = Sample::new(SuiteId::Aes, Profile::V3)
+                .card(common::SEED)
+                .unwrap();
+            let v3 = read(&mut card);
+            writeln!(
+                out,
+                "| {} | `{fid:04X}` | {:02X} | {kind} | {size} | {v2} | {v3} | {air} |",
+                application.title(),
+                find(0x88)[0] >> 3
+            )
+            .unwrap();
+        }
+    }
+    out
+}
+
+fn select(card: &mut VirtualCard, application: Application, fid: u16) -> Option<Vec<u8>> {
+    common::send(card, &apdu::select(application.name()));
+    let [high, low] = fid.to_be_bytes();
+    let reply = common::send(card, &[0x00, 0xA4, 0x02, 0x04, 0x02, high, low, 0x00]);
+    reply.sw.is_ok().then(|| reply.data.to_vec())
+}
+
 #[test]
 fn the_tables_are_the_code_s() {
     let before = std::fs::read_to_string(FILE).expect("docs/card.md");
     let mut text = before.clone();
     for (name, table) in [
+        ("files", files()),
         ("commands", commands()),
         ("keys", keys()),
         ("status words", status_words()),

@@ -22,8 +22,6 @@ pub enum Kind {
     Cut = 0x04,
     /// `stack 4 | words programmed 4 | pages erased 4 | bytes used 4` comes back.
     Counters = 0x05,
-    /// A part of an image.
-    Load = 0x06,
     /// Answer: the power was cut inside the command.
     Removed = 0x80,
     /// Answer: the frame was not understood; send it again.
@@ -39,7 +37,6 @@ impl Kind {
             0x03 => Self::Format,
             0x04 => Self::Cut,
             0x05 => Self::Counters,
-            0x06 => Self::Load,
             _ => return None,
         })
     }

@@ -136,10 +136,6 @@ fn serve(card: &mut TheCard) -> ! {
                     ],
                 );
             }
-            Kind::Load => {
-                card.nvm_mut().load(data);
-                frame::send(kind, &[&[]]);
-            }
             Kind::Removed | Kind::Broken => frame::send(Kind::Broken, &[&[]]),
         }
     }

@@ -4,7 +4,8 @@
 use card_os::{NVM_SIZE, Nvm, NvmError, PAGE, WORD};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Far behind the 64 KiB of RAM that the linker hands out.
+/// Far behind the 64 KiB of RAM that the linker hands out. Whoever starts QEMU puts a card's image
+/// there (`-device loader`) and resets the card.
 const PAGES_AT: usize = 0x3810_0000;
 
 /// All pages.
@@ -73,15 +74,6 @@ impl PageNvm {
             .chunks_exact(PAGE)
             .filter(|page| page.iter().skip(16).any(|byte| *byte != 0xFF));
         (used.count() * PAGE) as u32
-    }
-
-    pub fn load(&mut self, data: &[u8]) {
-        if let [page, part, bytes @ ..] = data {
-            let at = usize::from(*page) * PAGE + usize::from(*part) * 256;
-            if let Some(place) = self.pages.0.get_mut(at..at + bytes.len()) {
-                place.copy_from_slice(bytes);
-            }
-        }
     }
 
     /// The mode of a cut that is due now: 0 nothing, 1 half, 2 done.

@@ -32,11 +32,11 @@ impl Rate {
         128 / self as u64
     }
 
-    const fn reader_sends(self, bytes: u64) -> u64 {
+    const fn reader_frame(self, bytes: u64) -> u64 {
         (1 + 9 * bytes + 2) * self.etu()
     }
 
-    const fn card_sends(self, bytes: u64) -> u64 {
+    const fn card_frame(self, bytes: u64) -> u64 {
         match self {
             Self::K106 => (1 + 9 * bytes + 1) * self.etu(),
             _ => 512 + (1 + 9 * bytes) * self.etu(),
@@ -58,10 +58,10 @@ pub const fn exchange_ns(rate: Rate, out: usize, back: usize) -> u64 {
     let (out, back) = (out as u64, back as u64);
     let (blocks_out, blocks_back) = (out.div_ceil(PART), back.div_ceil(PART));
     let (more_out, more_back) = (blocks_out.saturating_sub(1), blocks_back.saturating_sub(1));
-    let mut cycles = rate.reader_sends(out + BLOCK) + rate.card_sends(back + BLOCK) + 2 * TURN;
+    let mut cycles = rate.reader_frame(out + BLOCK) + rate.card_frame(back + BLOCK) + 2 * TURN;
     // Every further block of a chain: its own frame, R(ACK) of three bytes, two turns.
-    cycles += more_out * (rate.reader_sends(BLOCK) + rate.card_sends(BLOCK) + 2 * TURN);
-    cycles += more_back * (rate.card_sends(BLOCK) + rate.reader_sends(BLOCK) + 2 * TURN);
+    cycles += more_out * (rate.reader_frame(BLOCK) + rate.card_frame(BLOCK) + 2 * TURN);
+    cycles += more_back * (rate.card_frame(BLOCK) + rate.reader_frame(BLOCK) + 2 * TURN);
     cycles * 100_000 / 1356
 }
 
