@@ -205,6 +205,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 area: self.store.area(App::Sam),
                 ram,
                 challenge: &mut channel.challenge,
+                interface: self.interface,
             }
             .run(sam::Command::try_from(command)?, out),
             #[cfg(feature = "pki")]
