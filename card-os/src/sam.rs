@@ -16,8 +16,8 @@ use crate::{
     store::Area,
 };
 use card_spec::{
-    FormatError, SuiteId, bcd,
-    id::{IssuerId, RegionCode, SamNo},
+    SuiteId,
+    id::{IssuerId, SamNo},
     keys::{self, KeyHeader, KeyType, class},
     medical::{Split, VISIT, Visit},
     purse::{TxType, mac::Purchase},
@@ -214,7 +214,7 @@ impl<N: Nvm> Sam<'_, N> {
         &self,
         key_type: KeyType,
         index_base: u8,
-        region: RegionCode,
+        region: [u8; 3],
         version: u8,
         suite: SuiteId,
     ) -> Result<Slot, Error> {
@@ -227,7 +227,7 @@ impl<N: Nvm> Sam<'_, N> {
                     version,
                     suite,
                 }
-                && slot.region == region.to_bytes()
+                && slot.region == region
         };
         self.area.key(&wanted)?.ok_or(Error::KEY_INDEX)
     }
@@ -252,6 +252,7 @@ impl<N: Nvm> Sam<'_, N> {
             return Err(Error::DATA);
         }
         let region = init.issuer8.region().map_err(|_| Error::KEY_INDEX)?;
+        let region = region.to_bytes();
         let slot = self.class_key(
             KeyType::Dpk,
             index_base,
@@ -351,7 +352,7 @@ impl<N: Nvm> Sam<'_, N> {
         self.ram.delivered = Delivered::None;
         let (f1, rest) = data.split_at(8);
         let (f2, challenge) = rest.split_at(8);
-        let region = region_from_f2(f2)?.to_bytes();
+        let region = region_from_f2(f2)?;
         let slot = self
             .area
             .key(&|slot| {
@@ -382,11 +383,16 @@ fn fixed<const L: usize>(bytes: &[u8]) -> Result<[u8; L], Error> {
 }
 
 /// The region of an F2: six ASCII digits and "sx".
-fn region_from_f2(f2: &[u8]) -> Result<RegionCode, Error> {
+fn region_from_f2(f2: &[u8]) -> Result<[u8; 3], Error> {
     let digits = f2.strip_suffix(b"sx").ok_or(Error::KEY_INDEX)?;
-    let text = core::str::from_utf8(digits).map_err(|_| Error::KEY_INDEX)?;
-    let packed: Result<[u8; 3], FormatError> = bcd::pack_digits(text);
-    packed
-        .and_then(RegionCode::from_bytes)
-        .map_err(|_| Error::KEY_INDEX)
+    let mut region = [0; 3];
+    for (byte, pair) in region.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            if !digit.is_ascii_digit() {
+                return Err(Error::KEY_INDEX);
+            }
+            *byte = *byte << 4 | digit & 0x0F;
+        }
+    }
+    Ok(region)
 }
