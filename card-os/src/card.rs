@@ -5,6 +5,7 @@ use crate::pki::Pki;
 use crate::{
     apdu::{Answer, Command, Number, Out, Outcome, put},
     channels::Channels,
+    directory,
     error::Error,
     health, isd,
     layout::App,
@@ -205,8 +206,10 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 area: self.store.area(App::Sam),
                 ram,
                 challenge: &mut channel.challenge,
+                interface: self.interface,
             }
             .run(sam::Command::try_from(command)?, out),
+            Selected::Directory(entries) => directory::run(*entries, command, out),
             #[cfg(feature = "pki")]
             Selected::Pki(ram) => Pki {
                 area: self.store.area(App::Pki),

@@ -5,7 +5,7 @@
 //!
 //! | what is guessed | row | in a row | over the air | lifetime |
 //! |---|---|---|---|---|
-//! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
+//! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling and WRITE KEY | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
 //! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | [`Row::spite`] | 1,000 | 1,000 | 60,000 |
 //! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side and of the issuer domain | [`Row::cryptogram`] | 15, 255 | 5 | none |
 //! | MAC2 at a SAM | [`Row::lifetime`] | none | - | 60,000 |

@@ -6,7 +6,12 @@ use crate::{
     nvm::Nvm,
     store::Store,
 };
-use card_spec::{keys::KeyHeader, suite::Key};
+use card_spec::{
+    keys::{KeyHeader, kcv},
+    perso::kcv_kind,
+    suite::Key,
+};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// Slots on a card: 22 keys of a user card in one suite, or a SAM's keys for a province's regions.
@@ -21,6 +26,27 @@ pub(crate) struct Slot {
     pub(crate) region: [u8; 3],
     pub(crate) header: KeyHeader,
     pub(crate) key: Key,
+}
+
+/// `region 3 | header 4 | key 16 | KCV 3`: a key as the issuer sends it, deciphered.
+pub(crate) const SENT: usize = 26;
+
+impl Slot {
+    /// The key as it arrived; its KCV says whether it did.
+    pub(crate) fn arrived(bytes: &[u8; SENT]) -> Result<Self, Error> {
+        let [r0, r1, r2, h0, h1, h2, h3, rest @ ..] = bytes;
+        let (value, check) = rest.split_first_chunk().ok_or(Error::DATA)?;
+        let header = KeyHeader::from_bytes([*h0, *h1, *h2, *h3])?;
+        let key = Key::new(*value);
+        if !bool::from(kcv(&key, header.suite, kcv_kind(header.suite)).ct_eq(check)) {
+            return Err(Error::DATA);
+        }
+        Ok(Self {
+            region: [*r0, *r1, *r2],
+            header,
+            key,
+        })
+    }
 }
 
 fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Result<Option<(u8, Slot)>, Error> {
@@ -62,8 +88,9 @@ pub(crate) fn find<N: Nvm>(
 
 /// Puts a key into its slot: over the one with the same identity, or into the next free slot.
 ///
-/// On a user card the version is not part of the identity (a new version replaces the old); a SAM
-/// keeps the previous version until the last card using it retires.
+/// The version is part of the identity only where a key serves many cards: a SAM keeps the
+/// previous version of a region's key until the last card using it retires. Elsewhere, on a user
+/// card and of the SAM's own keys, a new version replaces the old.
 pub(crate) fn put<N: Nvm>(store: &mut Store<N>, app: App, new: &Slot) -> Result<(), Error> {
     for i in 0..SLOTS {
         let same = match read(store, i)? {
@@ -73,7 +100,7 @@ pub(crate) fn put<N: Nvm>(store: &mut Store<N>, app: App, new: &Slot) -> Result<
                     && old.region == new.region
                     && (old.header.key_type, old.header.index, old.header.suite)
                         == (new.header.key_type, new.header.index, new.header.suite)
-                    && (app != App::Sam || old.header.version == new.header.version)
+                    && (new.region == [0; 3] || old.header.version == new.header.version)
             }
         };
         if same {

@@ -19,6 +19,7 @@ mod apdu;
 mod card;
 mod channels;
 mod counter;
+mod directory;
 mod error;
 mod file;
 mod health;

@@ -1,22 +1,25 @@
 //! The SAM application: purchase MACs for the class and the regions it holds keys of, the one
 //! field-lock MAC, and social-security authentication. It cannot load, unblock or rewrite a card.
 
+mod issuing;
+
+pub(crate) use issuing::{key_stored, may_hold, personalise};
+
 use crate::{
     apdu::{self, Answer, Out, Outcome, put},
+    card::Interface,
     counter::{ROW, Row},
     error::Error,
-    isd::Item,
     keystore::Slot,
     nvm::Nvm,
     select::Challenge,
     store::Area,
 };
 use card_spec::{
-    FormatError, SuiteId, bcd,
-    id::{IssuerId, RegionCode, SamNo},
+    SuiteId,
+    id::{IssuerId, SamNo},
     keys::{self, KeyHeader, KeyType, class},
     medical::{Split, VISIT, Visit},
-    perso::Dgi,
     purse::{TxType, mac::Purchase},
     sam::{self, InitForPurchase},
     sm::{self, Challenge8},
@@ -37,7 +40,8 @@ mod at {
     /// Wrong MAC2s. A card may cause them at will, so they do not lock quickly.
     pub(super) const CREDIT_ROW: Row = Row::lifetime(26, 60_000);
     pub(super) const CEILING_ROW: Row = Row::mac(26 + ROW);
-    pub(super) const END: usize = 26 + 2 * ROW;
+    pub(super) const ISSUING_ROW: Row = Row::mac(26 + 2 * ROW);
+    pub(super) const END: usize = 26 + 3 * ROW;
 }
 pub(crate) const AREA: usize = at::END;
 
@@ -87,6 +91,10 @@ pub(crate) enum Command<'a> {
         header: [u8; 5],
         data: &'a [u8; 8],
     },
+    WriteKey {
+        header: [u8; 5],
+        data: &'a [u8; issuing::WRITE_KEY],
+    },
 }
 
 /// The field's data, and the algorithm byte that may follow it.
@@ -130,7 +138,11 @@ impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
                 header: c.mac_header(),
                 data: c.array()?,
             }),
-            (0x80, 0x70 | 0x72 | 0x1A | 0xFA, ..) | (0x84, 0xF0, ..) | (0xBF, 0xDE, ..) => {
+            (0x84, 0xD4, 0x00, 0x00) => Ok(Self::WriteKey {
+                header: c.mac_header(),
+                data: c.array()?,
+            }),
+            (0x80, 0x70 | 0x72 | 0x1A | 0xFA, ..) | (0x84, 0xD4 | 0xF0, ..) | (0xBF, 0xDE, ..) => {
                 Err(Error::PARAMETERS)
             }
             (0x00 | 0x80 | 0x84 | 0xBF, ..) => Err(Error::INSTRUCTION),
@@ -144,6 +156,7 @@ pub(crate) struct Sam<'a, N> {
     pub(crate) area: Area<'a, N>,
     pub(crate) ram: &'a mut Ram,
     pub(crate) challenge: &'a mut Option<Challenge>,
+    pub(crate) interface: Interface,
 }
 
 /// Serial number of a personalised SAM.
@@ -170,6 +183,7 @@ impl<N: Nvm> Sam<'_, N> {
             Command::LockMac(block) => self.lock_mac(block, out),
             Command::Encrypt(value) => self.encrypt(value, out),
             Command::RaiseCeiling { header, data } => self.raise_ceiling(header, data),
+            Command::WriteKey { header, data } => self.write_key(header, data),
         }
     }
 
@@ -200,7 +214,7 @@ impl<N: Nvm> Sam<'_, N> {
         &self,
         key_type: KeyType,
         index_base: u8,
-        region: RegionCode,
+        region: [u8; 3],
         version: u8,
         suite: SuiteId,
     ) -> Result<Slot, Error> {
@@ -213,7 +227,7 @@ impl<N: Nvm> Sam<'_, N> {
                     version,
                     suite,
                 }
-                && slot.region == region.to_bytes()
+                && slot.region == region
         };
         self.area.key(&wanted)?.ok_or(Error::KEY_INDEX)
     }
@@ -238,6 +252,7 @@ impl<N: Nvm> Sam<'_, N> {
             return Err(Error::DATA);
         }
         let region = init.issuer8.region().map_err(|_| Error::KEY_INDEX)?;
+        let region = region.to_bytes();
         let slot = self.class_key(
             KeyType::Dpk,
             index_base,
@@ -337,7 +352,7 @@ impl<N: Nvm> Sam<'_, N> {
         self.ram.delivered = Delivered::None;
         let (f1, rest) = data.split_at(8);
         let (f2, challenge) = rest.split_at(8);
-        let region = region_from_f2(f2)?.to_bytes();
+        let region = region_from_f2(f2)?;
         let slot = self
             .area
             .key(&|slot| {
@@ -361,25 +376,6 @@ impl<N: Nvm> Sam<'_, N> {
         put(out, &key.cryptogram8(suite, value))?;
         Ok(Answer::Fetch)
     }
-
-    fn raise_ceiling(&mut self, header: [u8; 5], data: &[u8; 8]) -> Outcome {
-        let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
-        let [a, b, c, d, mac @ ..] = *data;
-        let ceiling = [a, b, c, d];
-        let slot = self
-            .area
-            .key(&|slot| slot.header.key_type == KeyType::SamCeiling)?
-            .ok_or(Error::REFERENCE)?;
-        let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, &ceiling);
-        at::CEILING_ROW.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)?;
-        if u32::from_be_bytes(ceiling) <= self.area.u32(at::CEILING)? {
-            // A right MAC: the failure counted in advance is taken back.
-            self.area.commit()?;
-            return Err(Error::DATA);
-        }
-        self.area.write(at::CEILING, &ceiling)?;
-        Ok(Answer::Done)
-    }
 }
 
 fn fixed<const L: usize>(bytes: &[u8]) -> Result<[u8; L], Error> {
@@ -387,57 +383,16 @@ fn fixed<const L: usize>(bytes: &[u8]) -> Result<[u8; L], Error> {
 }
 
 /// The region of an F2: six ASCII digits and "sx".
-fn region_from_f2(f2: &[u8]) -> Result<RegionCode, Error> {
+fn region_from_f2(f2: &[u8]) -> Result<[u8; 3], Error> {
     let digits = f2.strip_suffix(b"sx").ok_or(Error::KEY_INDEX)?;
-    let text = core::str::from_utf8(digits).map_err(|_| Error::KEY_INDEX)?;
-    let packed: Result<[u8; 3], FormatError> = bcd::pack_digits(text);
-    packed
-        .and_then(RegionCode::from_bytes)
-        .map_err(|_| Error::KEY_INDEX)
-}
-
-/// Key types a SAM may hold. Everything that could load, unblock or rewrite a card is refused.
-pub(crate) const fn may_hold(key_type: KeyType) -> bool {
-    matches!(
-        key_type,
-        KeyType::Dpk
-            | KeyType::Dack
-            | KeyType::Mpk
-            | KeyType::Irk
-            | KeyType::Rk
-            | KeyType::SamIssue
-            | KeyType::SamCeiling
-    )
-}
-
-/// Applies one data group of personalisation. `Ok(false)`: not one of the SAM's.
-pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
-    const SERIAL: Dgi = Dgi::file(sam::SFI_SERIAL);
-    const TERMINAL_NO: Dgi = Dgi::file(sam::SFI_TERMINAL_NO);
-    const KEY_INDEX: Dgi = Dgi::file(sam::SFI_KEY_INDEX);
-    match (item.dgi, item.data) {
-        (SERIAL, data) if data.len() == 10 && bcd::is_decimal(data) => {
-            area.write(at::SERIAL, data)?
+    let mut region = [0; 3];
+    for (byte, pair) in region.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            if !digit.is_ascii_digit() {
+                return Err(Error::KEY_INDEX);
+            }
+            *byte = *byte << 4 | digit & 0x0F;
         }
-        (TERMINAL_NO, data) if data.len() == 6 && bcd::is_decimal(data) => {
-            area.write(at::TERMINAL_NO, data)?;
-            area.write(at::STATE, &[1])?;
-        }
-        (KEY_INDEX, [index @ (class::TRANSIT | class::PARKING_TAXI | class::RETAIL)]) => {
-            area.write(at::CLASS, &[*index])?;
-        }
-        (Dgi::SAM_CEILING, data) if data.len() == 4 => area.write(at::CEILING, data)?,
-        (SERIAL | TERMINAL_NO | KEY_INDEX | Dgi::SAM_CEILING, _) => return Err(Error::DATA),
-        _ => return Ok(false),
     }
-    Ok(true)
-}
-
-/// A key from the issuer makes the row that guards it new.
-pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
-    match key_type {
-        KeyType::Dpk | KeyType::Mpk => at::CREDIT_ROW.renew(area),
-        KeyType::SamCeiling => at::CEILING_ROW.renew(area),
-        _ => Ok(()),
-    }
+    Ok(region)
 }

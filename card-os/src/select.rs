@@ -3,6 +3,7 @@
 use crate::{
     apdu::{Number, Out, put},
     channels::{Channel, Channels},
+    directory,
     error::Error,
     file::{self, File},
     health, isd,
@@ -68,6 +69,8 @@ pub(crate) enum Selected {
     },
     Health(ssse::Ram),
     Sam(sam::Ram),
+    /// Whether its entries are in a file.
+    Directory(bool),
     #[cfg(feature = "pki")]
     Pki(pki::Ram),
 }
@@ -113,6 +116,8 @@ enum Target {
     Social(Df),
     Health,
     Sam,
+    Pse,
+    Ppse,
     #[cfg(feature = "pki")]
     Pki,
 }
@@ -130,6 +135,8 @@ const NAMES: &[(&[u8], Target)] = &[
     (aid::HEALTH, Target::Health),
     (aid::T_UNION_SAM, Target::Sam),
     (aid::SSSE_SAM, Target::Sam),
+    (aid::PSE, Target::Pse),
+    (aid::PPSE, Target::Ppse),
     // Readers select the first and then the second; the first has nothing of its own.
     #[cfg(feature = "pki")]
     (aid::PKI, Target::Pki),
@@ -142,7 +149,9 @@ impl Target {
     fn is_there<N: Nvm>(self, store: &mut Store<N>) -> Result<bool, Error> {
         Ok(match self {
             Self::Isd => true,
-            Self::Purse => purse::state(&store.area(App::Purse))? != purse::State::Absent,
+            Self::Purse | Self::Pse | Self::Ppse => {
+                purse::state(&store.area(App::Purse))? != purse::State::Absent
+            }
             Self::Social(_) => ssse::profile(&store.area(App::Ssse))?.is_some(),
             Self::Health => health::is_present(&store.area(App::Health))?,
             Self::Sam => sam::serial(&store.area(App::Sam))?.is_some(),
@@ -154,7 +163,7 @@ impl Target {
     const fn app(self) -> App {
         match self {
             Self::Isd => App::Isd,
-            Self::Purse => App::Purse,
+            Self::Purse | Self::Pse | Self::Ppse => App::Purse,
             Self::Social(Df::Medical) => App::Medical,
             Self::Social(Df::Root | Df::Empty) => App::Ssse,
             Self::Health => App::Health,
@@ -166,11 +175,18 @@ impl Target {
 }
 
 /// The application that a full DF name stands for, as INSTALL and SET STATUS name it. DF01 to
-/// DF03 and DF05 belong to the SSSE and are not named by themselves.
+/// DF03 and DF05 belong to the SSSE, and the directories to the purse, and are not named by
+/// themselves.
 pub(crate) fn app_named(name: &[u8]) -> Option<App> {
     NAMES
         .iter()
-        .find(|(full, target)| *full == name && *target != Target::Social(Df::Empty))
+        .find(|(full, _)| *full == name)
+        .filter(|(_, target)| {
+            !matches!(
+                target,
+                Target::Social(Df::Empty) | Target::Pse | Target::Ppse
+            )
+        })
         .map(|(_, target)| target.app())
 }
 
@@ -269,7 +285,7 @@ impl Node {
             Selected::Social { df, .. } => Self::Social(*df),
             Selected::Purse(_) => Self::Purse,
             Selected::Health(_) => Self::Health,
-            Selected::Isd => Self::Isd,
+            Selected::Isd | Selected::Directory(_) => Self::Isd,
             #[cfg(feature = "pki")]
             Selected::Pki(_) => Self::Pki,
         }
@@ -340,7 +356,9 @@ impl<N: Nvm> Select<'_, N> {
             }
             (Wish::Fci, Target::Isd) => put(out, &isd::fci())?,
             (Wish::Fci, Target::Purse) => put(out, &purse::fci(&self.store.area(App::Purse))?)?,
-            (Wish::Fci, _) => named(out, full)?,
+            (Wish::Fci, Target::Pse) => named(out, full, directory::PSE)?,
+            (Wish::Fci, Target::Ppse) => named(out, full, directory::PPSE)?,
+            (Wish::Fci, _) => named(out, full, &[0xA5, 0x00])?,
         }
         let channel = self.channel()?;
         channel.place = place;
@@ -351,6 +369,8 @@ impl<N: Nvm> Select<'_, N> {
             Target::Social(df) => enter_social(current, df),
             Target::Health => *current = Selected::Health(ssse::Ram::default()),
             Target::Sam => *current = Selected::Sam(sam::Ram::default()),
+            Target::Pse => *current = Selected::Directory(true),
+            Target::Ppse => *current = Selected::Directory(false),
             #[cfg(feature = "pki")]
             Target::Pki => *current = Selected::Pki(pki::Ram::default()),
         }
@@ -476,7 +496,9 @@ impl<N: Nvm> Select<'_, N> {
                     Selected::Purse(ram) => ram.current.select(file),
                     #[cfg(feature = "pki")]
                     Selected::Pki(ram) => ram.current.select(file),
-                    Selected::Isd | Selected::Sam(_) => return Err(Error::NOT_FOUND),
+                    Selected::Isd | Selected::Sam(_) | Selected::Directory(_) => {
+                        return Err(Error::NOT_FOUND);
+                    }
                 }
                 let mut parameters = Out::new();
                 file.fcp(&mut parameters)?;
@@ -529,10 +551,10 @@ fn enter_social(current: &mut Selected, df: Df) {
     }
 }
 
-/// `6F len 84 len name A5 00`: an FCI with nothing but the name.
-fn named(out: &mut Out, name: &[u8]) -> Result<(), Error> {
+/// `6F len 84 len name`, and the issuer's part (`A5`).
+fn named(out: &mut Out, name: &[u8], issuers: &[u8]) -> Result<(), Error> {
     let n = name.len() as u8;
-    put(out, &[0x6F, n + 4, 0x84, n])?;
+    put(out, &[0x6F, n + 2 + issuers.len() as u8, 0x84, n])?;
     put(out, name)?;
-    put(out, &[0xA5, 0x00])
+    put(out, issuers)
 }

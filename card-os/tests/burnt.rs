@@ -77,7 +77,7 @@ fn fingerprint(app: App, image: &[u8], with_pin: bool) -> Vec<(Sw, Vec<u8>)> {
             say(&mut card, &[0x00, 0x20, 0x00, 0x00]);
             say(&mut card, &apdu::read(0x00, 0xCA, 0x00, 0x93, Some(4)));
         }
-        App::Empty | App::Sam => {}
+        App::Empty | App::Directory | App::Sam => {}
     }
     for sfi in (1..0x1F).filter(|sfi| app.has_records(*sfi).is_some()) {
         say(&mut card, &apdu::read_binary(sfi, 0, 256));
@@ -112,7 +112,7 @@ fn burning_every_counter_of_one_application_moves_nothing_in_another() {
         }
         let burnt = card.image().to_vec();
         assert!(
-            burnt != image || app == App::Empty,
+            burnt != image || matches!(app, App::Empty | App::Directory),
             "{app:?}: nothing was burnt"
         );
         for other in apps::ON_A_CARD.iter().filter(|other| **other != app) {

@@ -194,6 +194,12 @@ fn ceiling(card: &mut VirtualCard) -> Ready {
     at_the_end(&sam::raise_ceiling(ceiling, mac), 4)
 }
 
+fn region_key(sam: &mut VirtualCard) -> Ready {
+    let header = sample::header(KeyType::Dpk, class::TRANSIT, SuiteId::Aes);
+    let key = common::region_key("350200", header);
+    at_the_end(&common::write_key(sam, &key), 4)
+}
+
 const fn guarded(
     name: &'static str,
     app: App,
@@ -303,14 +309,15 @@ fn a_failure_is_counted_before_anything_is_compared() {
     for guarded in &GUARDED {
         check(guarded, &guarded.app.image());
     }
-    let raise = Guarded {
-        name: "ceiling of a SAM",
-        app: App::Sam,
-        ready: ceiling,
-        wrong: Sw::SM_WRONG,
-    };
-    check(&raise, &App::Sam.image());
-    println!("{} guarded commands", GUARDED.len() + 1);
+    let image = App::Sam.image();
+    let of_a_sam = [
+        guarded("ceiling of a SAM", App::Sam, Sw::SM_WRONG, ceiling),
+        guarded("WRITE KEY of a SAM", App::Sam, Sw::SM_WRONG, region_key),
+    ];
+    for guarded in &of_a_sam {
+        check(guarded, &image);
+    }
+    println!("{} guarded commands", GUARDED.len() + of_a_sam.len());
 }
 
 /// The terminal's own counter: a SAM takes its sequence before the MAC leaves, also when cut.

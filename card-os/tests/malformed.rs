@@ -86,7 +86,7 @@ fn every_class_and_instruction() {
 }
 
 /// Commands of which the data field has one length, in the application that knows them.
-const FIXED: [(App, [u8; 4], usize); 26] = [
+const FIXED: [(App, [u8; 4], usize); 27] = [
     (App::Isd, [0x80, 0x50, 0x00, 0x00], 8),
     (App::Purse, [0x80, 0x50, 0x01, 0x02], 11),
     (App::Purse, [0x80, 0x50, 0x03, 0x02], 11),
@@ -109,6 +109,7 @@ const FIXED: [(App, [u8; 4], usize); 26] = [
     (App::Sam, [0x80, 0xFA, 0x05, 0x00], 16),
     (App::Sam, [0x80, 0xFA, 0x00, 0x00], 8),
     (App::Sam, [0x84, 0xF0, 0x00, 0x00], 8),
+    (App::Sam, [0x84, 0xD4, 0x00, 0x00], 36),
     // With the MAC alone; a shorter or longer one is a missing one, see below.
     (App::Purse, [0x84, 0x16, 0x00, 0x00], 4),
     (App::Purse, [0x84, 0x18, 0x00, 0x00], 4),
@@ -298,7 +299,7 @@ const TWENTY: &[u8] = &[0; 20];
 
 /// Every command of which P1 and P2 mean something.
 #[rustfmt::skip]
-const SWEEPS: [Sweep; 37] = [
+const SWEEPS: [Sweep; 40] = [
     sweep(App::Purse, [0x80, 0x5C], &[], |p1, p2| unless(p1 <= 3 && p2 == 2)),
     sweep(App::Purse, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Purse, [0x80, 0x50], &[0; 11], |p1, p2| match (p1, p2) {
@@ -382,6 +383,13 @@ const SWEEPS: [Sweep; 37] = [
         (p1, p2) => unless((p1, p2) == (5, 0)),
     }),
     sweep(App::Sam, [0xBF, 0xDE], &[0; 24], |p1, _| unless(p1 == 0x48)),
+    sweep(App::Sam, [0x84, 0xF0], &[0; 8], |p1, p2| unless((p1, p2) == (0, 0))),
+    sweep(App::Sam, [0x84, 0xD4], &[0; 36], |p1, p2| unless((p1, p2) == (0, 0))),
+    sweep(App::Directory, [0x00, 0xB2], &[], |p1, p2| match (p1, p2) {
+        (1, 0x0C) => None,
+        (_, 0x0C) => Some(Sw::RECORD_NOT_FOUND),
+        _ => Some(Sw::NOT_FOUND),
+    }),
     sweep(App::Isd, [0x80, 0x50], &[0; 8], |kvn, p2| match (kvn, p2) {
         (0 | perso::KVN_ISSUER, 0) => None,
         (_, 0) => Some(Sw::KEY_NOT_FOUND),

@@ -9,6 +9,8 @@ use crate::{
     apdu::{self, Apdu},
     id::{IssuerId, SamNo},
     purse::{PurchaseInit, TxType, mac::Context},
+    sm::{self, Challenge8},
+    suite::Key,
     time::CardTime,
 };
 
@@ -240,6 +242,32 @@ pub fn raise_ceiling(ceiling: u32, mac: [u8; 4]) -> Apdu {
 
 /// Header that the MAC of [`raise_ceiling`] covers.
 pub const RAISE_CEILING_HEADER: [u8; 5] = [0x84, 0xF0, 0x00, 0x00, 0x08];
+
+/// Second step of SAM issuing 二次发行, in the field after GET CHALLENGE: a region's key, under the
+/// SAM's issuing key. This project's own command:
+///
+/// `84 D4 00 00 24 E(1A | region3 | header4 | key16 | KCV3 | 80 00 00 00 00) | MAC4`
+///
+/// `key` is [`crate::perso::sam_key`]'s 26 bytes with the key in clear; cipher, padding and MAC are
+/// those of [`crate::sm`], so one challenge serves one key. The SAM takes purchase keys of its own
+/// class, field-lock, internal-authentication and reading keys. Otherwise: 6988 MAC wrong (three in
+/// a row lock the command, 6983), 6A80 KCV, key type, class or region not accepted, 6A84 no slot.
+pub fn write_key(
+    suite: SuiteId,
+    issuing: &Key,
+    challenge: Challenge8,
+    key: &[u8; 26],
+) -> Result<Apdu, FormatError> {
+    let mut data = sm::plaintext::<36>(suite, key).ok_or(FormatError::Length)?;
+    sm::encrypt(suite, issuing, challenge, &mut data);
+    let mac = sm::mac(suite, issuing, challenge, WRITE_KEY_HEADER, &data);
+    data.extend_from_slice(&mac)
+        .map_err(|_| FormatError::Length)?;
+    Ok(apdu::build(0x84, 0xD4, 0x00, 0x00, &data, None))
+}
+
+/// Header that the MAC of [`write_key`] covers.
+const WRITE_KEY_HEADER: [u8; 5] = [0x84, 0xD4, 0x00, 0x00, 0x24];
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
     health,
-    keystore::{self, Slot},
+    keystore::{SENT, Slot},
     layout::App,
     medical,
     nvm::Nvm,
@@ -15,11 +15,9 @@ use crate::{
 };
 use card_spec::{
     SuiteId,
-    keys::{KeyHeader, KeyType, kcv},
-    perso::{CardState, Dgi, kcv_kind, pin_from_block},
-    suite::Key,
+    keys::{KeyHeader, KeyType},
+    perso::{CardState, Dgi, pin_from_block},
 };
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// One data group on its way into an application.
@@ -191,12 +189,11 @@ fn apply<N: Nvm>(
 ) -> Result<(), Error> {
     let known = match item.dgi {
         Dgi::KEY if target != App::Sam => {
-            card_key(store, open, target, [0; 3], item.data)?;
+            key(store, open, target, item.data, 3)?;
             true
         }
         Dgi::SAM_KEY if target == App::Sam => {
-            let (region, rest) = item.data.split_first_chunk::<3>().ok_or(Error::DATA)?;
-            card_key(store, open, target, *region, rest)?;
+            key(store, open, target, item.data, 0)?;
             true
         }
         Dgi::PIN => {
@@ -226,8 +223,9 @@ fn apply<N: Nvm>(
     if known { Ok(()) } else { Err(Error::REFERENCE) }
 }
 
-/// Which key types an application may hold.
-const fn allowed(target: App, key_type: KeyType) -> bool {
+/// Which keys an application may hold.
+fn allowed(target: App, slot: &Slot) -> bool {
+    let key_type = slot.header.key_type;
     match target {
         App::Purse => matches!(
             key_type,
@@ -248,54 +246,46 @@ const fn allowed(target: App, key_type: KeyType) -> bool {
         }
         App::Health => matches!(key_type, KeyType::Irk | KeyType::Rk | KeyType::Uk),
         App::Medical => matches!(key_type, KeyType::Mpk | KeyType::Mlk | KeyType::Mtk),
-        App::Sam => sam::may_hold(key_type),
+        App::Sam => sam::may_hold(slot),
         #[cfg(feature = "pki")]
         App::Pki => matches!(key_type, KeyType::Uk),
         App::Isd => false,
     }
 }
 
-/// `header4 | E_DEK(key16) | KCV3`.
-fn card_key<N: Nvm>(
+/// `header4 | E_DEK(key16) | KCV3`, of a SAM behind the region.
+fn key<N: Nvm>(
     store: &mut Store<N>,
     open: &Open,
     target: App,
-    region: [u8; 3],
     data: &[u8],
+    from: usize,
 ) -> Result<(), Error> {
-    let data: &[u8; 23] = data.try_into().map_err(|_| Error::DATA)?;
-    let [h0, h1, h2, h3, rest @ ..] = *data;
-    let (encrypted, check) = rest.split_first_chunk::<16>().ok_or(Error::DATA)?;
-    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::DATA)?;
-    if !allowed(target, header.key_type) {
+    let mut bytes = [0; SENT];
+    let field = &mut bytes[from..];
+    if field.len() != data.len() {
         return Err(Error::DATA);
     }
-    let mut value = *encrypted;
-    open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut value);
-    let key = Key::new(value);
-    value.zeroize();
-    if !bool::from(kcv(&key, header.suite, kcv_kind(header.suite)).ct_eq(check)) {
+    field.copy_from_slice(data);
+    open.dek
+        .decrypt_cbc(SuiteId::Aes, &[0; 16], &mut bytes[7..23]);
+    let arrived = Slot::arrived(&bytes);
+    bytes.zeroize();
+    let slot = arrived?;
+    let (header, key_type) = (slot.header, slot.header.key_type);
+    if !allowed(target, &slot)
+        || (names_suite(target, key_type) && has_other_suite(store, target, header)?)
+    {
         return Err(Error::DATA);
     }
-    if names_suite(target, header.key_type) && has_other_suite(store, target, header)? {
-        return Err(Error::DATA);
-    }
-    keystore::put(
-        store,
-        target,
-        &Slot {
-            region,
-            header,
-            key,
-        },
-    )?;
     let area = &mut store.area(target);
+    area.put_key(&slot)?;
     match target {
-        App::Purse => purse::key_stored(area, header.key_type),
-        App::Ssse => ssse::key_stored(&ssse::PLAN, area, header.key_type),
-        App::Health => ssse::key_stored(&health::PLAN, area, header.key_type),
-        App::Medical => medical::key_stored(area, header.key_type),
-        App::Sam => sam::key_stored(area, header.key_type),
+        App::Purse => purse::key_stored(area, key_type),
+        App::Ssse => ssse::key_stored(&ssse::PLAN, area, key_type),
+        App::Health => ssse::key_stored(&health::PLAN, area, key_type),
+        App::Medical => medical::key_stored(area, key_type),
+        App::Sam => sam::key_stored(area, key_type),
         #[cfg(feature = "pki")]
         App::Pki => crate::pki::key_stored(area),
         App::Isd => Ok(()),
@@ -303,9 +293,14 @@ fn card_key<N: Nvm>(
 }
 
 /// On a user card a command names a key by type and id alone, so one id may mean only one suite.
-/// TAC keys are chosen by the suite of the transaction, and a SAM is told the algorithm.
+/// TAC keys are chosen by the suite of the transaction, and a SAM is told the algorithm of all but
+/// its own keys.
 const fn names_suite(target: App, key_type: KeyType) -> bool {
-    !matches!(target, App::Sam) && !matches!(key_type, KeyType::Dtk | KeyType::Mtk)
+    match key_type {
+        KeyType::Dtk | KeyType::Mtk => false,
+        KeyType::SamIssue | KeyType::SamCeiling => true,
+        _ => !matches!(target, App::Sam),
+    }
 }
 
 fn has_other_suite<N: Nvm>(

@@ -343,6 +343,11 @@ impl<N: Nvm> Area<'_, N> {
             .ok_or(Error::KEY_INDEX)
     }
 
+    /// Puts a key among this application's own.
+    pub(crate) fn put_key(&mut self, new: &Slot) -> Result<(), Error> {
+        keystore::put(self.store, self.app, new)
+    }
+
     /// Copies staged bytes into the area, a piece at a time.
     pub(crate) fn copy_staged(&mut self, from: usize, len: usize, to: usize) -> Result<(), Error> {
         let mut chunk = [0u8; 64];

@@ -24,14 +24,18 @@ pub enum App {
     /// Health data.
     Health,
     Pki,
+    /// The payment system directory for contacts.
+    Directory,
     Sam,
 }
-use App::{Empty, Health, Isd, Medical, Pki, Purse, Sam, Social};
+use App::{Directory, Empty, Health, Isd, Medical, Pki, Purse, Sam, Social};
 
 /// Every application of a user card.
-pub const ON_A_CARD: [App; 7] = [Isd, Purse, Social, Empty, Medical, Health, Pki];
+pub const ON_A_CARD: [App; 8] = [Isd, Purse, Social, Empty, Medical, Health, Pki, Directory];
 /// Every application there is.
-pub const ALL: [App; 8] = [Isd, Purse, Social, Empty, Medical, Health, Pki, Sam];
+pub const ALL: [App; 9] = [
+    Isd, Purse, Social, Empty, Medical, Health, Pki, Directory, Sam,
+];
 
 /// Class bytes that some application answers to, on the basic channel and outside a chain.
 pub const CLASSES: [u8; 6] = [0x00, 0x04, 0x80, 0x84, 0xB0, 0xBF];
@@ -46,6 +50,7 @@ impl App {
             Medical => aid::SSSE_MEDICAL,
             Health => aid::HEALTH,
             Pki => aid::PKI_CERTIFICATES,
+            Directory => aid::PSE,
             Sam => aid::T_UNION_SAM,
         }
     }
@@ -74,6 +79,7 @@ impl App {
             (Social, 0x07 | 0x08) => Some(false),
             (Health, 0x05 | 0x06 | 0x08 | 0x0E | 0x12) => Some(true),
             (Pki, 0x12 | 0x18) => Some(false),
+            (Directory, 0x01) => Some(true),
             (Sam, 0x15..=0x17) => Some(false),
             _ => None,
         }
@@ -97,7 +103,7 @@ impl App {
             (Health, Uk) => &[0x24],
             (Pki, Uk) => &[class::ONLY],
             (Sam, Dpk) => &[class::TRANSIT, class::TRANSIT | class::SPARE],
-            (Sam, Dack | KeyType::SamCeiling) => &[class::ONLY],
+            (Sam, Dack | KeyType::SamCeiling | KeyType::SamIssue) => &[class::ONLY],
             _ => &[],
         }
     }
@@ -123,9 +129,10 @@ impl App {
             (Social | Empty | Medical | Health | Pki, 0x80) => Some(&[0x5E]),
             (Social | Empty | Medical | Health, 0x84) => Some(&[0x24]),
             (Medical, 0xB0) => Some(&[0x26, 0x28, 0x2A, 0x2C]),
+            (Directory, 0x00) => Some(&[0xB2]),
             (Sam, 0x00) => Some(&[0xB0]),
             (Sam, 0x80) => Some(&[0x1A, 0x70, 0x72, 0xFA]),
-            (Sam, 0x84) => Some(&[0xF0]),
+            (Sam, 0x84) => Some(&[0xD4, 0xF0]),
             (Sam, 0xBF) => Some(&[0xDE]),
             _ => None,
         }
@@ -166,7 +173,7 @@ pub fn prove_keys(app: App, card: &mut VirtualCard) {
             (KeyType::Rk, health::kid::EMERGENCY),
             (KeyType::Uk, health::kid::WRITE),
         ],
-        App::Isd | App::Purse | App::Pki | App::Sam => &[],
+        App::Isd | App::Purse | App::Pki | App::Directory | App::Sam => &[],
     };
     for (key_type, kid) in kids {
         assert_eq!(

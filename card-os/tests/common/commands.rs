@@ -188,5 +188,11 @@ pub fn commands() -> Vec<(&'static str, &'static [App], Apdu)> {
             sam::ssse_deliver(1, [0; 8], *b"350100sx", [0; 8], None),
         ),
         ("SAM ceiling", &[Sam], sam::raise_ceiling(9, [0; 4])),
+        ("SAM WRITE KEY", &[Sam], mac(0x84, 0xD4, 0, 0, &[0; 32])),
+        (
+            "READ directory",
+            &[App::Directory],
+            apdu::read_record(1, 1, 27),
+        ),
     ]
 }

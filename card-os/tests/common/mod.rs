@@ -9,7 +9,7 @@ use card_spec::{
     apdu::Apdu,
     channel::exchange,
     id::SamNo,
-    keys::{KeyHeader, KeyType, class},
+    keys::{self, KeyHeader, KeyType, class},
     perso::{self, Dgi},
     purse::{self, Debited, InitRequest, PurchaseInit, TxType, files, mac},
     sam, sm,
@@ -188,6 +188,21 @@ pub fn maintenance<C: Channel>(
     let lc = (data.len() + 4) as u8;
     let mac = sm::mac(suite, key, challenge, [cla, ins, p1, p2, lc], data);
     apdu::build(cla, ins, p1, p2, &[data, &mac].concat(), None)
+}
+
+/// A region's key of the sample, as WRITE KEY carries it.
+pub fn region_key(region: &str, header: KeyHeader) -> [u8; 26] {
+    let region = region.parse().unwrap();
+    let key = sample::region_key_of(region, header).unwrap();
+    let check = keys::kcv(&key, header.suite, perso::kcv_kind(header.suite));
+    perso::sam_key(region.to_bytes(), header, *key.expose(), check)
+}
+
+/// WRITE KEY under the sample SAM's issuing key, after a fresh challenge.
+pub fn write_key<C: Channel>(sam: &mut C, key: &[u8; 26]) -> Apdu {
+    let issuing = Key::new(sample::master(KeyType::SamIssue, class::ONLY));
+    let challenge = sm::Challenge8::from_bytes(&ask(sam, &apdu::get_challenge(8))).unwrap();
+    sam::write_key(SuiteId::Aes, &issuing, challenge, key).unwrap()
 }
 
 /// `84 24 00 01 enc | MAC`.

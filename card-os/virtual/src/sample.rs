@@ -67,8 +67,15 @@ pub const fn master(key_type: KeyType, index: u8) -> [u8; 16] {
 
 /// The region key that sample SAMs hold.
 pub fn region_key(header: KeyHeader) -> Result<Key, FormatError> {
-    let master = Key::new(master(header.key_type, header.index));
-    let region: RegionCode = REGION.parse()?;
+    region_key_of(REGION.parse()?, header)
+}
+
+/// The key of any region and version. The published masters are those of version 1; the last letter
+/// of a later one's text is changed by twice the number of versions since.
+pub fn region_key_of(region: RegionCode, header: KeyHeader) -> Result<Key, FormatError> {
+    let mut master = master(header.key_type, header.index);
+    master[13] ^= header.version.checked_sub(1).ok_or(FormatError::Range)? << 1;
+    let master = Key::new(master);
     Ok(if is_social(header.key_type) {
         keys::ssse_region_key(&master, header.suite, region)
     } else {
@@ -78,7 +85,12 @@ pub fn region_key(header: KeyHeader) -> Result<Key, FormatError> {
 
 /// The key of the sample card, generation 1.
 pub fn card_key(header: KeyHeader) -> Result<Key, FormatError> {
-    let (region, pan): (Key, Pan) = (region_key(header)?, PAN.parse()?);
+    card_key_of(REGION.parse()?, header)
+}
+
+/// The key of a card with the sample's number in any region.
+pub fn card_key_of(region: RegionCode, header: KeyHeader) -> Result<Key, FormatError> {
+    let (region, pan): (Key, Pan) = (region_key_of(region, header)?, PAN.parse()?);
     Ok(if is_social(header.key_type) {
         keys::ssse_card_key(&region, header.suite, &ssse::f1(pan))
     } else {
@@ -134,6 +146,10 @@ pub fn transport_keys() -> StaticKeys {
 pub struct Sample {
     /// Suite of every application key.
     pub suite: SuiteId,
+    /// Version of every application key.
+    pub version: u8,
+    /// Region, six digits.
+    pub region: &'static str,
     /// Profile of the social-security application.
     pub profile: Profile,
     /// Kind in file 17.
@@ -151,6 +167,8 @@ impl Sample {
     pub const fn new(suite: SuiteId, profile: Profile) -> Self {
         Self {
             suite,
+            version: 1,
+            region: REGION,
             profile,
             kind: CardKind::Test,
             limits: Limits {
@@ -225,7 +243,7 @@ impl Sample {
             amount: self.purse,
             terminal: LOAD_TERMINAL.parse().map_err(format)?,
         };
-        let dlk = card_key(header(KeyType::Dlk, class::ONLY, self.suite)).map_err(format)?;
+        let dlk = self.key(KeyType::Dlk, class::ONLY).map_err(format)?.1;
         let date = CardDate::new(2026, 1, 1).map_err(format)?;
         load_purse(
             card,
@@ -240,14 +258,23 @@ impl Sample {
     fn keys(&self, host: &Scp03, list: &[(KeyType, u8)]) -> Result<Vec<(Dgi, Vec<u8>)>, HostError> {
         list.iter()
             .map(|(key_type, index)| {
-                let header = header(*key_type, *index, self.suite);
-                Ok(host.key_group(header, &card_key(header).map_err(format)?))
+                let (header, key) = self.key(*key_type, *index).map_err(format)?;
+                Ok(host.key_group(header, &key))
             })
             .collect()
     }
 
+    /// A key of this card.
+    pub fn key(&self, key_type: KeyType, index: u8) -> Result<(KeyHeader, Key), FormatError> {
+        let header = KeyHeader {
+            version: self.version,
+            ..header(key_type, index, self.suite)
+        };
+        Ok((header, card_key_of(self.region.parse()?, header)?))
+    }
+
     fn purse_groups(&self, host: &Scp03, pan: Pan) -> Result<Vec<(Dgi, Vec<u8>)>, HostError> {
-        let region: RegionCode = REGION.parse().map_err(format)?;
+        let region: RegionCode = self.region.parse().map_err(format)?;
         let public = Public {
             issuer: IssuerId::new(pan, region, Generation(1)),
             app_type: 1,
@@ -307,7 +334,8 @@ impl Sample {
     fn record(&self, tag: u8, length: usize, pan: Pan) -> Result<Vec<u8>, HostError> {
         let mut value = match tag {
             t if t == tag::CARD_ID.0 => {
-                let mut id = REGION
+                let mut id = self
+                    .region
                     .parse::<RegionCode>()
                     .map_err(format)?
                     .to_bytes()
@@ -465,7 +493,8 @@ pub fn sample_sam(
     sample_sam_of(kind, &SuiteId::ALL, number, seed)
 }
 
-/// A SAM with the region keys of some suites, the preferred first.
+/// A SAM with the region keys of some suites, the preferred first; of none: as the first step of
+/// issuing leaves it, with the keys of its own alone.
 pub fn sample_sam_of(
     kind: SampleSam,
     suites: &[SuiteId],
@@ -509,8 +538,10 @@ pub fn sample_sam_of(
         (Dgi::file(sam::SFI_KEY_INDEX), vec![index]),
         (Dgi::SAM_CEILING, SAM_CEILING.to_be_bytes().to_vec()),
     ];
-    let own = header(KeyType::SamCeiling, class::ONLY, SuiteId::Aes);
-    groups.push(host.sam_key_group([0; 3], own, &Key::new(master(own.key_type, own.index))));
+    for own in [KeyType::SamCeiling, KeyType::SamIssue] {
+        let own = header(own, class::ONLY, SuiteId::Aes);
+        groups.push(host.sam_key_group([0; 3], own, &Key::new(master(own.key_type, own.index))));
+    }
     let region = REGION.parse::<RegionCode>().map_err(format)?.to_bytes();
     for suite in suites {
         for (key_type, index) in list {

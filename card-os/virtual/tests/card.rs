@@ -38,6 +38,8 @@ fn the_published_facts_are_the_cards() {
         hex(&sample::TRANSPORT_KEY),
         hex(&sample::master(KeyType::Dpk, class::TRANSIT)),
         hex(&sample::master(KeyType::IsdEnc, 0x30)),
+        hex(&sample::master(KeyType::SamIssue, class::ONLY)),
+        hex(&sample::master(KeyType::SamCeiling, class::ONLY)),
         hex(sample(SuiteId::Aes).atr()),
     ] {
         assert!(
