@@ -204,6 +204,7 @@ commands! {
     Sam: "DELIVERY KEY, social" 0xBF 0xDE "48 kid" "F1 F2 R8 (alg)" "" "RK or IRK of the region";
     Sam: "CIPHER DATA" 0x80 0xFA "00 00, 05 00" "T8, or rnd4 zeros4 841E000004800000" "cryptogram8, MAC4" "DELIVERY KEY";
     Sam: "RAISE CEILING" 0x84 0xF0 "00 00" "ceiling4 MAC4" "" "challenge, SAM-CEILING";
+    Sam: "WRITE KEY" 0x84 0xD4 "00 00" "E(1A region3 header4 key16 KCV3 80 00..) MAC4" "" "challenge, SAM-ISSUE";
 
     Issuer: "INITIALIZE UPDATE" 0x80 0x50 "KVN 00" "host challenge 8" "29 or 32 bytes" "free";
     Issuer: "GET DATA" 0x80 0xCA "tag" "" "00E0, 0066, 00CF, 0042, 0045, 9F7F" "free";
