@@ -8,7 +8,7 @@
 //! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling and WRITE KEY | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
 //! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | [`Row::spite`] | 1,000 | 1,000 | 60,000 |
 //! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side and of the issuer domain | [`Row::cryptogram`] | 15, 255 | 5 | none |
-//! | MAC2 at a SAM | [`Row::lifetime`] | none | - | 60,000 |
+//! | MAC2 at a SAM, with it INIT SAM FOR PURCHASE | [`Row::lifetime`] | none | - | 60,000 |
 //! | PIN ([`crate::pin`]) | tries | its tries | all but the last | none |
 //!
 //! 1. A full row stops its own function and nothing else: neither the purse nor another command.

@@ -232,8 +232,10 @@ impl<N: Nvm> Sam<'_, N> {
         self.area.key(&wanted)?.ok_or(Error::KEY_INDEX)
     }
 
-    /// Takes the next terminal sequence. The dispatcher commits it before the MAC leaves.
+    /// Takes the next terminal sequence. The dispatcher commits it before the MAC leaves. A SAM that
+    /// can judge no more MAC2s lets no card pay: its gate would not open.
     fn next_seq(&mut self) -> Result<u32, Error> {
+        at::CREDIT_ROW.check(&self.area)?;
         let seq = self.area.u32(at::SEQ)?;
         if seq >= self.area.u32(at::CEILING)? {
             return Err(Error::COUNTER);

@@ -20,19 +20,22 @@ pub enum Application {
     Health,
     /// PKI application.
     Pki,
+    /// Payment system directory for contacts; that over the air has its entries in the FCI.
+    Directory,
     /// SAM.
     Sam,
 }
 
 impl Application {
     /// Every application that can be selected, in the table's order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Every,
         Self::Purse,
         Self::Social,
         Self::Medical,
         Self::Health,
         Self::Pki,
+        Self::Directory,
         Self::Sam,
         Self::Issuer,
     ];
@@ -46,6 +49,7 @@ impl Application {
             Self::Medical => aid::SSSE_MEDICAL,
             Self::Health => aid::HEALTH,
             Self::Pki => aid::PKI_CERTIFICATES,
+            Self::Directory => aid::PSE,
             Self::Sam => aid::T_UNION_SAM,
         }
     }
@@ -60,6 +64,7 @@ impl Application {
             Self::Medical => "Medical purse 医疗钱包",
             Self::Health => "Health data 健康信息",
             Self::Pki => "PKI",
+            Self::Directory => "Payment system directory 支付系统目录",
             Self::Sam => "SAM",
         }
     }
@@ -196,6 +201,8 @@ commands! {
     Health: "EXTERNAL AUTHENTICATE" 0x00 0x82 "00 kid" "E8 T8; with Le: mutual" "cryptogram8 if mutual" "challenge of 8";
     Health: "INTERNAL AUTHENTICATE" 0x00 0x88 "00 kid" "R8" "cryptogram8" "free";
 
+    Directory: "READ RECORD" 0x00 0xB2 "01 0C" "" "entry of the purse" "free";
+
     Sam: "READ BINARY" 0x00 0xB0 "95, 96, 97; offset" "" "serial 10, terminal number 6, class 1" "free";
     Sam: "INIT SAM FOR PURCHASE" 0x80 0x70 "00 00, 00 10" "rnd4 seq2 amount4 type1 date4 time3 ver alg serial8 issuer8 (AES: H0 H1)" "termseq4 MAC1" "key of class and region";
     Sam: "INIT SAM FOR VISIT" 0x80 0x70 "01 00" "rnd4 seq2 3 x amount4 32 date4 time3 ver alg F1 F2" "termseq4 MAC1" "MPK of the region";
@@ -203,8 +210,8 @@ commands! {
     Sam: "DELIVERY KEY" 0x80 0x1A "45 02" "serial8 issuer8 (alg)" "" "DACK of the region";
     Sam: "DELIVERY KEY, social" 0xBF 0xDE "48 kid" "F1 F2 R8 (alg)" "" "RK or IRK of the region";
     Sam: "CIPHER DATA" 0x80 0xFA "00 00, 05 00" "T8, or rnd4 zeros4 841E000004800000" "cryptogram8, MAC4" "DELIVERY KEY";
-    Sam: "RAISE CEILING" 0x84 0xF0 "00 00" "ceiling4 MAC4" "" "challenge, SAM-CEILING";
-    Sam: "WRITE KEY" 0x84 0xD4 "00 00" "E(1A region3 header4 key16 KCV3 80 00..) MAC4" "" "challenge, SAM-ISSUE";
+    Sam: "RAISE CEILING" 0x84 0xF0 "00 00" "ceiling4 MAC4" "" "challenge, SAM-CEILING; contacts";
+    Sam: "WRITE KEY" 0x84 0xD4 "00 00" "enciphered region3 header4 key16 KCV3, MAC4" "" "challenge, SAM-ISSUE; contacts";
 
     Issuer: "INITIALIZE UPDATE" 0x80 0x50 "KVN 00" "host challenge 8" "29 or 32 bytes" "free";
     Issuer: "GET DATA" 0x80 0xCA "tag" "" "00E0, 0066, 00CF, 0042, 0045, 9F7F" "free";

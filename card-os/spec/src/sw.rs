@@ -132,6 +132,7 @@ impl Sw {
             Self::LOCKED => "function not supported, or application locked",
             Self::NOT_FOUND => "file or application not found",
             Self::RECORD_NOT_FOUND => "record not found",
+            Self::NO_SPACE => "no room left",
             Self::WRONG_P1P2 => "wrong P1 or P2",
             Self::KEY_NOT_FOUND => "key or PIN not found",
             Self::INS => "unknown instruction",
