@@ -47,10 +47,10 @@ struct Exit {
 /// Where a change is noticed.
 #[derive(Debug, PartialEq, Eq)]
 enum Caught {
-    ByTheCard,
-    ByTheSam,
-    ByTheClearingHouse,
-    ByNobody,
+    Card,
+    Sam,
+    ClearingHouse,
+    Nobody,
 }
 
 /// Entry at station E1 (record 1A), recorded in the journey file; then the updates that it sent.
@@ -136,13 +136,13 @@ fn try_exit(suite: SuiteId, attack: &dyn Fn(&mut Exit, &[Update])) -> Caught {
             seen(&mut card) == before,
             "a refused DEBIT changed the card"
         );
-        return Caught::ByTheCard;
+        return Caught::Card;
     }
     let debited = Debited::from_debit(&reply.data).unwrap();
     let credit = send(&mut sam, &sam::credit(debited.mac2));
     if !credit.sw.is_ok() {
         assert_eq!(credit.sw, Sw::MAC_WRONG);
-        return Caught::ByTheSam;
+        return Caught::Sam;
     }
     let claimed = mac::Purchase {
         amount: tap.amount,
@@ -157,9 +157,9 @@ fn try_exit(suite: SuiteId, attack: &dyn Fn(&mut Exit, &[Update])) -> Caught {
     let dtk = sample::card_key(sample::header(KeyType::Dtk, class::ONLY, suite)).unwrap();
     let after = host::balance(&mut card).unwrap();
     if claimed.tac(suite, &dtk, after) == debited.tac {
-        Caught::ByNobody
+        Caught::Nobody
     } else {
-        Caught::ByTheClearingHouse
+        Caught::ClearingHouse
     }
 }
 
@@ -168,50 +168,50 @@ fn try_exit(suite: SuiteId, attack: &dyn Fn(&mut Exit, &[Update])) -> Caught {
 fn every_change_is_caught_in_the_aes_suite_and_none_in_pbocs() {
     type Attack = (&'static str, Caught, fn(&mut Exit, &[Update]));
     let attacks: [Attack; 13] = [
-        ("nothing changed", Caught::ByNobody, |_, _| {}),
+        ("nothing changed", Caught::Nobody, |_, _| {}),
         // The fare is less from a nearer station.
-        ("moved entry station", Caught::ByTheSam, |exit, _| {
+        ("moved entry station", Caught::Sam, |exit, _| {
             exit.records[0] = vec![0xE2; 128];
         }),
-        ("one bit of the entry", Caught::ByTheSam, |exit, _| {
+        ("one bit of the entry", Caught::Sam, |exit, _| {
             exit.records[0][127] ^= 1;
         }),
         // Somebody's student concession.
-        ("another card's FCI", Caught::ByTheSam, |exit, _| {
+        ("another card's FCI", Caught::Sam, |exit, _| {
             exit.fci[40] ^= 1;
         }),
-        ("record 1A exchanged", Caught::ByTheCard, |exit, _| {
+        ("record 1A exchanged", Caught::Card, |exit, _| {
             exit.arrives[0] = metro(1, 0xA2);
         }),
-        ("into the other record", Caught::ByTheCard, |exit, _| {
+        ("into the other record", Caught::Card, |exit, _| {
             exit.arrives[0].0 = 2;
         }),
-        ("record 1E exchanged", Caught::ByTheCard, |exit, _| {
+        ("record 1E exchanged", Caught::Card, |exit, _| {
             exit.arrives[1] = journey(0xA2);
         }),
         (
             "the entry's cache replayed",
-            Caught::ByTheCard,
+            Caught::Card,
             |exit, old| {
                 exit.arrives = old.to_vec();
             },
         ),
-        ("an update left out", Caught::ByTheCard, |exit, _| {
+        ("an update left out", Caught::Card, |exit, _| {
             exit.arrives.truncate(1);
         }),
-        ("updates turned round", Caught::ByTheCard, |exit, _| {
+        ("updates turned round", Caught::Card, |exit, _| {
             exit.arrives.reverse();
         }),
-        ("another 1E after MAC1", Caught::ByTheCard, |exit, _| {
+        ("another 1E after MAC1", Caught::Card, |exit, _| {
             exit.arrives_late = vec![journey(0xA2)];
         }),
-        ("1A only after MAC1", Caught::ByTheCard, |exit, _| {
+        ("1A only after MAC1", Caught::Card, |exit, _| {
             exit.arrives.remove(0);
             exit.arrives_late = vec![metro(1, 0xA2)];
         }),
         (
             "another journey claimed",
-            Caught::ByTheClearingHouse,
+            Caught::ClearingHouse,
             |exit, _| {
                 exit.claimed[1] = journey(0xA2);
             },
@@ -222,7 +222,7 @@ fn every_change_is_caught_in_the_aes_suite_and_none_in_pbocs() {
         for suite in [SuiteId::Sm4, SuiteId::Tdes] {
             assert_eq!(
                 try_exit(suite, &attack),
-                Caught::ByNobody,
+                Caught::Nobody,
                 "{suite:?}: {name}"
             );
         }
@@ -238,7 +238,7 @@ fn a_record_that_is_not_updated_need_not_be_read() {
             updates.remove(0);
         }
     };
-    assert_eq!(try_exit(SuiteId::Aes, &unread), Caught::ByNobody);
+    assert_eq!(try_exit(SuiteId::Aes, &unread), Caught::Nobody);
 }
 
 /// A whole exit recorded at the gate and played again: the card's number is another.
