@@ -189,13 +189,9 @@ fn every_change_is_caught_in_the_aes_suite_and_none_in_pbocs() {
         ("record 1E exchanged", Caught::Card, |exit, _| {
             exit.arrives[1] = journey(0xA2);
         }),
-        (
-            "the entry's cache replayed",
-            Caught::Card,
-            |exit, old| {
-                exit.arrives = old.to_vec();
-            },
-        ),
+        ("the entry's cache replayed", Caught::Card, |exit, old| {
+            exit.arrives = old.to_vec();
+        }),
         ("an update left out", Caught::Card, |exit, _| {
             exit.arrives.truncate(1);
         }),
