@@ -218,18 +218,24 @@ impl<N: Nvm> Sam<'_, N> {
         version: u8,
         suite: SuiteId,
     ) -> Result<Slot, Error> {
-        let index = self.area.byte(at::CLASS)? | index_base;
-        let wanted = |slot: &Slot| {
-            slot.header
-                == KeyHeader {
-                    key_type,
-                    index,
-                    version,
-                    suite,
-                }
-                && slot.region == region
+        let wanted = KeyHeader {
+            key_type,
+            index: self.area.byte(at::CLASS)? | index_base,
+            version,
+            suite,
         };
-        self.area.key(&wanted)?.ok_or(Error::KEY_INDEX)
+        self.region_key(region, &|header| header == wanted)
+    }
+
+    /// The first key of a region that satisfies the condition.
+    fn region_key(
+        &self,
+        region: [u8; 3],
+        wanted: &dyn Fn(KeyHeader) -> bool,
+    ) -> Result<Slot, Error> {
+        self.area
+            .key(&|slot| slot.region == region && wanted(slot.header))?
+            .ok_or(Error::KEY_INDEX)
     }
 
     /// Takes the next terminal sequence. The dispatcher commits it before the MAC leaves. A SAM that
@@ -318,14 +324,9 @@ impl<N: Nvm> Sam<'_, N> {
         let (serial8, issuer) = data.split_at(8);
         let issuer = IssuerId(fixed(issuer)?);
         let region = issuer.region().map_err(|_| Error::KEY_INDEX)?.to_bytes();
-        let slot = self
-            .area
-            .key(&|slot| {
-                slot.header.key_type == KeyType::Dack
-                    && slot.region == region
-                    && suite.is_none_or(|suite| slot.header.suite == suite)
-            })?
-            .ok_or(Error::KEY_INDEX)?;
+        let slot = self.region_key(region, &|header| {
+            header.key_type == KeyType::Dack && suite.is_none_or(|suite| header.suite == suite)
+        })?;
         let key = keys::card_key_from_psam_fields(&slot.key, slot.header, fixed(serial8)?, issuer)?;
         self.ram.delivered = Delivered::Lock(slot.header.suite, key);
         Ok(Answer::Done)
@@ -355,15 +356,11 @@ impl<N: Nvm> Sam<'_, N> {
         let (f1, rest) = data.split_at(8);
         let (f2, challenge) = rest.split_at(8);
         let region = region_from_f2(f2)?;
-        let slot = self
-            .area
-            .key(&|slot| {
-                matches!(slot.header.key_type, KeyType::Rk | KeyType::Irk)
-                    && slot.header.index == kid
-                    && slot.region == region
-                    && suite.is_none_or(|suite| slot.header.suite == suite)
-            })?
-            .ok_or(Error::KEY_INDEX)?;
+        let slot = self.region_key(region, &|header| {
+            matches!(header.key_type, KeyType::Rk | KeyType::Irk)
+                && header.index == kid
+                && suite.is_none_or(|suite| header.suite == suite)
+        })?;
         let suite = slot.header.suite;
         let card = keys::ssse_card_key(&slot.key, suite, &fixed(f1)?);
         let process = keys::ssse_process_key(&card, suite, &fixed(challenge)?);

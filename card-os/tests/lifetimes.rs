@@ -11,7 +11,7 @@ use card_spec::{
     keys::{KeyType, class},
     medical::{self, Load, Split, Visit},
     purse::{self, LoadInit, PurchaseInit},
-    sam,
+    sam, sm,
     suite::Key,
 };
 use common::{SEED, Tap, ask, card, put, sam_no, select_purse, send, time};
@@ -181,6 +181,35 @@ fn the_long_rows_of_the_purse_end() {
     select_purse(&mut card);
     let command = lock(&mut card);
     put(&mut card, &command);
+}
+
+/// The ceiling of a SAM: 200 wrong MACs in its key's life, right ones in between. Payments go on.
+#[test]
+fn a_ceiling_key_has_a_life() {
+    let mut sam = common::sam_for(class::TRANSIT);
+    let own = Key::new(sample::master(KeyType::SamCeiling, class::ONLY));
+    let raise = |sam: &mut VirtualCard, ceiling: u32, right: bool| {
+        let challenge = sm::Challenge8::from_bytes(&ask(sam, &apdu::get_challenge(8))).unwrap();
+        let header = sam::RAISE_CEILING_HEADER;
+        let value = ceiling.to_be_bytes();
+        let mut mac = sm::mac(SuiteId::Aes, &own, challenge, header, &value);
+        mac[0] ^= u8::from(!right);
+        send(sam, &sam::raise_ceiling(ceiling, mac)).sw
+    };
+    for n in 1..=100 {
+        for _ in 0..2 {
+            assert_eq!(raise(&mut sam, u32::MAX, false), Sw::SM_WRONG, "{n}");
+            sam.power_cycle();
+        }
+        if n < 100 {
+            assert_eq!(raise(&mut sam, sample::SAM_CEILING + n, true), Sw::OK);
+        }
+    }
+    let beyond = raise(&mut sam, sample::SAM_CEILING + 100, true);
+    assert_eq!(beyond, Sw::PERMANENTLY_LOCKED);
+    let mut card = card(SuiteId::Aes);
+    select_purse(&mut card);
+    Tap::new(Fen(1)).pay(&mut card, &mut sam);
 }
 
 const SPLIT: Split = Split {
