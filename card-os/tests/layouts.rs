@@ -3,8 +3,11 @@
 
 mod common;
 
-use card_spec::{Fen, Sw, aid, apdu, purse, purse::files::LogRecord};
+use card_spec::{
+    Fen, SuiteId, Sw, aid, apdu, health, keys::class, pki, purse, purse::files::LogRecord,
+};
 use common::{SEED, Tap, ask, put, select_purse, send};
+use std::path::PathBuf;
 use virtual_card::{ImageError, VirtualCard, sample};
 
 const CARD_V1: &[u8] = include_bytes!("snapshots/card-v1.img");
@@ -35,6 +38,54 @@ fn layout_1_opens() {
     check_history(&mut card, &mut sam);
     // What was upgraded is a card of this layout from then on.
     VirtualCard::from_image(card.image().to_vec(), SEED).unwrap();
+}
+
+fn snapshot(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/snapshots")
+        .join(name)
+}
+
+#[test]
+fn layout_2_opens() {
+    let open = |name| {
+        let image = std::fs::read(snapshot(name)).unwrap();
+        VirtualCard::from_image(image, SEED).unwrap()
+    };
+    let (mut card, mut sam) = (open("card-v2.img"), open("sam-v2.img"));
+    check_history(&mut card, &mut sam);
+    put(&mut card, &apdu::select(aid::HEALTH));
+    put(
+        &mut card,
+        &[
+            0x00,
+            0xB2,
+            57,
+            ((health::fid::CARD & 0x1F) as u8) << 3,
+            0x00,
+        ],
+    );
+    put(&mut card, &apdu::select(aid::PKI_CERTIFICATES));
+    let key = ask(&mut card, &pki::read_public_key());
+    assert!(pki::public_key(&key).is_ok());
+}
+
+/// Makes the snapshots of the layout that is about to be released, once:
+/// `cargo test -p card-os --test layouts -- --ignored`.
+#[test]
+#[ignore = "writes the snapshots of a release"]
+fn release_layout_2() {
+    let (mut card, mut sam) = (common::card(SuiteId::Aes), common::sam_for(class::TRANSIT));
+    select_purse(&mut card);
+    for fen in [150, 250, 350] {
+        Tap::new(Fen(fen)).pay(&mut card, &mut sam);
+    }
+    let wrong = send(&mut card, &apdu::verify(0, &[0; 3])).sw;
+    assert_eq!(wrong, Sw::tries_left(2));
+    for (name, card) in [("card-v2.img", card), ("sam-v2.img", sam)] {
+        assert!(!snapshot(name).exists(), "{name} is released already");
+        std::fs::write(snapshot(name), card.image()).unwrap();
+    }
 }
 
 #[test]
