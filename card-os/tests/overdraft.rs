@@ -6,13 +6,18 @@ mod common;
 use card_spec::{
     Fen, SuiteId, Sw, aid, apdu,
     keys::{KeyType, class},
+    perso::Dgi,
     purse::{
         self, Debited, InitRequest, TxType, files, overdraft, overdraft::OverdraftInit,
         overdraft::OverdraftUpdate, sfi,
     },
+    ssse::Profile,
 };
-use common::{Tap, ask, card, put, sam_for, sam_no, select_purse, send, time};
-use virtual_card::{VirtualCard, host, sample};
+use common::{Tap, ask, card, issuer, put, sam_for, sam_no, select_purse, send, time};
+use virtual_card::{
+    VirtualCard, host,
+    sample::{self, Sample},
+};
 
 fn key(key_type: KeyType, suite: SuiteId) -> card_spec::suite::Key {
     sample::card_key(sample::header(key_type, class::ONLY, suite)).unwrap()
@@ -90,6 +95,22 @@ fn an_overdraft_is_granted_used_and_paid_back() {
             assert_eq!(set(&mut card, Fen(399)), Err(Sw::WRONG_DATA));
         }
         assert_eq!(three_balances(&mut card), [0, 400, 500]);
+        // Nor may the issuer personalise one.
+        let limits = files::Limits {
+            overdraft: Fen(399),
+            ..Sample::new(suite, Profile::V2).limits
+        };
+        let groups = [(Dgi::LIMITS, limits.to_bytes().unwrap().to_vec())];
+        let refused = issuer(&mut card).personalise(&mut card, aid::T_UNION, &groups);
+        assert!(matches!(
+            refused,
+            Err(host::HostError::Status {
+                sw: Sw::WRONG_DATA,
+                ..
+            })
+        ));
+        select_purse(&mut card);
+        put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
         set(&mut card, Fen(400)).unwrap();
         assert_eq!(Tap::new(Fen(1)).init(&mut card), Err(Sw::INSUFFICIENT));
 

@@ -180,14 +180,18 @@ impl Key {
                 block[..n].copy_from_slice(&input[..n]);
                 block[n] = 0x80;
                 self.encrypt_ecb(suite, &mut block);
-                MacKey::from_key(suite, &Self(block))
+                let key = MacKey::from_key(suite, &Self(block));
+                block.zeroize();
+                key
             }
             SuiteId::Tdes => {
                 let mut block = [0u8; 8];
                 let n = input.len().min(8);
                 block[..n].copy_from_slice(&input[..n]);
                 self.encrypt_ecb(suite, &mut block);
-                MacKey::single_des(block)
+                let key = MacKey::single_des(block);
+                block.zeroize();
+                key
             }
         }
     }

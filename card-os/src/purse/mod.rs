@@ -134,6 +134,14 @@ pub(crate) fn state<N: Nvm>(area: &Area<'_, N>) -> Result<State, Error> {
     })
 }
 
+/// Whether the card can live under these limits: the overdraft covers what is owed now, and
+/// balances fit into their 31 bits.
+fn bearable<N: Nvm>(area: &Area<'_, N>, limits: &files::Limits) -> Result<bool, Error> {
+    let money = Fen(i64::from(i32::from_be_bytes(area.array(at::BALANCE)?)));
+    let highest = limits.max_balance + limits.overdraft;
+    Ok(money + limits.overdraft >= Fen::ZERO && highest.0 <= i64::from(i32::MAX))
+}
+
 /// The FCI, with file 15 inside.
 pub(crate) fn fci<N: Nvm>(area: &Area<'_, N>) -> Result<[u8; 51], Error> {
     let mut name = [0u8; 8];

@@ -90,14 +90,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let expected = update.mac2(suite, &key, limit, time);
         at::OVERDRAFT_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
 
-        let money = Fen(i64::from(self.balance_fen()?));
         let limits = Limits {
             overdraft: limit,
             ..self.limits()?
         };
-        // Balances are stored in 31 bits, as at personalisation.
-        let highest = limits.max_balance + limit;
-        if money + limit < Fen::ZERO || highest.0 > i64::from(i32::MAX) {
+        if !super::bearable(&self.area, &limits)? {
             // The MAC was right: the failure counted in advance is taken back.
             self.area.commit()?;
             return Err(Error::DATA);

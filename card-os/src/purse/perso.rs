@@ -1,6 +1,6 @@
 //! What personalisation may write into the purse. It cannot write a balance: money enters by a load.
 
-use super::{FILES, State, at, state};
+use super::{FILES, State, at, bearable, state};
 use crate::{error::Error, file, isd::Item, nvm::Nvm, pin, store::Area};
 use card_spec::{
     keys::KeyType,
@@ -21,10 +21,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
         }
         (Dgi::LIMITS, data) => {
             let limits = data.try_into().map_err(|_| Error::DATA)?;
-            let limits = files::Limits::from_bytes(limits)?;
-            // Balances are stored in 31 bits.
-            let highest = limits.max_balance + limits.overdraft;
-            if highest.0 > i64::from(i32::MAX) {
+            if !bearable(area, &files::Limits::from_bytes(limits)?)? {
                 return Err(Error::DATA);
             }
             area.write(at::LIMITS, data)?;

@@ -18,6 +18,7 @@ use crate::{
     layout::{BLOCKS, ISSUER_BLOCKS, STAGED_BLOCKS},
     nvm::{Nvm, PAGE, PAGES},
 };
+use zeroize::Zeroize;
 
 /// Pages that stay free for collecting.
 const RESERVE: usize = 2;
@@ -317,7 +318,7 @@ impl<N: Nvm> Log<N> {
         if last {
             self.nvm.sync()?;
         }
-        let place = self.append(&seal(head, data, digest.all ^ self.taint))?;
+        let place = self.append(seal(head, data, digest.all ^ self.taint))?;
         self.digest = digest;
         self.ordinal = self.ordinal.saturating_add(1);
         if let Some(entry) = self.map.get_mut(block) {
@@ -343,7 +344,7 @@ impl<N: Nvm> Log<N> {
             txn: 0,
             tag: 0,
         };
-        let place = self.append(&seal(head, data, 0))?;
+        let place = self.append(seal(head, data, 0))?;
         let entry = self.map.get_mut(BLOCKS + index).ok_or(Error::SPACE)?;
         let old = core::mem::replace(entry, place);
         if !old.is_none()
@@ -366,14 +367,17 @@ impl<N: Nvm> Log<N> {
         self.taint = 0;
     }
 
-    /// Writes an entry into the next slot. Its page's count already protects it.
-    fn append(&mut self, entry: &[u8; ENTRY]) -> Result<Place, Error> {
+    /// Writes an entry, which may hold a key, into the next slot, and wipes it. Its page's count
+    /// already protects it.
+    fn append(&mut self, mut entry: [u8; ENTRY]) -> Result<Place, Error> {
         if self.next >= SLOTS {
             self.open_page()?;
         }
         let place = Place::new(self.open, self.next);
         self.next += 1;
-        self.nvm.program(place.at(), entry)?;
+        let programmed = self.nvm.program(place.at(), &entry);
+        entry.zeroize();
+        programmed?;
         if let Some(live) = self.live.get_mut(self.open) {
             *live += 1;
         }
@@ -455,7 +459,7 @@ impl<N: Nvm> Log<N> {
             if check(&entry).is_none() {
                 return Err(Error::MEMORY);
             }
-            self.map[index] = self.append(&entry)?;
+            self.map[index] = self.append(entry)?;
             self.live[victim] -= 1;
         }
         Ok(())
