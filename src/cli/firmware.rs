@@ -23,7 +23,7 @@ use card_spec::{
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use virtual_card::{
-    VirtualCard,
+    CutMode, VirtualCard,
     firmware::{Counted, Firmware},
     sample::{SIGN_PIN_BYTES, Sample, SampleSam, sample_sam, sample_time},
     script::SAM_NO,
@@ -173,7 +173,7 @@ fn power_cuts(path: &Path) -> Done<usize> {
         .map_err(because("personalising the sample SAM"))?;
     send(&mut sam, &apdu::select(aid::T_UNION_SAM))?;
     let mut cuts = 0;
-    for mode in 0..3 {
+    for mode in CutMode::ALL {
         for write in 1.. {
             let mut chip =
                 Firmware::start(path, card.image()).map_err(|e| Stop::new(Code::Failure, e))?;
@@ -216,7 +216,7 @@ fn power_cuts(path: &Path) -> Done<usize> {
             if balance != expected || (newest.amount == AMOUNT) != done {
                 return Err(Stop::new(
                     Code::Failure,
-                    format!("power cut in write {write}, mode {mode}: DEBIT is half done"),
+                    format!("power cut in write {write}, {mode:?}: DEBIT is half done"),
                 ));
             }
         }

@@ -76,7 +76,8 @@ impl PageNvm {
         (used.count() * PAGE) as u32
     }
 
-    /// The mode of a cut that is due now: 0 nothing, 1 half, 2 done.
+    /// The cut that is due now, in the modes of `virtual_card::CutMode`: 0 nothing, 1 part of a
+    /// word (of a page: its first half), 2 half and part of the next word, 3 done.
     fn due(&mut self) -> Result<Option<u8>, NvmError> {
         if self.dead {
             return Err(NvmError::PowerLost);
@@ -99,8 +100,8 @@ impl PageNvm {
 
 const fn share(length: usize, cut: Option<u8>) -> usize {
     match cut {
-        Some(0) => 0,
-        Some(1) => length / WORD / 2 * WORD,
+        Some(0 | 1) => 0,
+        Some(2) => length / WORD / 2 * WORD,
         _ => length,
     }
 }
@@ -131,8 +132,13 @@ impl Nvm for PageNvm {
             return Err(NvmError::Fault);
         }
         let n = share(data.len(), cut);
-        for (to, from) in place.iter_mut().zip(data).take(n) {
-            *to = *from;
+        for (i, (to, from)) in place.iter_mut().zip(data).enumerate() {
+            if i < n {
+                *to = *from;
+            } else if i < n + WORD && matches!(cut, Some(1 | 2)) {
+                // Programming clears bits; some of them are not cleared yet.
+                *to = from | 0x5A;
+            }
         }
         self.words += (n / WORD) as u32;
         ended(cut)
@@ -142,9 +148,13 @@ impl Nvm for PageNvm {
         let cut = self.due()?;
         let at = page.checked_mul(PAGE).ok_or(NvmError::Range)?;
         let place = self.pages.0.get_mut(at..at + PAGE).ok_or(NvmError::Range)?;
-        let n = share(PAGE, cut);
-        for byte in place.iter_mut().take(n) {
-            *byte = 0xFF;
+        for (i, byte) in place.iter_mut().enumerate() {
+            *byte = match cut {
+                Some(0) => *byte,
+                Some(1) if i >= PAGE / 2 => *byte,
+                Some(2) if i / WORD % 2 == 0 => *byte | 0x66,
+                _ => 0xFF,
+            };
         }
         self.erases += 1;
         ended(cut)

@@ -1,7 +1,7 @@
 //! The card on a microcontroller: QEMU runs the image of `card-os/firmware`, and this is its
 //! reader. Frames: `kind 1 | length 2 | data | LRC 1`, as `card-os/firmware/src/frame.rs` says.
 
-use crate::vpcd::Attachable;
+use crate::{CutMode, vpcd::Attachable};
 use card_os::NVM_SIZE;
 use card_spec::{Channel, ChannelError, Sw};
 use std::{
@@ -119,11 +119,15 @@ impl Firmware {
         self.ask(kind::INTERFACE, &[contactless.into()]).map(drop)
     }
 
-    /// Cuts the power in the n-th program or erase operation from now: before, in the middle of or
-    /// behind it (mode 0, 1, 2).
-    pub fn cut(&mut self, operation: u32, mode: u8) -> io::Result<()> {
+    /// Cuts the power in the n-th program or erase operation from now (1 = the next).
+    pub fn cut(&mut self, operation: u32, mode: CutMode) -> io::Result<()> {
         let mut data = operation.to_be_bytes().to_vec();
-        data.push(mode);
+        data.push(match mode {
+            CutMode::Nothing => 0,
+            CutMode::PartOfWord => 1,
+            CutMode::PartOfPage => 2,
+            CutMode::Done => 3,
+        });
         self.ask(kind::CUT, &data).map(drop)
     }
 
