@@ -12,7 +12,7 @@
 CARGO ?= cargo
 PROFILE_DIR = target/debug
 
-.PHONY: all setup demo test lint firmware fuzz bench audit clean
+.PHONY: all setup demo test lint firmware firmware-images firmware-bench fuzz bench audit clean
 
 all: demo
 
@@ -26,7 +26,7 @@ demo: setup
 test: setup
 	$(CARGO) test --workspace --no-fail-fast
 	cd card-os/fuzz && CARGO_TARGET_DIR=$(FUZZ_DIR) $(CARGO) test --locked --no-default-features
-	$(MAKE) --no-print-directory firmware
+	$(MAKE) --no-print-directory firmware-images firmware-bench
 
 lint:
 	$(CARGO) fmt --all --check
@@ -36,12 +36,18 @@ lint:
 	$(CARGO) deny --log-level error check licenses bans sources
 
 # The rustup toolchain carries no embedded target; Debian's rustc-web and rust-web-src do.
-firmware:
+firmware: firmware-images
+	$(CARGO) build
+	$(MAKE) --no-print-directory firmware-bench
+
+firmware-images:
 	cd card-os/firmware && CARGO_TARGET_DIR=$(CURDIR)/target/firmware RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
 	  $(CARGO) build --release --locked -Z build-std=core
 	cd card-os/firmware && CARGO_TARGET_DIR=$(CURDIR)/target/firmware-pki RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
 	  $(CARGO) build --release --locked -Z build-std=core --features pki
-	$(CARGO) build
+
+# Also after `cargo test`, which has built the executable already.
+firmware-bench:
 	$(PROFILE_DIR)/onecard bench firmware
 	$(PROFILE_DIR)/onecard bench firmware --image target/firmware-pki/thumbv8m.main-none-eabi/release/card-firmware
 
