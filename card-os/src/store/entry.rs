@@ -8,7 +8,7 @@ pub(super) const BLOCK: usize = 64;
 pub(super) const HEAD: usize = 8;
 /// Head, block, and the seal: `digest 4 | CRC-32 4`.
 pub(super) const ENTRY: usize = HEAD + BLOCK + 8;
-/// `magic 4 | times erased 4 | CRC-32 of both 4 | 0 4`.
+/// `magic 4 | times erased 4 | sequence 4 | CRC-32 of these 4`.
 pub(super) const PAGE_HEAD: usize = 16;
 /// Entries of a page.
 pub(super) const SLOTS: usize = (PAGE - PAGE_HEAD) / ENTRY;
@@ -125,20 +125,35 @@ pub(super) fn check(entry: &[u8; ENTRY]) -> Option<u32> {
     body.last_chunk().copied().map(u32::from_be_bytes)
 }
 
-pub(super) fn page_head(times_erased: u32) -> [u8; PAGE_HEAD] {
-    let mut out = [0; PAGE_HEAD];
-    out[..4].copy_from_slice(&MAGIC);
-    out[4..8].copy_from_slice(&times_erased.to_be_bytes());
-    let crc = crc32(&out[..8]);
-    out[8..12].copy_from_slice(&crc.to_be_bytes());
-    out
+/// What stands at the beginning of a page that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct PageHead {
+    pub(super) times_erased: u32,
+    /// Counts the pages in the order in which they were opened, from 1. Of two copies of a version
+    /// the one in the later page counts, and the latest page is the one that is written.
+    pub(super) sequence: u32,
 }
 
-/// How often the page was erased; `None` when it carries no entries.
-pub(super) fn times_erased(head: &[u8; PAGE_HEAD]) -> Option<u32> {
-    let [_, _, _, _, a, b, c, d, ..] = *head;
-    let times = u32::from_be_bytes([a, b, c, d]);
-    (*head == page_head(times)).then_some(times)
+impl PageHead {
+    pub(super) fn to_bytes(self) -> [u8; PAGE_HEAD] {
+        let mut out = [0; PAGE_HEAD];
+        out[..4].copy_from_slice(&MAGIC);
+        out[4..8].copy_from_slice(&self.times_erased.to_be_bytes());
+        out[8..12].copy_from_slice(&self.sequence.to_be_bytes());
+        let crc = crc32(&out[..12]);
+        out[12..].copy_from_slice(&crc.to_be_bytes());
+        out
+    }
+
+    /// `None` when the page was never opened, or its erasing was cut off.
+    pub(super) fn from_bytes(head: &[u8; PAGE_HEAD]) -> Option<Self> {
+        let [_, _, _, _, a, b, c, d, e, f, g, h, ..] = *head;
+        let read = Self {
+            times_erased: u32::from_be_bytes([a, b, c, d]),
+            sequence: u32::from_be_bytes([e, f, g, h]),
+        };
+        (*head == read.to_bytes()).then_some(read)
+    }
 }
 
 /// A checksum of which version of which block is the valid one. Every commit stores it; if an

@@ -7,11 +7,12 @@
 //! * At power-up the newest whole transaction is found; of each block the newest version up to it
 //!   is the valid one. Entries of a transaction that was cut off are overruled: their blocks are
 //!   written again, unchanged, under a later number, before anything else is written.
-//! * Collecting a page copies its valid entries as they are, number included: a copy and its
-//!   original are the same version, so a cut between them does not matter.
+//! * Collecting a page copies its valid entries as they are, number included, into the page that was
+//!   opened last. A copy and its original are the same version; the copy counts, so what a cut leaves
+//!   of collecting is gone on with, and what was collected stays free.
 
 use super::entry::{
-    BLOCK, Digest, ENTRY, HEAD, Head, PAGE_HEAD, Place, SLOTS, check, page_head, seal, times_erased,
+    BLOCK, Digest, ENTRY, HEAD, Head, PAGE_HEAD, PageHead, Place, SLOTS, check, seal,
 };
 use crate::{
     error::Error,
@@ -46,6 +47,10 @@ pub(super) struct Log<N> {
     live: [u8; PAGES],
     open: usize,
     next: usize,
+    /// Sequence of the open page.
+    sequence: u32,
+    /// Pages that refused to be erased since power-up, a bit each.
+    worn: u64,
     /// Number of the newest whole transaction that power-up found.
     newest: u32,
     /// Number of the next transaction.
@@ -68,6 +73,8 @@ impl<N: Nvm> Log<N> {
             live: [0; PAGES],
             open: PAGES,
             next: SLOTS,
+            sequence: 0,
+            worn: 0,
             newest: 0,
             txn: 1,
             ordinal: 0,
@@ -80,23 +87,26 @@ impl<N: Nvm> Log<N> {
     /// Finds the newest whole transaction and the valid version of each block.
     pub(super) fn mount(&mut self) -> Result<Soundness, Error> {
         self.map.fill(Place::NONE);
-        self.open = PAGES;
-        self.next = SLOTS;
+        self.worn = 0;
         self.spilled = false;
         self.ordinal = 0;
         self.txn = 1;
+        self.open_last()?;
         let Some((newest, stored)) = self.newest()? else {
             return Ok(Soundness::Dead);
         };
         self.newest = newest.txn;
         self.txn = newest.txn.saturating_add(1);
         for page in 0..PAGES {
+            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
             for slot in 0..self.used(page)? {
-                self.consider(Place::new(page, slot), newest.txn)?;
+                self.consider(Place::new(page, slot), sequence, newest.txn)?;
             }
         }
+        for block in 0..BLOCKS {
+            self.settle(block, newest.txn)?;
+        }
         self.recount();
-        self.open_begun()?;
         self.digest = self.fresh_digest()?;
         self.taint = self.digest.all ^ stored;
         let sound = match (self.taint, self.digest.issuer == newest.tag) {
@@ -118,10 +128,10 @@ impl<N: Nvm> Log<N> {
         Ok(SLOTS)
     }
 
-    fn erased_times(&self, page: usize) -> Result<Option<u32>, Error> {
+    fn page_head(&self, page: usize) -> Result<Option<PageHead>, Error> {
         let mut head = [0; PAGE_HEAD];
         self.nvm.read(page * PAGE, &mut head)?;
-        Ok(times_erased(&head))
+        Ok(PageHead::from_bytes(&head))
     }
 
     fn head(&self, place: Place) -> Result<Option<Head>, Error> {
@@ -136,30 +146,56 @@ impl<N: Nvm> Log<N> {
         Ok(entry)
     }
 
-    /// The last entry with the highest number, and the digest in it.
+    /// The last entry with the highest number, and the digest in it. Checksums take time, so heads
+    /// are compared first and only the winner is checked; what fails is passed over.
     fn newest(&self) -> Result<Option<(Head, u32)>, Error> {
-        let mut newest: Option<(Head, u32)> = None;
+        let mut below = u32::MAX;
+        loop {
+            let mut best: Option<(Head, Place)> = None;
+            for page in 0..PAGES {
+                for slot in 0..self.used(page)? {
+                    let place = Place::new(page, slot);
+                    if let Some(head) = self.head(place)?
+                        && head.last
+                        && !head.staged
+                        && head.txn < below
+                        && best.is_none_or(|(best, _)| head.txn > best.txn)
+                    {
+                        best = Some((head, place));
+                    }
+                }
+            }
+            let Some((head, place)) = best else {
+                return Ok(None);
+            };
+            if let Some(digest) = self.checked(head, place)? {
+                return Ok(Some((head, digest)));
+            }
+            below = head.txn;
+        }
+    }
+
+    /// The digest of an entry, or of another copy of the same version, that is whole.
+    fn checked(&self, head: Head, place: Place) -> Result<Option<u32>, Error> {
+        if let Some(digest) = check(&self.entry(place)?) {
+            return Ok(Some(digest));
+        }
         for page in 0..PAGES {
-            for slot in (0..self.used(page)?).rev() {
+            for slot in 0..self.used(page)? {
                 let place = Place::new(page, slot);
-                let Some(head) = self.head(place)? else {
-                    continue;
-                };
-                let later = newest.is_none_or(|(best, _)| head.txn > best.txn);
-                if head.last
-                    && !head.staged
-                    && later
+                if self.head(place)? == Some(head)
                     && let Some(digest) = check(&self.entry(place)?)
                 {
-                    newest = Some((head, digest));
+                    return Ok(Some(digest));
                 }
             }
         }
-        Ok(newest)
+        Ok(None)
     }
 
-    /// Takes an entry into the map if it is the newest whole version of its block up to `until`.
-    fn consider(&mut self, place: Place, until: u32) -> Result<(), Error> {
+    /// Takes an entry into the map if its head says that it is the newest version of its block up
+    /// to `until`, or a later copy of that.
+    fn consider(&mut self, place: Place, sequence: u32, until: u32) -> Result<(), Error> {
         let Some(head) = self.head(place)? else {
             return Ok(());
         };
@@ -174,13 +210,54 @@ impl<N: Nvm> Log<N> {
             }
             return Ok(());
         }
-        let present = self.map[block];
-        let newer = present.is_none()
-            || self
-                .head(present)?
-                .is_none_or(|old| head.version() > old.version());
-        if newer && check(&self.entry(place)?).is_some() {
+        if self.is_later(place, head, sequence, self.map[block])? {
             self.map[block] = place;
+        }
+        Ok(())
+    }
+
+    /// Whether an entry is to be preferred to the present one.
+    fn is_later(
+        &self,
+        place: Place,
+        head: Head,
+        sequence: u32,
+        present: Place,
+    ) -> Result<bool, Error> {
+        if present.is_none() {
+            return Ok(true);
+        }
+        let Some(old) = self.head(present)? else {
+            return Ok(true);
+        };
+        if head.version() != old.version() {
+            return Ok(head.version() > old.version());
+        }
+        let old = self.page_head(present.page())?.unwrap_or_default().sequence;
+        Ok((sequence, place.at()) > (old, present.at()))
+    }
+
+    /// Checks the chosen version of a block. If it is not whole, the best whole one takes its place.
+    fn settle(&mut self, block: usize, until: u32) -> Result<(), Error> {
+        let chosen = self.map[block];
+        if chosen.is_none() || check(&self.entry(chosen)?).is_some() {
+            return Ok(());
+        }
+        self.map[block] = Place::NONE;
+        for page in 0..PAGES {
+            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
+            for slot in 0..self.used(page)? {
+                let place = Place::new(page, slot);
+                if let Some(head) = self.head(place)?
+                    && usize::from(head.block) == block
+                    && !head.staged
+                    && head.txn <= until
+                    && check(&self.entry(place)?).is_some()
+                    && self.is_later(place, head, sequence, self.map[block])?
+                {
+                    self.map[block] = place;
+                }
+            }
         }
         Ok(())
     }
@@ -234,26 +311,25 @@ impl<N: Nvm> Log<N> {
         }
     }
 
-    /// Goes on writing in the page with the most erased slots behind written ones: normally the one
-    /// that was open. Cuts in the middle of collecting leave others, and giving each of them up
-    /// would use the reserve up. A page with an entry that must survive was not being erased when
-    /// the power went.
-    fn open_begun(&mut self) -> Result<(), Error> {
+    /// Goes on writing in the page that was opened last. No page is erased before a later one was
+    /// opened, so behind its entries it is erased, whatever a cut did to others.
+    fn open_last(&mut self) -> Result<(), Error> {
+        (self.open, self.next, self.sequence) = (PAGES, SLOTS, 0);
         for page in 0..PAGES {
-            let used = self.used(page)?;
-            if self.live[page] > 0
-                && used < self.next
-                && self.erased_times(page)?.is_some()
-                && self.is_erased(Place::new(page, used))?
+            if let Some(head) = self.page_head(page)?
+                && head.sequence > self.sequence
             {
-                (self.open, self.next) = (page, used);
+                (self.open, self.sequence) = (page, head.sequence);
+            }
+        }
+        if self.open < PAGES {
+            self.next = self.used(self.open)?;
+            // A word that took some bits and looks erased would spoil the slot.
+            if self.next < SLOTS && self.entry(Place::new(self.open, self.next))? != [0xFF; ENTRY] {
+                self.next = SLOTS;
             }
         }
         Ok(())
-    }
-
-    fn is_erased(&self, place: Place) -> Result<bool, Error> {
-        Ok(self.entry(place)? == [0xFF; ENTRY])
     }
 
     fn fresh_digest(&self) -> Result<Digest, Error> {
@@ -376,49 +452,69 @@ impl<N: Nvm> Log<N> {
         let place = Place::new(self.open, self.next);
         self.next += 1;
         let programmed = self.nvm.program(place.at(), &entry);
+        let kept = programmed.is_ok() && self.entry(place)? == entry;
         entry.zeroize();
         programmed?;
+        if !kept {
+            return Err(Error::MEMORY);
+        }
         if let Some(live) = self.live.get_mut(self.open) {
             *live += 1;
         }
         Ok(place)
     }
 
-    /// Opens the free page that was erased least often.
+    /// Opens the free page that was erased least often. One that refuses is left alone until the
+    /// next power-up.
     fn open_page(&mut self) -> Result<(), Error> {
-        let mut best: Option<(u32, usize)> = None;
-        let mut most = 0;
-        for page in 0..PAGES {
-            let times = self.erased_times(page)?;
-            most = most.max(times.unwrap_or(0));
-            if self.live[page] == 0 && page != self.open {
-                // A page whose head was torn has lost its count; it waits until the others are
-                // as old.
-                let times = times.unwrap_or(most);
-                if best.is_none_or(|(least, _)| times < least) {
-                    best = Some((times, page));
+        loop {
+            let mut best: Option<(u32, usize)> = None;
+            let mut most = 0;
+            for page in 0..PAGES {
+                let times = self.page_head(page)?.map(|head| head.times_erased);
+                most = most.max(times.unwrap_or(0));
+                if self.is_free(page) {
+                    // A page whose head was torn has lost its count; it waits until the others are
+                    // as old.
+                    let times = times.unwrap_or(most);
+                    if best.is_none_or(|(least, _)| times < least) {
+                        best = Some((times, page));
+                    }
                 }
             }
+            let (times, page) = best.ok_or(Error::SPACE)?;
+            if self.erase(page, times.saturating_add(1)).is_ok() {
+                (self.open, self.next) = (page, 0);
+                return Ok(());
+            }
+            self.worn |= 1 << page;
         }
-        let (times, page) = best.ok_or(Error::SPACE)?;
-        self.erase(page, times.saturating_add(1))?;
-        (self.open, self.next) = (page, 0);
+    }
+
+    pub(super) fn erase(&mut self, page: usize, times_erased: u32) -> Result<(), Error> {
+        let sequence = self.sequence.checked_add(1).ok_or(Error::MEMORY)?;
+        let head = PageHead {
+            times_erased,
+            sequence,
+        };
+        self.nvm.erase(page)?;
+        self.nvm.program(page * PAGE, &head.to_bytes())?;
+        self.sequence = sequence;
         Ok(())
     }
 
-    pub(super) fn erase(&mut self, page: usize, times: u32) -> Result<(), Error> {
-        self.nvm.erase(page)?;
-        Ok(self.nvm.program(page * PAGE, &page_head(times))?)
+    fn is_free(&self, page: usize) -> bool {
+        self.live[page] == 0 && page != self.open && self.worn & (1 << page) == 0
     }
 
-    fn free_pages(&self) -> usize {
-        let free = self.live.iter().enumerate();
-        free.filter(|(page, live)| **live == 0 && *page != self.open)
-            .count()
-    }
-
+    /// With the reserve broken into, which a cut while collecting does, what is left of the open
+    /// page is for collecting alone.
     fn room(&self) -> usize {
-        (SLOTS - self.next) + SLOTS * self.free_pages().saturating_sub(RESERVE)
+        let free = (0..PAGES).filter(|page| self.is_free(*page)).count();
+        match free.checked_sub(RESERVE) {
+            Some(free) => (SLOTS - self.next) + SLOTS * free,
+            None => 0,
+        }
     }
 
     /// Makes room for so many entries. Inside a transaction that has begun to write, versions

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 extern crate std;
 
+mod endurance;
+
 use super::{entry::SLOTS, *};
 use crate::{
     layout::{BLOCKS, KEYS},
