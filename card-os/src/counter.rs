@@ -7,7 +7,8 @@
 //! |---|---|---|---|---|
 //! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling and WRITE KEY | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
 //! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | [`Row::spite`] | 1,000 | 1,000 | 60,000 |
-//! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side and of the issuer domain | [`Row::cryptogram`] | 15, 255 | 5 | none |
+//! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side | [`Row::cryptogram`] | 15 | 5 | none |
+//! | 8-byte cryptogram and 8-byte C-MAC: EXTERNAL AUTHENTICATE of the issuer domain | [`Row::unguessable`] | none | 5 | none |
 //! | MAC2 at a SAM, with it INIT SAM FOR PURCHASE | [`Row::lifetime`] | none | - | 60,000 |
 //! | PIN ([`crate::pin`]) | tries | its tries | all but the last | none |
 //!
@@ -20,7 +21,7 @@
 //! 5. The issuer has a way back from every full row. Of the purse: APPLICATION UNBLOCK (DAMK, on a
 //!    row of its own) starts all rows but its own. Of every application: a key stored over SCP03
 //!    makes the rows that guard it new, lifetime included, because nobody has guessed at it yet.
-//!    The issuer domain's own row starts again with a right authentication only.
+//!    The issuer domain's own row counts over the air only: nobody can lock the issuer out.
 //! 6. The failure is counted and committed before the comparison, so that pulling the card out buys
 //!    no free guess.
 
@@ -69,6 +70,16 @@ impl Row {
         Self {
             at,
             in_a_row: Some(in_a_row),
+            lifetime: None,
+        }
+    }
+
+    /// For what is too long to guess and whose loss could never be repaired: through the contacts
+    /// nobody can wear it out.
+    pub(crate) const fn unguessable(at: usize) -> Self {
+        Self {
+            at,
+            in_a_row: None,
             lifetime: None,
         }
     }

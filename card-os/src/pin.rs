@@ -138,6 +138,8 @@ pub(crate) fn unblock<N: Nvm>(
     plain.copy_from_slice(data);
     let expected = sm::mac(suite, &slot.key, challenge, header, data);
     row.guard(area, &[&expected], &mac, Error::SM_WRONG)?;
+    // The MAC was right, whatever is inside: the failure is taken back now.
+    area.commit()?;
     sm::decrypt(suite, &slot.key, challenge, plain);
     let done = match sm::from_plaintext(plain) {
         Some(new) => reload(area, at, new),

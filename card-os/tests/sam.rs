@@ -14,7 +14,7 @@ use card_spec::{
     suite::Key,
 };
 use common::{ask, put, sam_for, sam_no, send, time};
-use virtual_card::{VirtualCard, sample};
+use virtual_card::{VirtualCard, host, sample};
 
 fn init(region: &str) -> InitForPurchase {
     let pan: Pan = sample::PAN.parse().unwrap();
@@ -125,10 +125,25 @@ fn a_wrong_mac2_ends_the_transaction() {
 
 #[test]
 fn the_ceiling_stops_the_sam_and_only_the_hsm_raises_it() {
-    let mut sam = sam_for(class::TRANSIT);
-    let mut host = common::issuer(&mut sam);
-    let low = [(Dgi::SAM_CEILING, 2u32.to_be_bytes().to_vec())];
-    host.personalise(&mut sam, aid::T_UNION_SAM, &low).unwrap();
+    let kind = sample::SampleSam::Purse(class::TRANSIT);
+    let number = common::sam_no();
+    let mut sam = sample::sample_sam_up_to(kind, &SuiteId::ALL, number, 2, common::SEED).unwrap();
+    // The issuer neither: once a SAM is secured, what it is stays.
+    for (dgi, data) in [
+        (Dgi::SAM_CEILING, vec![0, 0, 0, 9]),
+        (Dgi::file(sam::SFI_TERMINAL_NO), vec![0x35; 6]),
+        (Dgi::file(sam::SFI_KEY_INDEX), vec![class::RETAIL]),
+    ] {
+        let mut host = common::issuer(&mut sam);
+        let refused = host.personalise(&mut sam, aid::T_UNION_SAM, &[(dgi, data)]);
+        assert!(matches!(
+            refused,
+            Err(host::HostError::Status {
+                sw: Sw::CONDITIONS,
+                ..
+            })
+        ));
+    }
     put(&mut sam, &apdu::select(aid::T_UNION_SAM));
     assert_eq!(mac1(&mut sam).terminal_seq, 1);
     assert_eq!(mac1(&mut sam).terminal_seq, 2);

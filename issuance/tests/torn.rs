@@ -239,7 +239,11 @@ fn a_dead_blank_is_spoiled() {
     let rig = Rig::new();
     let work = rig.order(&persons()[..1], CardOptions::default());
     let mut card = rig.blank(1);
-    card.nvm_mut().bytes_mut()[100] ^= 1;
+    // In the first entry of the memory, behind its page's head of 16 bytes.
+    let image = card.nvm_mut().bytes_mut();
+    let used = |page: &[u8]| page[16..].iter().any(|byte| *byte != 0xFF);
+    let page = image.chunks(2048).position(used).unwrap();
+    image[2048 * page + 16 + 20] ^= 1;
     card.power_cycle();
     let error = rig.issue(&work[0], &mut card, Expect::Blank).unwrap_err();
     assert!(error.untouched() && !error.resumable(), "{error}");

@@ -229,7 +229,7 @@ commands! {
     Pki: "UPDATE BINARY" 0x00 0xD6 "98 offset" "contents" "" "none in clear";
     Pki: "UPDATE RECORD" 0x00 0xDC "number" "" "" "no such file: 6981";
     Pki: "APPEND RECORD" 0x00 0xE2 "00" "" "" "no such file: 6981";
-    Pki: "READ BINARY, secured" 0x04 0xB0 "92, 98; offset" "MAC4" "contents, MAC4" "challenge, UK; contacts";
+    Pki: "READ BINARY, secured" 0x04 0xB0 "92, 98; offset" "MAC4" "" "refused, 6982: read them in clear";
     Pki: "READ RECORD, secured" 0x04 0xB2 "number" "MAC4" "" "no such file: 6981";
     Pki: "SEARCH RECORD, secured" 0x04 0xA2 "from" "MAC4" "" "no such file: 6981";
     Pki: "UPDATE BINARY, secured" 0x04 0xD6 "98 offset" "contents, MAC4" "" "challenge, UK; contacts";

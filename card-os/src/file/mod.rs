@@ -103,20 +103,20 @@ impl Access {
             Self::Free => true,
             Self::Never => false,
             Self::Contacts => interface == Interface::Contact,
-            Self::Key(_, kid) => to.holds(kid),
-            Self::Profile(_, kid) => open || to.holds(kid),
+            Self::Key(key_type, kid) => to.holds(key_type, kid),
+            Self::Profile(key_type, kid) => open || to.holds(key_type, kid),
             Self::AnyKey => to.any(),
         }
     }
 }
 
-/// Key ids that EXTERNAL AUTHENTICATE proved in this session. Only a right cryptogram adds one.
+/// Keys that EXTERNAL AUTHENTICATE proved in this session. Only a right cryptogram adds one.
 #[derive(Debug, Default)]
-pub(crate) struct Grants(heapless::Vec<u8, 4>);
+pub(crate) struct Grants(heapless::Vec<(KeyType, u8), 4>);
 
 impl Grants {
-    pub(crate) fn holds(&self, kid: u8) -> bool {
-        self.0.contains(&kid)
+    pub(crate) fn holds(&self, key_type: KeyType, kid: u8) -> bool {
+        self.0.contains(&(key_type, kid))
     }
 
     /// Whether the terminal proved any key.
@@ -124,17 +124,18 @@ impl Grants {
         !self.0.is_empty()
     }
 
-    pub(crate) fn add(&mut self, kid: u8) {
-        if !self.holds(kid) && self.0.is_full() {
+    pub(crate) fn add(&mut self, key_type: KeyType, kid: u8) {
+        if self.holds(key_type, kid) {
+            return;
+        }
+        if self.0.is_full() {
             self.0.clear();
         }
-        if !self.holds(kid) {
-            let _ = self.0.push(kid);
-        }
+        let _ = self.0.push((key_type, kid));
     }
 
-    pub(crate) fn drop_one(&mut self, kid: u8) {
-        self.0.retain(|held| *held != kid);
+    pub(crate) fn drop_one(&mut self, key_type: KeyType, kid: u8) {
+        self.0.retain(|held| *held != (key_type, kid));
     }
 }
 

@@ -51,7 +51,7 @@ mod at {
     pub(super) const KEYS: usize = 20;
     pub(super) const SEQUENCE: usize = 68;
     /// Wrong host cryptograms and C-MACs.
-    pub(super) const AUTH_ROW: Row = Row::cryptogram(71, 255);
+    pub(super) const AUTH_ROW: Row = Row::unguessable(71);
     /// What follows was appended in layout 2 and is zero on a card of layout 1.
     ///
     /// SCP parameter i: 60, or 00 and 70 for 70.

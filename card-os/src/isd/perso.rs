@@ -200,9 +200,10 @@ fn apply<N: Nvm>(
             pin(store, open, target, item.data)?;
             true
         }
-        // An opening balance belongs to issuing; later the account changes by loads only.
-        Dgi::MEDICAL_BALANCE
-            if !matches!(
+        // An opening balance and what a SAM is belong to issuing: later the account changes by
+        // loads and the ceiling by the HSM's MAC.
+        dgi if is_for_life(target, dgi)
+            && !matches!(
                 card_state(&store.area(App::Isd))?,
                 CardState::OpReady | CardState::Initialized
             ) =>
@@ -221,6 +222,12 @@ fn apply<N: Nvm>(
         },
     };
     if known { Ok(()) } else { Err(Error::REFERENCE) }
+}
+
+/// What may be set only before the card is secured.
+fn is_for_life(target: App, dgi: Dgi) -> bool {
+    dgi == Dgi::MEDICAL_BALANCE
+        || (target == App::Sam && (dgi == Dgi::SAM_CEILING || dgi.0 >> 8 == 0x01))
 }
 
 /// Which keys an application may hold.

@@ -67,6 +67,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             SuiteId::Sm4 | SuiteId::Tdes => slot.key.tac_key(suite).mac4(&[new]),
         };
         at::PIN_ROW.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)?;
+        self.area.commit()?;
         pin::reload(&mut self.area, at::PIN, new)?;
         self.ram.pin = None;
         Ok(Answer::Done)

@@ -14,6 +14,10 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     match (item.dgi, item.data) {
         (FILE15, data) => {
             files::Public::from_bytes(data).map_err(|_| Error::DATA)?;
+            // A card keeps its number: keys and books are tied to it.
+            if super::pan(area)?.is_some_and(|pan| Some(&pan[..]) != data.get(10..20)) {
+                return Err(Error::CONDITIONS);
+            }
             file::personalise(&FILES, area, item)?;
             if state(area)? == State::Absent {
                 area.write(at::STATE, &[State::Ready as u8])?;

@@ -165,7 +165,7 @@ impl<N: Nvm> Ssse<'_, N> {
             given,
             Error::SECURITY,
         )?;
-        self.ram.grants.add(kid);
+        self.ram.grants.add(slot.header.key_type, kid);
         if mutual {
             let process = ssse_process_key(&slot.key, suite, terminal);
             put(out, &process.cryptogram8(suite, &challenge))?;
@@ -226,14 +226,15 @@ impl<N: Nvm> Ssse<'_, N> {
         if self.interface == Interface::Contactless {
             return Err(Error::CONDITIONS);
         }
-        if !self.ram.grants.holds(ssse_kid::PIN_UNBLOCK) {
+        let puk = (KeyType::Puk, ssse_kid::PIN_UNBLOCK);
+        if !self.ram.grants.holds(puk.0, puk.1) {
             return Err(Error::SECURITY);
         }
         match new {
             Some(new) => pin::reload(&mut self.area, at, new)?,
             None => pin::restore_tries(&mut self.area, at)?,
         }
-        self.ram.grants.drop_one(ssse_kid::PIN_UNBLOCK);
+        self.ram.grants.drop_one(puk.0, puk.1);
         self.ram.pin = None;
         Ok(Answer::Done)
     }

@@ -97,12 +97,7 @@ impl<N: Nvm> Log<N> {
         };
         self.newest = newest.txn;
         self.txn = newest.txn.saturating_add(1);
-        for page in 0..PAGES {
-            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
-            for slot in 0..self.used(page)? {
-                self.consider(Place::new(page, slot), sequence, newest.txn)?;
-            }
-        }
+        self.choose()?;
         for block in 0..BLOCKS {
             self.settle(block, newest.txn)?;
         }
@@ -146,72 +141,79 @@ impl<N: Nvm> Log<N> {
         Ok(entry)
     }
 
+    /// Every entry that is there: its place, its head, and the sequence of its page.
+    fn each(
+        &self,
+        look: &mut dyn FnMut(Place, Head, u32) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for page in 0..PAGES {
+            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
+            for slot in 0..SLOTS {
+                let place = Place::new(page, slot);
+                let Some(head) = self.head(place)? else {
+                    break;
+                };
+                look(place, head, sequence)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The last entry with the highest number, and the digest in it. Checksums take time, so heads
     /// are compared first and only the winner is checked; what fails is passed over.
     fn newest(&self) -> Result<Option<(Head, u32)>, Error> {
         let mut below = u32::MAX;
         loop {
-            let mut best: Option<(Head, Place)> = None;
-            for page in 0..PAGES {
-                for slot in 0..self.used(page)? {
-                    let place = Place::new(page, slot);
-                    if let Some(head) = self.head(place)?
-                        && head.last
-                        && !head.staged
-                        && head.txn < below
-                        && best.is_none_or(|(best, _)| head.txn > best.txn)
-                    {
-                        best = Some((head, place));
-                    }
+            let mut best: Option<Head> = None;
+            self.each(&mut |_, head, _| {
+                if head.last
+                    && !head.staged
+                    && head.txn < below
+                    && best.is_none_or(|best| head.txn > best.txn)
+                {
+                    best = Some(head);
                 }
-            }
-            let Some((head, place)) = best else {
+                Ok(())
+            })?;
+            let Some(best) = best else {
                 return Ok(None);
             };
-            if let Some(digest) = self.checked(head, place)? {
-                return Ok(Some((head, digest)));
+            let mut digest = None;
+            self.each(&mut |place, head, _| {
+                if head == best && digest.is_none() {
+                    digest = check(&self.entry(place)?);
+                }
+                Ok(())
+            })?;
+            if let Some(digest) = digest {
+                return Ok(Some((best, digest)));
             }
-            below = head.txn;
+            below = best.txn;
         }
     }
 
-    /// The digest of an entry, or of another copy of the same version, that is whole.
-    fn checked(&self, head: Head, place: Place) -> Result<Option<u32>, Error> {
-        if let Some(digest) = check(&self.entry(place)?) {
-            return Ok(Some(digest));
-        }
+    /// Chooses the valid version of each block by the heads. Entries of a later number are the rest
+    /// of a transaction that was cut off: the next one takes a number behind theirs.
+    fn choose(&mut self) -> Result<(), Error> {
         for page in 0..PAGES {
+            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
             for slot in 0..self.used(page)? {
                 let place = Place::new(page, slot);
-                if self.head(place)? == Some(head)
-                    && let Some(digest) = check(&self.entry(place)?)
-                {
-                    return Ok(Some(digest));
+                let Some(head) = self.head(place)? else {
+                    break;
+                };
+                let block = usize::from(head.block);
+                if head.staged || block >= BLOCKS {
+                    continue;
+                }
+                if head.txn > self.newest {
+                    if check(&self.entry(place)?).is_some() {
+                        self.txn = self.txn.max(head.txn.saturating_add(1));
+                    }
+                } else if self.is_later(place, head, sequence, self.map[block])? {
+                    self.map[block] = place;
                 }
             }
-        }
-        Ok(None)
-    }
-
-    /// Takes an entry into the map if its head says that it is the newest version of its block up
-    /// to `until`, or a later copy of that.
-    fn consider(&mut self, place: Place, sequence: u32, until: u32) -> Result<(), Error> {
-        let Some(head) = self.head(place)? else {
-            return Ok(());
-        };
-        let block = usize::from(head.block);
-        if head.staged || block >= BLOCKS {
-            return Ok(());
-        }
-        if head.txn > until {
-            // The rest of a transaction that was cut off: later ones take a later number.
-            if check(&self.entry(place)?).is_some() {
-                self.txn = self.txn.max(head.txn.saturating_add(1));
-            }
-            return Ok(());
-        }
-        if self.is_later(place, head, sequence, self.map[block])? {
-            self.map[block] = place;
         }
         Ok(())
     }
@@ -243,22 +245,19 @@ impl<N: Nvm> Log<N> {
         if chosen.is_none() || check(&self.entry(chosen)?).is_some() {
             return Ok(());
         }
-        self.map[block] = Place::NONE;
-        for page in 0..PAGES {
-            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
-            for slot in 0..self.used(page)? {
-                let place = Place::new(page, slot);
-                if let Some(head) = self.head(place)?
-                    && usize::from(head.block) == block
-                    && !head.staged
-                    && head.txn <= until
-                    && check(&self.entry(place)?).is_some()
-                    && self.is_later(place, head, sequence, self.map[block])?
-                {
-                    self.map[block] = place;
-                }
+        let mut best = Place::NONE;
+        self.each(&mut |place, head, sequence| {
+            if usize::from(head.block) == block
+                && !head.staged
+                && head.txn <= until
+                && check(&self.entry(place)?).is_some()
+                && self.is_later(place, head, sequence, best)?
+            {
+                best = place;
             }
-        }
+            Ok(())
+        })?;
+        self.map[block] = best;
         Ok(())
     }
 

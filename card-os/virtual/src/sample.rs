@@ -501,6 +501,17 @@ pub fn sample_sam_of(
     number: SamNo,
     seed: [u8; 32],
 ) -> Result<VirtualCard, HostError> {
+    sample_sam_up_to(kind, suites, number, SAM_CEILING, seed)
+}
+
+/// A SAM with another terminal-sequence ceiling.
+pub fn sample_sam_up_to(
+    kind: SampleSam,
+    suites: &[SuiteId],
+    number: SamNo,
+    ceiling: u32,
+    seed: [u8; 32],
+) -> Result<VirtualCard, HostError> {
     let mut serial = [0; 10];
     serial[..2].copy_from_slice(&Pan::SAMPLE_IIN);
     serial[4..].copy_from_slice(&number.to_bytes());
@@ -536,7 +547,7 @@ pub fn sample_sam_of(
         (Dgi::file(sam::SFI_SERIAL), serial.to_vec()),
         (Dgi::file(sam::SFI_TERMINAL_NO), number.to_bytes().to_vec()),
         (Dgi::file(sam::SFI_KEY_INDEX), vec![index]),
-        (Dgi::SAM_CEILING, SAM_CEILING.to_be_bytes().to_vec()),
+        (Dgi::SAM_CEILING, ceiling.to_be_bytes().to_vec()),
     ];
     for own in [KeyType::SamCeiling, KeyType::SamIssue] {
         let own = header(own, class::ONLY, SuiteId::Aes);
