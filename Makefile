@@ -64,11 +64,11 @@ fuzz:
 	cd card-os/fuzz && CARGO_TARGET_DIR=$(FUZZ_DIR) RUSTFLAGS="$(FUZZ_FLAGS)" \
 	  $(CARGO) build --release --locked --bins --target $(FUZZ_HOST)
 	@for driver in card-os/fuzz/fuzz_targets/*.rs; do \
-	  name=$$(basename $$driver .rs); work=$(FUZZ_DIR)/work/$$name; mkdir -p $$work; \
+	  name=$$(basename $$driver .rs); found=$(FUZZ_DIR)/found/$$name; mkdir -p $$found; \
 	  $(FUZZ_DIR)/$(FUZZ_HOST)/release/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
-	    -artifact_prefix=$(FUZZ_DIR)/work/$$name- $$work card-os/fuzz/corpus/$$name > $$work.log 2>&1 \
-	    || { tail -40 $$work.log; echo "fuzz: $$name broke an oracle, see $$work.log" >&2; exit 1; }; \
-	  echo "fuzz: $$name $$(grep DONE $$work.log)"; \
+	    -artifact_prefix=$(FUZZ_DIR)/found/$$name- $$found card-os/fuzz/corpus/$$name > $$found.log 2>&1 \
+	    || { tail -40 $$found.log; echo "fuzz: $$name broke an oracle, see $$found.log" >&2; exit 1; }; \
+	  echo "fuzz: $$name $$(grep DONE $$found.log)"; \
 	done
 
 bench:

@@ -70,11 +70,10 @@ fn layout_2_opens() {
     assert!(pki::public_key(&key).is_ok());
 }
 
-/// Makes the snapshots of the layout that is about to be released, once:
-/// `cargo test -p card-os --test layouts -- --ignored`.
+/// The history that the snapshots hold, on a card of today. `RELEASE=1` keeps the card and its SAM as
+/// the snapshots of a layout that is about to be released; what is released is never overwritten.
 #[test]
-#[ignore = "writes the snapshots of a release"]
-fn release_layout_2() {
+fn the_snapshots_history_on_a_card_of_today() {
     let (mut card, mut sam) = (common::card(SuiteId::Aes), common::sam_for(class::TRANSIT));
     select_purse(&mut card);
     for fen in [150, 250, 350] {
@@ -82,10 +81,15 @@ fn release_layout_2() {
     }
     let wrong = send(&mut card, &apdu::verify(0, &[0; 3])).sw;
     assert_eq!(wrong, Sw::tries_left(2));
-    for (name, card) in [("card-v2.img", card), ("sam-v2.img", sam)] {
-        assert!(!snapshot(name).exists(), "{name} is released already");
-        std::fs::write(snapshot(name), card.image()).unwrap();
+    if std::env::var_os("RELEASE").is_some() {
+        let layout = card_os::IMAGE_VERSION;
+        for (kind, image) in [("card", card.image()), ("sam", sam.image())] {
+            let path = snapshot(&format!("{kind}-v{layout}.img"));
+            assert!(!path.exists(), "{} is released already", path.display());
+            std::fs::write(path, image).unwrap();
+        }
     }
+    check_history(&mut card, &mut sam);
 }
 
 #[test]

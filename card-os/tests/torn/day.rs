@@ -448,19 +448,7 @@ fn ok(reply: card_spec::Reply) {
 /// card looks like after the power-up that is let alone.
 fn recovered(image: &[u8], cuts: &mut Cuts) -> Vec<Option<Seen>> {
     let mut looks = vec![look(image)];
-    for mode in CutMode::ALL {
-        for n in 1.. {
-            let mut nvm = ImageNvm::from_image(image.to_vec()).unwrap();
-            nvm.arm(Some(PowerCut::At(n, mode)));
-            let mut card = Card::new(nvm, SeededEntropy::new([3; 32]));
-            if !card.nvm_mut().is_dead() {
-                break;
-            }
-            cuts.tried += 1;
-            cuts.in_recovery += 1;
-            looks.push(look(card.nvm().bytes()));
-        }
-    }
+    cuts.of_recovery(image, |torn| looks.push(look(torn)));
     looks
 }
 

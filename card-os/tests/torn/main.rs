@@ -9,7 +9,9 @@ mod flash;
 mod scripts;
 mod wear;
 
+use card_os::Card;
 use std::collections::BTreeSet;
+use virtual_card::{CutMode, ImageNvm, PowerCut, SeededEntropy};
 
 /// Where power was cut.
 #[derive(Debug, Default)]
@@ -26,6 +28,24 @@ impl Cuts {
     fn add(&mut self, other: &Self) {
         self.tried += other.tried;
         self.in_recovery += other.in_recovery;
+    }
+
+    /// Cuts the recovery from a torn image at each of its writes, in each mode, and shows what each
+    /// cut leaves.
+    fn of_recovery(&mut self, image: &[u8], mut show: impl FnMut(&[u8])) {
+        for mode in CutMode::ALL {
+            for n in 1.. {
+                let mut nvm = ImageNvm::from_image(image.to_vec()).unwrap();
+                nvm.arm(Some(PowerCut::At(n, mode)));
+                let mut card = Card::new(nvm, SeededEntropy::new([3; 32]));
+                if !card.nvm_mut().is_dead() {
+                    break;
+                }
+                self.tried += 1;
+                self.in_recovery += 1;
+                show(card.nvm().bytes());
+            }
+        }
     }
 }
 

@@ -176,29 +176,16 @@ impl Stage<'_> {
 /// Powers a torn card up, in peace and with the recovery cut at each of its own writes; what it has
 /// committed each time, `None` if it calls itself damaged.
 fn powered_up(image: &[u8], cuts: &mut Cuts) -> Vec<Option<u64>> {
-    let committed = |nvm: ImageNvm| {
+    let committed = |image: &[u8]| {
+        let nvm = ImageNvm::from_image(image.to_vec()).unwrap();
         let mut card = Card::new(nvm, SeededEntropy::new([3; 32]));
         let mut answer = [0; 258];
         let n = card.transmit(&[0x00, 0x70, 0x00, 0x01], &mut answer);
         let sound = answer[..n] != Sw::MUTE.to_bytes();
         sound.then(|| flash::committed(card.nvm().bytes()))
     };
-    let nvm = ImageNvm::from_image(image.to_vec()).unwrap();
-    let mut seen = vec![committed(nvm)];
-    for mode in CutMode::ALL {
-        for n in 1.. {
-            let mut nvm = ImageNvm::from_image(image.to_vec()).unwrap();
-            nvm.arm(Some(PowerCut::At(n, mode)));
-            let mut card = Card::new(nvm, SeededEntropy::new([3; 32]));
-            if !card.nvm_mut().is_dead() {
-                break;
-            }
-            cuts.tried += 1;
-            cuts.in_recovery += 1;
-            let image = card.nvm().bytes().to_vec();
-            seen.push(committed(ImageNvm::from_image(image).unwrap()));
-        }
-    }
+    let mut seen = vec![committed(image)];
+    cuts.of_recovery(image, |torn| seen.push(committed(torn)));
     seen
 }
 
