@@ -5,8 +5,26 @@ use card_spec::Sw;
 use heapless::Vec;
 use iso7816::command::{CommandView, FromSliceError};
 
-/// Response data.
-pub(crate) type Out = Vec<u8, 256>;
+/// Response data. What does not fit marks it, and the command fails instead of answering a part.
+#[derive(Default)]
+pub(crate) struct Out {
+    bytes: Vec<u8, 256>,
+    pub(crate) overflow: bool,
+}
+
+impl core::ops::Deref for Out {
+    type Target = Vec<u8, 256>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.bytes
+    }
+}
+
+impl core::ops::DerefMut for Out {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.bytes
+    }
+}
 
 /// What a class byte says (ISO 7816-4, 5.4.1). Decoded here and not by `iso7816`, which reports
 /// secure messaging wrongly for CLA 40 and not at all for CLA 84.
@@ -188,6 +206,8 @@ pub(crate) enum Answer {
 pub(crate) type Outcome = Result<Answer, Error>;
 
 /// Appends to the response.
-pub(crate) fn put(out: &mut Out, bytes: &[u8]) -> Result<(), Error> {
-    out.extend_from_slice(bytes).map_err(|_| Error::SPACE)
+pub(crate) fn put(out: &mut Out, bytes: &[u8]) {
+    if out.extend_from_slice(bytes).is_err() {
+        out.overflow = true;
+    }
 }

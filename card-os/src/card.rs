@@ -62,9 +62,8 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
         self.atr = card_spec::ssse::atr([0; 8]);
         if self.soundness == Soundness::Sound {
             self.channels = Channels::new(Selected::initial(&mut self.store));
-            if let Ok([_, _, serial8 @ ..]) = self.identity() {
-                self.atr = card_spec::ssse::atr(serial8);
-            }
+            let [_, _, serial8 @ ..] = self.identity();
+            self.atr = card_spec::ssse::atr(serial8);
         }
     }
 
@@ -79,12 +78,12 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
     }
 
     /// Ten bytes that name this card: PAN, SAM serial, or chip serial while blank.
-    fn identity(&mut self) -> Result<[u8; 10], Error> {
-        if let Some(pan) = purse::pan(&self.store.area(App::Purse))? {
-            return Ok(pan);
+    fn identity(&mut self) -> [u8; 10] {
+        if let Some(pan) = purse::pan(&self.store.area(App::Purse)) {
+            return pan;
         }
-        if let Some(serial) = sam::serial(&self.store.area(App::Sam))? {
-            return Ok(serial);
+        if let Some(serial) = sam::serial(&self.store.area(App::Sam)) {
+            return serial;
         }
         isd::chip_serial(&self.store.area(App::Isd))
     }
@@ -107,10 +106,16 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
 
     /// One command, all or nothing: committed before its answer leaves, or rolled back.
     pub(crate) fn run(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
-        let outcome = self.dispatch(command, out).and_then(|answer| {
-            self.store.commit()?;
-            Ok(answer)
-        });
+        let mut outcome = self.dispatch(command, out);
+        if out.overflow {
+            outcome = Err(Error::SPACE);
+        }
+        if let Err(fault) = match outcome {
+            Ok(_) => self.store.commit(),
+            Err(_) => self.store.fault(),
+        } {
+            outcome = Err(fault);
+        }
         if outcome.is_err() {
             self.store.rollback();
         } else if self.soundness == Soundness::ApplicationsDamaged {
@@ -158,7 +163,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 };
                 let (answer, effect) = purse.run(purse::Command::try_from(command)?, out)?;
                 if effect == purse::Effect::BlockCard {
-                    isd::lock_card(&mut self.store.area(App::Isd))?;
+                    isd::lock_card(&mut self.store.area(App::Isd));
                     channel.selected = Selected::Isd;
                     self.channels.deselect_others(number);
                 }
@@ -267,7 +272,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                     .into_iter()
                     .find(|n| self.channels.open(*n))
                     .ok_or(Error::LOCKED)?;
-                put(out, &[free as u8])?;
+                put(out, &[free as u8]);
             }
             (0x00, n) => {
                 let wanted = Number::further(n).ok_or(Error::PARAMETERS)?;
@@ -314,7 +319,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
         self.entropy.fill(&mut bytes[..len]);
         let channel = self.channels.get(number).ok_or(Error::CHANNEL)?;
         channel.challenge = Some(Challenge::new(bytes, len));
-        put(out, &bytes[..len])?;
+        put(out, &bytes[..len]);
         Ok(Answer::Done)
     }
 }

@@ -107,7 +107,7 @@ impl Row {
 
     /// Refuses when the function is locked.
     pub(crate) fn check<N: Nvm>(self, area: &Area<'_, N>) -> Result<(), Error> {
-        let (row, life) = self.read(area)?;
+        let (row, life) = self.read(area);
         if self.lifetime.is_some_and(|most| life >= most) {
             return Err(Error::PERMANENT);
         }
@@ -127,8 +127,8 @@ impl Row {
         wrong: Error,
     ) -> Result<(), Error> {
         self.check(area)?;
-        let (row, life) = self.read(area)?;
-        self.write(area, row.saturating_add(1), life.saturating_add(1))?;
+        let (row, life) = self.read(area);
+        self.write(area, row.saturating_add(1), life.saturating_add(1));
         area.commit()?;
         let mut right = Choice::from(0);
         for one in expected {
@@ -137,26 +137,27 @@ impl Row {
         if !bool::from(right) {
             return Err(wrong);
         }
-        self.write(area, 0, life)
+        self.write(area, 0, life);
+        Ok(())
     }
 
     /// An authorised unlock: the row starts again, the lifetime budget does not.
-    pub(crate) fn clear_row<N: Nvm>(self, area: &mut Area<'_, N>) -> Result<(), Error> {
-        let (_, life) = self.read(area)?;
-        self.write(area, 0, life)
+    pub(crate) fn clear_row<N: Nvm>(self, area: &mut Area<'_, N>) {
+        let (_, life) = self.read(area);
+        self.write(area, 0, life);
     }
 
     /// The issuer stored the key that this row guards: nobody has guessed at it yet.
-    pub(crate) fn renew<N: Nvm>(self, area: &mut Area<'_, N>) -> Result<(), Error> {
-        self.write(area, 0, 0)
+    pub(crate) fn renew<N: Nvm>(self, area: &mut Area<'_, N>) {
+        self.write(area, 0, 0);
     }
 
-    fn read<N: Nvm>(self, area: &Area<'_, N>) -> Result<(u16, u16), Error> {
-        Ok((area.u16(self.at)?, area.u16(self.at + 2)?))
+    fn read<N: Nvm>(self, area: &Area<'_, N>) -> (u16, u16) {
+        (area.u16(self.at), area.u16(self.at + 2))
     }
 
-    fn write<N: Nvm>(self, area: &mut Area<'_, N>, row: u16, life: u16) -> Result<(), Error> {
+    fn write<N: Nvm>(self, area: &mut Area<'_, N>, row: u16, life: u16) {
         let ([a, b], [c, d]) = (row.to_be_bytes(), life.to_be_bytes());
-        area.write(self.at, &[a, b, c, d])
+        area.write(self.at, &[a, b, c, d]);
     }
 }

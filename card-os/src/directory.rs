@@ -20,8 +20,8 @@ pub(crate) fn run(entries: bool, command: Command<'_>, out: &mut Out) -> Outcome
     match command.header() {
         (0x00, 0xB2, 0x01, 0x0C) if entries => {
             let entry = &PPSE[ENTRY..];
-            put(out, &[0x70, entry.len() as u8])?;
-            put(out, entry)?;
+            put(out, &[0x70, entry.len() as u8]);
+            put(out, entry);
             Ok(Answer::Exact)
         }
         (0x00, 0xB2, _, 0x0C) if entries => Err(Error::RECORD),

@@ -86,15 +86,15 @@ pub(crate) static PLAN: Plan = Plan {
     pin: None,
 };
 
-pub(crate) fn is_present<N: Nvm>(area: &Area<'_, N>) -> Result<bool, Error> {
-    Ok(area.byte(at::PRESENT)? == 1)
+pub(crate) fn is_present<N: Nvm>(area: &Area<'_, N>) -> bool {
+    area.byte(at::PRESENT) == 1
 }
 
 /// Applies one data group of personalisation; the first makes the application selectable.
 pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {
     let known = file::personalise(PLAN.files, area, item)?;
     if known {
-        area.write(at::PRESENT, &[1])?;
+        area.write(at::PRESENT, &[1]);
     }
     Ok(known)
 }

@@ -49,41 +49,41 @@ impl Slot {
     }
 }
 
-fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Result<Option<(u8, Slot)>, Error> {
+/// `None`: the slot is free, or what it holds is no key (and the command fails).
+fn read<N: Nvm>(store: &Store<N>, slot: usize) -> Option<(u8, Slot)> {
     let mut bytes = [0u8; SLOT];
-    store.read(KEYS.base + slot * SLOT, &mut bytes)?;
+    store.read(KEYS.base + slot * SLOT, &mut bytes);
     let [owner, r0, r1, r2, h0, h1, h2, h3, mut value @ ..] = bytes;
     bytes.zeroize();
     let key = Key::new(value);
     value.zeroize();
     if owner == 0 {
-        return Ok(None);
+        return None;
     }
-    let header = KeyHeader::from_bytes([h0, h1, h2, h3]).map_err(|_| Error::MEMORY)?;
-    Ok(Some((
+    let Ok(header) = KeyHeader::from_bytes([h0, h1, h2, h3]) else {
+        store.fail();
+        return None;
+    };
+    Some((
         owner,
         Slot {
             region: [r0, r1, r2],
             header,
             key,
         },
-    )))
+    ))
 }
 
 pub(crate) fn find<N: Nvm>(
     store: &Store<N>,
     app: App,
     wanted: &dyn Fn(&Slot) -> bool,
-) -> Result<Option<Slot>, Error> {
-    for i in 0..SLOTS {
-        match read(store, i)? {
-            Some((owner, slot)) if owner == app as u8 && wanted(&slot) => return Ok(Some(slot)),
-            // Slots fill from the front and are never emptied.
-            None => break,
-            Some(_) => {}
-        }
-    }
-    Ok(None)
+) -> Option<Slot> {
+    // Slots fill from the front and are never emptied.
+    (0..SLOTS)
+        .map_while(|i| read(store, i))
+        .find(|(owner, slot)| *owner == app as u8 && wanted(slot))
+        .map(|(_, slot)| slot)
 }
 
 /// Puts a key into its slot: over the one with the same identity, or into the next free slot.
@@ -93,7 +93,7 @@ pub(crate) fn find<N: Nvm>(
 /// card and of the SAM's own keys, a new version replaces the old.
 pub(crate) fn put<N: Nvm>(store: &mut Store<N>, app: App, new: &Slot) -> Result<(), Error> {
     for i in 0..SLOTS {
-        let same = match read(store, i)? {
+        let same = match read(store, i) {
             None => true,
             Some((owner, old)) => {
                 owner == app as u8
@@ -109,9 +109,9 @@ pub(crate) fn put<N: Nvm>(store: &mut Store<N>, app: App, new: &Slot) -> Result<
             bytes[1..4].copy_from_slice(&new.region);
             bytes[4..8].copy_from_slice(&new.header.to_bytes());
             bytes[8..].copy_from_slice(new.key.expose());
-            let written = store.write(KEYS, i * SLOT, &bytes);
+            store.write(KEYS, i * SLOT, &bytes);
             bytes.zeroize();
-            return written;
+            return Ok(());
         }
     }
     Err(Error::SPACE)

@@ -113,12 +113,12 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         }
     }
 
-    fn personal(&self) -> Result<Fen, Error> {
-        Ok(Fen::from_card(self.area.array(at::BALANCE)?))
+    fn personal(&self) -> Fen {
+        Fen::from_card(self.area.array(at::BALANCE))
     }
 
     fn totals(&self) -> Result<Totals, Error> {
-        let [a, b, c, d, e, f, g, h, y, z] = self.area.array(at::TOTALS)?;
+        let [a, b, c, d, e, f, g, h, y, z] = self.area.array(at::TOTALS);
         Ok(Totals {
             self_paid: Fen::from_card([a, b, c, d]),
             pooled: Fen::from_card([e, f, g, h]),
@@ -128,13 +128,13 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
 
     fn tac_key(&self, suite: SuiteId) -> Result<Key, Error> {
         self.area
-            .key(&|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite)?
+            .key(&|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite)
             .map(|slot| slot.key)
             .ok_or(Error::KEY_INDEX)
     }
 
     fn seq(&self, at: usize) -> Result<u16, Error> {
-        match self.area.u16(at)? {
+        match self.area.u16(at) {
             u16::MAX => Err(Error::COUNTER),
             seq => Ok(seq),
         }
@@ -149,13 +149,13 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
     fn balance(&self, which: Balance, out: &mut Out) -> Outcome {
         let totals = self.totals()?;
         let (amount, year) = match which {
-            Balance::Personal => (self.personal()?, None),
+            Balance::Personal => (self.personal(), None),
             Balance::SelfPaid => (totals.self_paid, Some(totals.year)),
             Balance::Pooled => (totals.pooled, Some(totals.year)),
         };
-        put(out, &amount.to_card()?)?;
+        put(out, &amount.to_card()?);
         if let Some(year) = year {
-            put(out, &year_to_bcd(year))?;
+            put(out, &year_to_bcd(year));
         }
         Ok(Answer::Exact)
     }
@@ -166,7 +166,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         self.pin.ok_or(Error::SECURITY)?;
         at::LOAD_ROW.check(&self.area)?;
         let slot = self.area.key_by_index(KeyType::Mlk, request.kid)?;
-        let balance = self.personal()?;
+        let balance = self.personal();
         if request.amount == Fen::ZERO || (balance + request.amount).to_card().is_err() {
             return Err(Error::DATA);
         }
@@ -180,11 +180,11 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
             balance_before: balance,
         };
         let suite = slot.header.suite;
-        put(out, &balance.to_card()?)?;
-        put(out, &seq.to_be_bytes())?;
-        put(out, &[slot.header.version, suite as u8])?;
-        put(out, &rnd)?;
-        put(out, &load.mac1(suite, &slot.key))?;
+        put(out, &balance.to_card()?);
+        put(out, &seq.to_be_bytes());
+        put(out, &[slot.header.version, suite as u8]);
+        put(out, &rnd);
+        put(out, &load.mac1(suite, &slot.key));
         self.ram.transaction = Transaction::Load {
             load,
             header: slot.header,
@@ -204,10 +204,10 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let expected = load.mac2(header.suite, &key, time);
         at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
         let after = load.balance_before + load.amount;
-        self.area.write(at::BALANCE, &after.to_card()?)?;
+        self.area.write(at::BALANCE, &after.to_card()?);
         self.area
-            .write(at::ONLINE_SEQ, &load.seq.saturating_add(1).to_be_bytes())?;
-        put(out, &load.tac(header.suite, &mtk, time))?;
+            .write(at::ONLINE_SEQ, &load.seq.saturating_add(1).to_be_bytes());
+        put(out, &load.tac(header.suite, &mtk, time));
         Ok(Answer::Done)
     }
 
@@ -221,7 +221,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let split = Split::from_bytes(amounts.try_into().map_err(|_| Error::LENGTH)?);
         let terminal = SamNo::from_bytes(terminal.try_into().map_err(|_| Error::LENGTH)?)?;
         let slot = self.area.key_by_index(KeyType::Mpk, *kid)?;
-        let (balance, totals) = (self.personal()?, self.totals()?);
+        let (balance, totals) = (self.personal(), self.totals()?);
         if split.personal.0 > balance.0 {
             return Err(Error::INSUFFICIENT);
         }
@@ -237,7 +237,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
             suite: slot.header.suite,
             rnd,
         };
-        put(out, &init.to_bytes())?;
+        put(out, &init.to_bytes());
         self.ram.transaction = Transaction::Visit {
             split,
             terminal,
@@ -276,16 +276,16 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let suite = header.suite;
         let mtk = self.tac_key(suite)?;
         // The totals are computed before the MAC is judged: an overflow must not cost a try.
-        let balance = self.personal()? - split.personal;
+        let balance = self.personal() - split.personal;
         let totals = self.totals_after(split, time)?;
         let expected = visit.mac1(suite, &key);
         at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
-        self.area.write(at::BALANCE, &balance.to_card()?)?;
-        self.area.write(at::TOTALS, &totals)?;
+        self.area.write(at::BALANCE, &balance.to_card()?);
+        self.area.write(at::TOTALS, &totals);
         self.area
-            .write(at::OFFLINE_SEQ, &seq.saturating_add(1).to_be_bytes())?;
-        put(out, &visit.tac(suite, &mtk, balance))?;
-        put(out, &visit.mac2(suite, &key))?;
+            .write(at::OFFLINE_SEQ, &seq.saturating_add(1).to_be_bytes());
+        put(out, &visit.tac(suite, &mtk, balance));
+        put(out, &visit.mac2(suite, &key));
         Ok(Answer::Done)
     }
 
@@ -315,7 +315,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     match item.dgi {
         Dgi::MEDICAL_BALANCE => {
             let amount: [u8; 4] = item.data.try_into().map_err(|_| Error::DATA)?;
-            area.write(at::BALANCE, &amount)?;
+            area.write(at::BALANCE, &amount);
             Ok(true)
         }
         _ => Ok(false),
@@ -323,10 +323,10 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
 }
 
 /// A key from the issuer makes the row that guards it new.
-pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) {
     match key_type {
         KeyType::Mpk => at::PURCHASE_ROW.renew(area),
         KeyType::Mlk => at::LOAD_ROW.renew(area),
-        _ => Ok(()),
+        _ => {}
     }
 }

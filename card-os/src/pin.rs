@@ -27,14 +27,14 @@ pub(crate) fn set<N: Nvm>(
     bytes[1] = tries;
     bytes[2] = pin.len() as u8;
     bytes[3..3 + pin.len()].copy_from_slice(pin);
-    let written = area.write(at, &bytes);
+    area.write(at, &bytes);
     bytes.zeroize();
-    written
+    Ok(())
 }
 
 /// A new value with the try counter restored, after an authorised unblock or reload.
 pub(crate) fn reload<N: Nvm>(area: &mut Area<'_, N>, at: usize, pin: &[u8]) -> Result<(), Error> {
-    let maximum = area.byte(at)?;
+    let maximum = area.byte(at);
     if maximum == 0 {
         return Err(Error::REFERENCE);
     }
@@ -43,19 +43,20 @@ pub(crate) fn reload<N: Nvm>(area: &mut Area<'_, N>, at: usize, pin: &[u8]) -> R
 
 /// The same value with the try counter restored.
 pub(crate) fn restore_tries<N: Nvm>(area: &mut Area<'_, N>, at: usize) -> Result<(), Error> {
-    let maximum = area.byte(at)?;
+    let maximum = area.byte(at);
     if maximum == 0 {
         return Err(Error::REFERENCE);
     }
-    area.write(at + 1, &[maximum])
+    area.write(at + 1, &[maximum]);
+    Ok(())
 }
 
 /// Tries left, as VERIFY without data reports them.
-pub(crate) fn tries<N: Nvm>(area: &Area<'_, N>, at: usize) -> Result<Error, Error> {
-    match area.array(at)? {
-        [0, _] => Err(Error::REFERENCE),
-        [_, 0] => Ok(Error::BLOCKED),
-        [_, left] => Ok(Error::tries(left)),
+pub(crate) fn tries<N: Nvm>(area: &Area<'_, N>, at: usize) -> Error {
+    match area.array(at) {
+        [0, _] => Error::REFERENCE,
+        [_, 0] => Error::BLOCKED,
+        [_, left] => Error::tries(left),
     }
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn verify<N: Nvm>(
     candidate: &[u8],
     interface: Interface,
 ) -> Result<Verified, Error> {
-    let [maximum, left, length] = area.array(at)?;
+    let [maximum, left, length] = area.array(at);
     if maximum == 0 {
         return Err(Error::REFERENCE);
     }
@@ -78,9 +79,9 @@ pub(crate) fn verify<N: Nvm>(
     if remaining == 0 && interface == Interface::Contactless {
         return Err(Error::CONDITIONS);
     }
-    area.write(at + 1, &[remaining])?;
+    area.write(at + 1, &[remaining]);
     area.commit()?;
-    let mut stored = area.array::<6>(at + 3)?;
+    let mut stored = area.array::<6>(at + 3);
     let mut given = [0u8; 6];
     given[..candidate.len()].copy_from_slice(candidate);
     let same = stored.ct_eq(&given) & length.ct_eq(&(candidate.len() as u8));
@@ -92,7 +93,7 @@ pub(crate) fn verify<N: Nvm>(
             n => Error::tries(n),
         });
     }
-    area.write(at + 1, &[maximum])?;
+    area.write(at + 1, &[maximum]);
     Ok(Verified(()))
 }
 

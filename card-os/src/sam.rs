@@ -160,11 +160,8 @@ pub(crate) struct Sam<'a, N> {
 }
 
 /// Serial number of a personalised SAM.
-pub(crate) fn serial<N: Nvm>(area: &Area<'_, N>) -> Result<Option<[u8; 10]>, Error> {
-    if area.byte(at::STATE)? == 0 {
-        return Ok(None);
-    }
-    Ok(Some(area.array(at::SERIAL)?))
+pub(crate) fn serial<N: Nvm>(area: &Area<'_, N>) -> Option<[u8; 10]> {
+    (area.byte(at::STATE) != 0).then(|| area.array(at::SERIAL))
 }
 
 impl<N: Nvm> Sam<'_, N> {
@@ -200,13 +197,13 @@ impl<N: Nvm> Sam<'_, N> {
         }
         let mut buffer = [0u8; 10];
         let part = &mut buffer[..le.unwrap_or(rest).min(rest)];
-        self.area.read(at + offset, part)?;
-        put(out, part)?;
+        self.area.read(at + offset, part);
+        put(out, part);
         Ok(Answer::Done)
     }
 
     fn terminal(&self) -> Result<SamNo, Error> {
-        SamNo::from_bytes(self.area.array(at::TERMINAL_NO)?).map_err(|_| Error::MEMORY)
+        SamNo::from_bytes(self.area.array(at::TERMINAL_NO)).map_err(|_| Error::MEMORY)
     }
 
     /// The key of this SAM's own class (or its spare) for a region, version and algorithm.
@@ -220,7 +217,7 @@ impl<N: Nvm> Sam<'_, N> {
     ) -> Result<Slot, Error> {
         let wanted = KeyHeader {
             key_type,
-            index: self.area.byte(at::CLASS)? | index_base,
+            index: self.area.byte(at::CLASS) | index_base,
             version,
             suite,
         };
@@ -234,7 +231,7 @@ impl<N: Nvm> Sam<'_, N> {
         wanted: &dyn Fn(KeyHeader) -> bool,
     ) -> Result<Slot, Error> {
         self.area
-            .key(&|slot| slot.region == region && wanted(slot.header))?
+            .key(&|slot| slot.region == region && wanted(slot.header))
             .ok_or(Error::KEY_INDEX)
     }
 
@@ -242,12 +239,12 @@ impl<N: Nvm> Sam<'_, N> {
     /// can judge no more MAC2s lets no card pay: its gate would not open.
     fn next_seq(&mut self) -> Result<u32, Error> {
         at::CREDIT_ROW.check(&self.area)?;
-        let seq = self.area.u32(at::SEQ)?;
-        if seq >= self.area.u32(at::CEILING)? {
+        let seq = self.area.u32(at::SEQ);
+        if seq >= self.area.u32(at::CEILING) {
             return Err(Error::COUNTER);
         }
         let next = seq.checked_add(1).ok_or(Error::COUNTER)?;
-        self.area.write(at::SEQ, &next.to_be_bytes())?;
+        self.area.write(at::SEQ, &next.to_be_bytes());
         Ok(next)
     }
 
@@ -282,8 +279,8 @@ impl<N: Nvm> Sam<'_, N> {
             context: init.context,
         };
         self.ram.expected_mac2 = Some(purchase.mac2(init.suite, &dpk));
-        put(out, &terminal_seq.to_be_bytes())?;
-        put(out, &purchase.mac1(init.suite, &dpk))?;
+        put(out, &terminal_seq.to_be_bytes());
+        put(out, &purchase.mac1(init.suite, &dpk));
         Ok(Answer::Done)
     }
 
@@ -308,8 +305,8 @@ impl<N: Nvm> Sam<'_, N> {
             rnd: fixed(field(0, 4))?,
         };
         self.ram.expected_mac2 = Some(visit.mac2(suite, &mpk));
-        put(out, &terminal_seq.to_be_bytes())?;
-        put(out, &visit.mac1(suite, &mpk))?;
+        put(out, &terminal_seq.to_be_bytes());
+        put(out, &visit.mac1(suite, &mpk));
         Ok(Answer::Done)
     }
 
@@ -346,7 +343,7 @@ impl<N: Nvm> Sam<'_, N> {
         put(
             out,
             &sm::mac(suite, &key, Challenge8(fixed(iv)?), [a, b, c, d, e], &[]),
-        )?;
+        );
         Ok(Answer::Fetch)
     }
 
@@ -372,7 +369,7 @@ impl<N: Nvm> Sam<'_, N> {
         let Delivered::Process(suite, key) = core::mem::take(&mut self.ram.delivered) else {
             return Err(Error::CONDITIONS);
         };
-        put(out, &key.cryptogram8(suite, value))?;
+        put(out, &key.cryptogram8(suite, value));
         Ok(Answer::Fetch)
     }
 }

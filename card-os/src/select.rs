@@ -79,12 +79,8 @@ impl Selected {
     /// What answers after reset: the SAM application if this is a SAM, else the issuer domain.
     pub(crate) fn initial<N: Nvm>(store: &mut Store<N>) -> Self {
         match sam::serial(&store.area(App::Sam)) {
-            Ok(Some(_))
-                if !is_locked(store)
-                    && matches!(
-                        isd::is_app_locked(&store.area(App::Isd), App::Sam),
-                        Ok(false)
-                    ) =>
+            Some(_)
+                if !is_locked(store) && !isd::is_app_locked(&store.area(App::Isd), App::Sam) =>
             {
                 Self::Sam(sam::Ram::default())
             }
@@ -146,18 +142,18 @@ const NAMES: &[(&[u8], Target)] = &[
 
 impl Target {
     /// Whether this card has it.
-    fn is_there<N: Nvm>(self, store: &mut Store<N>) -> Result<bool, Error> {
-        Ok(match self {
+    fn is_there<N: Nvm>(self, store: &mut Store<N>) -> bool {
+        match self {
             Self::Isd => true,
             Self::Purse | Self::Pse | Self::Ppse => {
-                purse::state(&store.area(App::Purse))? != purse::State::Absent
+                purse::state(&store.area(App::Purse)) != purse::State::Absent
             }
-            Self::Social(_) => ssse::profile(&store.area(App::Ssse))?.is_some(),
-            Self::Health => health::is_present(&store.area(App::Health))?,
-            Self::Sam => sam::serial(&store.area(App::Sam))?.is_some(),
+            Self::Social(_) => ssse::profile(&store.area(App::Ssse)).is_some(),
+            Self::Health => health::is_present(&store.area(App::Health)),
+            Self::Sam => sam::serial(&store.area(App::Sam)).is_some(),
             #[cfg(feature = "pki")]
-            Self::Pki => pki::is_there(&store.area(App::Pki))?,
-        })
+            Self::Pki => pki::is_there(&store.area(App::Pki)),
+        }
     }
 
     const fn app(self) -> App {
@@ -351,14 +347,14 @@ impl<N: Nvm> Select<'_, N> {
             (Wish::Nothing, _) => {}
             (Wish::Fcp, _) => {
                 let n = full.len() as u8;
-                put(out, &[0x62, n + 5, 0x82, 0x01, 0x38, 0x84, n])?;
-                put(out, full)?;
+                put(out, &[0x62, n + 5, 0x82, 0x01, 0x38, 0x84, n]);
+                put(out, full);
             }
-            (Wish::Fci, Target::Isd) => put(out, &isd::fci())?,
-            (Wish::Fci, Target::Purse) => put(out, &purse::fci(&self.store.area(App::Purse))?)?,
-            (Wish::Fci, Target::Pse) => named(out, full, directory::PSE)?,
-            (Wish::Fci, Target::Ppse) => named(out, full, directory::PPSE)?,
-            (Wish::Fci, _) => named(out, full, &[0xA5, 0x00])?,
+            (Wish::Fci, Target::Isd) => put(out, &isd::fci()),
+            (Wish::Fci, Target::Purse) => put(out, &purse::fci(&self.store.area(App::Purse))),
+            (Wish::Fci, Target::Pse) => named(out, full, directory::PSE),
+            (Wish::Fci, Target::Ppse) => named(out, full, directory::PPSE),
+            (Wish::Fci, _) => named(out, full, &[0xA5, 0x00]),
         }
         let channel = self.channel()?;
         channel.place = place;
@@ -389,7 +385,7 @@ impl<N: Nvm> Select<'_, N> {
         };
         for (place, (full, target)) in (0..).map(Place).zip(NAMES) {
             let fits = *full == name
-                || (name.len() >= RID && full.starts_with(name) && target.is_there(self.store)?);
+                || (name.len() >= RID && full.starts_with(name) && target.is_there(self.store));
             if fits && after.is_none_or(|after| place > after) {
                 return Ok(place);
             }
@@ -405,12 +401,12 @@ impl<N: Nvm> Select<'_, N> {
         if is_locked(self.store) {
             return Err(Error::LOCKED);
         }
-        if !target.is_there(self.store)? {
+        if !target.is_there(self.store) {
             return Err(Error::NOT_FOUND);
         }
         let domain = self.store.area(App::Isd);
-        if isd::is_app_locked(&domain, target.app())?
-            || (target.app() == App::Medical && isd::is_app_locked(&domain, App::Ssse)?)
+        if isd::is_app_locked(&domain, target.app())
+            || (target.app() == App::Medical && isd::is_app_locked(&domain, App::Ssse))
         {
             return Err(Error::LOCKED);
         }
@@ -431,7 +427,7 @@ impl<N: Nvm> Select<'_, N> {
             return Err(Error::CONDITIONS);
         }
         if target == Target::Purse {
-            return match purse::state(&self.store.area(App::Purse))? {
+            return match purse::state(&self.store.area(App::Purse)) {
                 purse::State::Absent => Err(Error::NOT_FOUND),
                 purse::State::PermanentlyBlocked => Err(Error::PERMANENT),
                 purse::State::Blocked => Ok(Some(Sw::SELECTED_BLOCKED)),
@@ -470,12 +466,12 @@ impl<N: Nvm> Select<'_, N> {
                     Selected::Isd
                 };
                 *self.channel()? = Channel::new(initial);
-                self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x3F, 0x00], out)
+                self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x3F, 0x00], out);
             }
             Node::Sam => {
                 self.admit(Target::Sam)?;
                 *self.channel()? = Channel::new(Selected::Sam(sam::Ram::default()));
-                self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x80, 0x11], out)
+                self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x80, 0x11], out);
             }
             Node::Social(df) => {
                 self.admit(Target::Social(df))?;
@@ -484,9 +480,10 @@ impl<N: Nvm> Select<'_, N> {
                     let mut parameters = [0; 20];
                     parameters[..5].copy_from_slice(&[0x82, 0x01, 0x38, 0x84, 0x0F]);
                     parameters[5..].copy_from_slice(aid::SSSE);
-                    return self.describe(&parameters, out);
+                    self.describe(&parameters, out);
+                } else {
+                    self.describe(&[0x82, 0x01, 0x38], out);
                 }
-                self.describe(&[0x82, 0x01, 0x38], out)
             }
             Node::Ef(file) => {
                 match &mut self.channel()?.selected {
@@ -500,24 +497,25 @@ impl<N: Nvm> Select<'_, N> {
                         return Err(Error::NOT_FOUND);
                     }
                 }
-                let mut parameters = Out::new();
-                file.fcp(&mut parameters)?;
-                self.describe(&parameters, out)
+                let mut parameters = Out::default();
+                file.fcp(&mut parameters);
+                self.describe(&parameters, out);
             }
-            Node::Purse | Node::Health | Node::Isd => Err(Error::NOT_FOUND),
+            Node::Purse | Node::Health | Node::Isd => return Err(Error::NOT_FOUND),
             #[cfg(feature = "pki")]
-            Node::Pki => Err(Error::NOT_FOUND),
+            Node::Pki => return Err(Error::NOT_FOUND),
         }
+        Ok(())
     }
 
-    fn describe(&self, parameters: &[u8], out: &mut Out) -> Result<(), Error> {
+    fn describe(&self, parameters: &[u8], out: &mut Out) {
         let template = match self.wish {
             Wish::Fci => 0x6F,
             Wish::Fcp => 0x62,
-            Wish::Nothing => return Ok(()),
+            Wish::Nothing => return,
         };
-        put(out, &[template, parameters.len() as u8])?;
-        put(out, parameters)
+        put(out, &[template, parameters.len() as u8]);
+        put(out, parameters);
     }
 
     fn channel(&mut self) -> Result<&mut Channel, Error> {
@@ -552,9 +550,9 @@ fn enter_social(current: &mut Selected, df: Df) {
 }
 
 /// `6F len 84 len name`, and the issuer's part (`A5`).
-fn named(out: &mut Out, name: &[u8], issuers: &[u8]) -> Result<(), Error> {
+fn named(out: &mut Out, name: &[u8], issuers: &[u8]) {
     let n = name.len() as u8;
-    put(out, &[0x6F, n + 2 + issuers.len() as u8, 0x84, n])?;
-    put(out, name)?;
-    put(out, issuers)
+    put(out, &[0x6F, n + 2 + issuers.len() as u8, 0x84, n]);
+    put(out, name);
+    put(out, issuers);
 }

@@ -70,7 +70,7 @@ impl Drop for Chain {
 /// Response bytes that wait for GET RESPONSE, and the status word that follows them.
 struct Pending {
     channel: Number,
-    data: Out,
+    data: heapless::Vec<u8, 256>,
     at: usize,
     sw: Sw,
 }
@@ -151,7 +151,7 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
             Some(room) => room,
             None => return 0,
         };
-        let mut out = Out::new();
+        let mut out = Out::default();
         let sw = self.exchange(command, room, &mut out);
         let n = out.len().min(room);
         for (to, from) in response
@@ -240,7 +240,7 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
         let more = Sw::more(out.len() - now);
         self.held = Held::Pending(Pending {
             channel: command.channel,
-            data: out.clone(),
+            data: (**out).clone(),
             at: now,
             sw,
         });

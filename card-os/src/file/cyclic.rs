@@ -24,33 +24,30 @@ impl Cyclic {
     }
 
     /// Where record `number` lies.
-    pub(super) fn place<N: Nvm>(
-        self,
-        area: &Area<'_, N>,
-        number: u8,
-    ) -> Result<Option<usize>, Error> {
-        let [newest, count] = area.array(self.at)?;
+    pub(super) fn place<N: Nvm>(self, area: &Area<'_, N>, number: u8) -> Option<usize> {
+        let [newest, count] = area.array(self.at);
         if number == 0 || number > count || count > self.capacity {
-            return Ok(None);
+            return None;
         }
         let index = (newest % self.capacity + self.capacity - (number - 1)) % self.capacity;
-        Ok(Some(self.slot(index)))
+        Some(self.slot(index))
     }
 
     pub(crate) fn append<N: Nvm>(self, area: &mut Area<'_, N>, record: &[u8]) -> Result<(), Error> {
         if record.len() != self.len {
             return Err(Error::LENGTH);
         }
-        let [newest, count] = area.array(self.at)?;
+        let [newest, count] = area.array(self.at);
         let index = if count == 0 {
             0
         } else {
             (newest % self.capacity + 1) % self.capacity
         };
-        area.write(self.slot(index), record)?;
+        area.write(self.slot(index), record);
         area.write(
             self.at,
             &[index, count.saturating_add(1).min(self.capacity)],
-        )
+        );
+        Ok(())
     }
 }

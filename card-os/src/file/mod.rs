@@ -201,7 +201,7 @@ impl File {
 
     /// The file control parameters that SELECT answers (ISO 7816-4, 7.4.3): descriptor with data
     /// coding, record length and count; identifier, size, SFI, life cycle.
-    pub(crate) fn fcp(&self, out: &mut Out) -> Result<(), Error> {
+    pub(crate) fn fcp(&self, out: &mut Out) {
         let (descriptor, len, count) = match self.kind {
             Kind::Fixed { .. } | Kind::Transparent { .. } => (0x01, 0, 0),
             Kind::LinearFixed { len, count, .. } => (0x02, len, count),
@@ -210,9 +210,9 @@ impl File {
         };
         if self.has_records() {
             let [high, low] = (len as u16).to_be_bytes();
-            put(out, &[0x82, 0x05, descriptor, 0x21, high, low, count])?;
+            put(out, &[0x82, 0x05, descriptor, 0x21, high, low, count]);
         } else {
-            put(out, &[0x82, 0x01, descriptor])?;
+            put(out, &[0x82, 0x01, descriptor]);
         }
         let ([f0, f1], [s0, s1]) = (self.fid.to_be_bytes(), (self.size() as u16).to_be_bytes());
         let rest = [
@@ -231,7 +231,7 @@ impl File {
             1,
             0x05,
         ];
-        put(out, &rest)
+        put(out, &rest);
     }
 
     /// Whether the command fits the file's structure.
@@ -269,7 +269,7 @@ impl File {
                 put(
                     out,
                     record.get(..room.min(record.len())).unwrap_or_default(),
-                )?;
+                );
                 Ok(Answer::Exact)
             }
             Action::UpdateRecord(which) => self.update_record(area, current, which, data),
@@ -285,7 +285,7 @@ impl File {
         match self.kind {
             Kind::Fixed { at, len } => Ok((at, len, len)),
             Kind::Transparent { at, capacity } => {
-                let length = usize::from(area.u16(at)?).min(capacity);
+                let length = usize::from(area.u16(at)).min(capacity);
                 Ok((at + 2, length, capacity))
             }
             _ => Err(Error::INCOMPATIBLE),
@@ -307,7 +307,7 @@ impl File {
             .ok_or(Error::OFFSET)?;
         let n = le.unwrap_or(rest).min(rest).min(room);
         out.resize(n, 0).map_err(|_| Error::SPACE)?;
-        area.read(at + offset, out)?;
+        area.read(at + offset, out);
         Ok(Answer::Done)
     }
 
@@ -321,9 +321,9 @@ impl File {
         if end > capacity {
             return Err(Error::SPACE);
         }
-        area.write(at + offset, data)?;
+        area.write(at + offset, data);
         if let Kind::Transparent { at, .. } = self.kind {
-            area.write(at, &(end.max(length) as u16).to_be_bytes())?;
+            area.write(at, &(end.max(length) as u16).to_be_bytes());
         }
         Ok(Answer::Done)
     }
@@ -331,12 +331,15 @@ impl File {
     /// One data group of personalisation: contents of a transparent file, or `number | record`.
     fn personalise<N: Nvm>(&self, area: &mut Area<'_, N>, item: &Item<'_>) -> Result<(), Error> {
         match self.kind {
-            Kind::Fixed { at, len } if item.data.len() == len => area.write(at, item.data),
+            Kind::Fixed { at, len } if item.data.len() == len => {
+                area.write(at, item.data);
+                Ok(())
+            }
             Kind::Transparent { at, capacity } => {
                 if item.len > capacity {
                     return Err(Error::SPACE);
                 }
-                area.write(at, &(item.len as u16).to_be_bytes())?;
+                area.write(at, &(item.len as u16).to_be_bytes());
                 area.copy_staged(item.at, item.len, at + 2)
             }
             Kind::LinearFixed { .. } | Kind::Tlv(_) | Kind::Cyclic(_) => {

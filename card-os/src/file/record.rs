@@ -28,13 +28,13 @@ impl File {
                 _ => return Ok(None),
             },
             Kind::Tlv(tlv) => match tlv.slot(number) {
-                Some(slot) => match usize::from(area.byte(slot)?) {
+                Some(slot) => match usize::from(area.byte(slot)) {
                     0 => return Ok(None),
                     len => (slot + 1, len.min(tlv.longest)),
                 },
                 None => return Ok(None),
             },
-            Kind::Cyclic(cyclic) => match cyclic.place(area, number)? {
+            Kind::Cyclic(cyclic) => match cyclic.place(area, number) {
                 Some(at) => (at, cyclic.len),
                 None => return Ok(None),
             },
@@ -42,7 +42,7 @@ impl File {
         };
         let mut record = Record::new();
         record.resize(len, 0).map_err(|_| Error::MEMORY)?;
-        area.read(at, &mut record)?;
+        area.read(at, &mut record);
         Ok(Some(record))
     }
 
@@ -120,7 +120,7 @@ impl File {
                 if out.is_empty() {
                     current.record = number;
                 }
-                put(out, &[number])?;
+                put(out, &[number]);
             }
             number = if backward { number - 1 } else { number + 1 };
         }
@@ -194,18 +194,19 @@ impl File {
                     return Err(Error::LENGTH);
                 }
                 let index = number.checked_sub(1).filter(|i| *i < count);
-                area.write(at + usize::from(index.ok_or(Error::RECORD)?) * len, record)
+                area.write(at + usize::from(index.ok_or(Error::RECORD)?) * len, record);
             }
             Kind::Tlv(tlv) => {
                 let slot = tlv.slot(number).ok_or(Error::RECORD)?;
                 if record.len() > tlv.longest {
                     return Err(Error::SPACE);
                 }
-                area.write(slot, &[record.len() as u8])?;
-                area.write(slot + 1, record)
+                area.write(slot, &[record.len() as u8]);
+                area.write(slot + 1, record);
             }
-            Kind::Cyclic(cyclic) => cyclic.append(area, record),
-            Kind::Fixed { .. } | Kind::Transparent { .. } => Err(Error::INCOMPATIBLE),
+            Kind::Cyclic(cyclic) => cyclic.append(area, record)?,
+            Kind::Fixed { .. } | Kind::Transparent { .. } => return Err(Error::INCOMPATIBLE),
         }
+        Ok(())
     }
 }

@@ -65,7 +65,7 @@ impl File {
     ) -> Outcome {
         let (key_type, index) = self.secured_by(command.action).ok_or(Error::SECURITY)?;
         let Slot { header, key, .. } = area
-            .key(&|s| s.header.key_type == key_type && s.header.index == index)?
+            .key(&|s| s.header.key_type == key_type && s.header.index == index)
             .ok_or(Error::REFERENCE)?;
         let suite = header.suite;
         let expected = sm::mac(suite, &key, challenge, secured.header, command.data);
@@ -75,7 +75,8 @@ impl File {
         let writes = command.action.writes();
         let enciphered = self.line == Line::Enciphered;
         if writes && enciphered {
-            let mut plain = Out::from_slice(command.data).map_err(|_| Error::LENGTH)?;
+            let mut plain =
+                heapless::Vec::<u8, 256>::from_slice(command.data).map_err(|_| Error::LENGTH)?;
             if plain.is_empty() || !plain.len().is_multiple_of(suite.block()) {
                 return Err(Error::LENGTH);
             }
@@ -100,16 +101,16 @@ impl File {
         if enciphered {
             let length = out.len() as u8;
             out.insert(0, length).map_err(|_| Error::SPACE)?;
-            put(out, &[0x80])?;
+            put(out, &[0x80]);
             while !out.len().is_multiple_of(suite.block()) {
-                put(out, &[0])?;
+                put(out, &[0]);
             }
             sm::encrypt(suite, &key, challenge, out);
         }
         let [cla, ins, p1, p2, _] = secured.header;
         let header = [cla, ins, p1, p2, (out.len() + 4) as u8];
         let mac = sm::mac(suite, &key, challenge, header, out);
-        put(out, &mac)?;
+        put(out, &mac);
         Ok(match answer {
             Answer::Warning(warning) => Answer::Warning(warning),
             _ => Answer::Done,

@@ -31,15 +31,15 @@ impl<N: Nvm> Isd<'_, N> {
         }
         let mut area = self.store.area(App::Isd);
         at::AUTH_ROW.through(self.interface).check(&area)?;
-        let set = KeySet::find(&area, command.p1)?.ok_or(Error::REFERENCE)?;
-        let keys = set.keys(&area)?;
+        let set = KeySet::find(&area, command.p1).ok_or(Error::REFERENCE)?;
+        let keys = set.keys(&area);
         let option = scp_option(&area)?;
-        let [a, b, c] = area.array(at::SEQUENCE)?;
+        let [a, b, c] = area.array(at::SEQUENCE);
         let next = u32::from_be_bytes([0, a, b, c]) + 1;
         let [0, sequence @ ..] = next.to_be_bytes() else {
             return Err(Error::COUNTER);
         };
-        area.write(at::SEQUENCE, &sequence)?;
+        area.write(at::SEQUENCE, &sequence);
         let challenge = match option {
             ScpOption::PseudoRandom => card_challenge(&keys.enc, sequence, aid::ISD),
             ScpOption::Random => {
@@ -50,8 +50,8 @@ impl<N: Nvm> Isd<'_, N> {
         };
         let handshake = Handshake::derive(&keys, host, &challenge);
         let answer = InitializeUpdateAnswer {
-            diversification: area.array(at::CHIP_SERIAL)?,
-            kvn: set.kvn(&area)?,
+            diversification: area.array(at::CHIP_SERIAL),
+            kvn: set.kvn(&area),
             i: option as u8,
             challenge,
             cryptogram: handshake.card_cryptogram,
@@ -65,7 +65,7 @@ impl<N: Nvm> Isd<'_, N> {
                 ScpOption::PseudoRandom => &bytes,
                 ScpOption::Random => &bytes[..29],
             },
-        )?;
+        );
         *self.ram = Ram {
             state: SessionState::Started {
                 handshake,
@@ -195,14 +195,15 @@ impl<N: Nvm> Isd<'_, N> {
             let body = buffer.get_mut(..padded).ok_or(Error::SPACE)?;
             open.session.encrypt_response(body);
             out.clear();
-            put(out, body)?;
+            put(out, body);
         }
         let sw = match answer {
             Answer::Warning(sw) => sw,
             Answer::Done | Answer::Exact | Answer::Fetch => Sw::OK,
         };
         let mac = open.session.r_mac(out, sw.to_bytes());
-        put(out, &mac)
+        put(out, &mac);
+        Ok(())
     }
 }
 
@@ -228,7 +229,7 @@ impl ScpOption {
 }
 
 pub(super) fn scp_option<N: Nvm>(area: &Area<'_, N>) -> Result<ScpOption, Error> {
-    match area.byte(at::SCP_OPTION)? {
+    match area.byte(at::SCP_OPTION) {
         0 => Ok(ScpOption::PseudoRandom),
         byte => ScpOption::from_byte(byte).ok_or(Error::MEMORY),
     }

@@ -31,25 +31,25 @@ impl<N: Nvm> Isd<'_, N> {
         let area = self.store.area(App::Isd);
         match (c.p1, c.p2) {
             (0x00, 0xE0) => {
-                let kvns = KeySet::kvns(&area)?;
-                put(out, &[0xE0, kvns.len() as u8 * 18])?;
+                let kvns = KeySet::kvns(&area);
+                put(out, &[0xE0, kvns.len() as u8 * 18]);
                 for kvn in kvns {
                     for id in 1..=3 {
-                        put(out, &[0xC0, 4, id, kvn, 0x88, 0x10])?;
+                        put(out, &[0xC0, 4, id, kvn, 0x88, 0x10]);
                     }
                 }
             }
             (0x00, 0x66) => {
-                put(out, &CARD_DATA)?;
-                put(out, &[scp_option(&area)? as u8])?;
+                put(out, &CARD_DATA);
+                put(out, &[scp_option(&area)? as u8]);
             }
             (0x00, 0xCF) => {
-                put(out, &[0xCF, 10])?;
-                put(out, &area.array::<10>(at::CHIP_SERIAL)?)?;
+                put(out, &[0xCF, 10]);
+                put(out, &area.array::<10>(at::CHIP_SERIAL));
             }
             (0x00, 0x42) => number::<{ at::IIN_MAX }, N>(&area, 0x42, at::IIN, out)?,
             (0x00, 0x45) => number::<{ at::CIN_MAX }, N>(&area, 0x45, at::CIN, out)?,
-            (0x9F, 0x7F) => put(out, &cplc(area.array(at::CHIP_SERIAL)?))?,
+            (0x9F, 0x7F) => put(out, &cplc(area.array(at::CHIP_SERIAL))),
             _ => return Err(Error::REFERENCE),
         }
         Ok(Answer::Exact)
@@ -63,12 +63,13 @@ fn number<const MAX: usize, N: Nvm>(
     at: usize,
     out: &mut Out,
 ) -> Result<(), Error> {
-    let length = area.byte(at)?;
-    let value = area.array::<MAX>(at + 1)?;
+    let length = area.byte(at);
+    let value = area.array::<MAX>(at + 1);
     match value.get(..usize::from(length)) {
         Some(value) if !value.is_empty() => {
-            put(out, &[tag, length])?;
-            put(out, value)
+            put(out, &[tag, length]);
+            put(out, value);
+            Ok(())
         }
         _ => Err(Error::REFERENCE),
     }
@@ -103,7 +104,7 @@ pub(super) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
                 return Err(Error::DATA);
             };
             let option = ScpOption::from_byte(byte).ok_or(Error::DATA)?;
-            area.write(at::SCP_OPTION, &[option as u8])?;
+            area.write(at::SCP_OPTION, &[option as u8]);
             return Ok(true);
         }
         _ => return Ok(false),
@@ -111,8 +112,8 @@ pub(super) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     if item.len == 0 || item.len > max {
         return Err(Error::DATA);
     }
-    area.write(at, &[item.len as u8])?;
-    area.write(at + 1, item.data)?;
+    area.write(at, &[item.len as u8]);
+    area.write(at + 1, item.data);
     Ok(true)
 }
 

@@ -27,68 +27,50 @@ impl KeySet {
     }
 
     /// The set with this KVN; 00 asks for the first there is.
-    pub(super) fn find<N: Nvm>(area: &Area<'_, N>, kvn: u8) -> Result<Option<Self>, Error> {
-        for set in Self::all() {
-            let present = set.kvn(area)?;
-            if present != 0 && (kvn == 0 || present == kvn) {
-                return Ok(Some(set));
-            }
-        }
-        Ok(None)
+    pub(super) fn find<N: Nvm>(area: &Area<'_, N>, kvn: u8) -> Option<Self> {
+        Self::all().find(|set| {
+            let present = set.kvn(area);
+            present != 0 && (kvn == 0 || present == kvn)
+        })
     }
 
     /// Where a new set goes: over the transport set, which must not outlive the first key set of
     /// the issuer, else into a free place.
     pub(super) fn free<N: Nvm>(area: &Area<'_, N>) -> Result<Self, Error> {
-        if let Some(transport) = Self::find(area, KVN_TRANSPORT)? {
-            return Ok(transport);
-        }
-        for set in Self::all() {
-            if set.kvn(area)? == 0 {
-                return Ok(set);
-            }
-        }
-        Err(Error::SPACE)
+        Self::find(area, KVN_TRANSPORT)
+            .or_else(|| Self::all().find(|set| set.kvn(area) == 0))
+            .ok_or(Error::SPACE)
     }
 
     /// The KVNs that are there.
-    pub(super) fn kvns<N: Nvm>(area: &Area<'_, N>) -> Result<heapless::Vec<u8, SETS>, Error> {
-        let mut kvns = heapless::Vec::new();
-        for set in Self::all() {
-            let kvn = set.kvn(area)?;
-            if kvn != 0 {
-                kvns.push(kvn).map_err(|_| Error::SPACE)?;
-            }
-        }
-        Ok(kvns)
+    pub(super) fn kvns<N: Nvm>(area: &Area<'_, N>) -> heapless::Vec<u8, SETS> {
+        Self::all()
+            .map(|set| set.kvn(area))
+            .filter(|kvn| *kvn != 0)
+            .collect()
     }
 
-    pub(super) fn kvn<N: Nvm>(self, area: &Area<'_, N>) -> Result<u8, Error> {
+    pub(super) fn kvn<N: Nvm>(self, area: &Area<'_, N>) -> u8 {
         area.byte(self.at())
     }
 
-    pub(super) fn keys<N: Nvm>(self, area: &Area<'_, N>) -> Result<StaticKeys, Error> {
-        let key = |i: usize| area.array(self.at() + 1 + 16 * i).map(Key::new);
-        Ok(StaticKeys {
-            enc: key(0)?,
-            mac: key(1)?,
-            dek: key(2)?,
-        })
-    }
-
-    pub(super) fn put<N: Nvm>(
-        self,
-        area: &mut Area<'_, N>,
-        kvn: u8,
-        keys: &[Key; 3],
-    ) -> Result<(), Error> {
-        for (i, key) in keys.iter().enumerate() {
-            area.write(self.at() + 1 + 16 * i, key.expose())?;
+    pub(super) fn keys<N: Nvm>(self, area: &Area<'_, N>) -> StaticKeys {
+        let key = |i: usize| Key::new(area.array(self.at() + 1 + 16 * i));
+        StaticKeys {
+            enc: key(0),
+            mac: key(1),
+            dek: key(2),
         }
-        area.write(self.at(), &[kvn])
     }
 
-    pub(super) fn delete<N: Nvm>(self, area: &mut Area<'_, N>) -> Result<(), Error> {
-        area.write(self.at(), &[0; SET])
+    pub(super) fn put<N: Nvm>(self, area: &mut Area<'_, N>, kvn: u8, keys: &[Key; 3]) {
+        for (i, key) in keys.iter().enumerate() {
+            area.write(self.at() + 1 + 16 * i, key.expose());
+        }
+        area.write(self.at(), &[kvn]);
+    }
+
+    pub(super) fn delete<N: Nvm>(self, area: &mut Area<'_, N>) {
+        area.write(self.at(), &[0; SET]);
     }
 }

@@ -111,21 +111,21 @@ pub(crate) fn of_this_layout(older: &[u8]) -> [u8; AREA] {
 }
 
 pub(crate) fn card_state<N: Nvm>(area: &Area<'_, N>) -> Result<CardState, Error> {
-    CardState::from_byte(area.byte(at::STATE)?).ok_or(Error::MEMORY)
+    CardState::from_byte(area.byte(at::STATE)).ok_or(Error::MEMORY)
 }
 
 /// CARD BLOCK from the purse's maintainer; only the issuer domain opens the card again.
-pub(crate) fn lock_card<N: Nvm>(area: &mut Area<'_, N>) -> Result<(), Error> {
-    area.write(at::STATE, &[CardState::CardLocked as u8])
+pub(crate) fn lock_card<N: Nvm>(area: &mut Area<'_, N>) {
+    area.write(at::STATE, &[CardState::CardLocked as u8]);
 }
 
-pub(crate) fn chip_serial<N: Nvm>(area: &Area<'_, N>) -> Result<[u8; 10], Error> {
+pub(crate) fn chip_serial<N: Nvm>(area: &Area<'_, N>) -> [u8; 10] {
     area.array(at::CHIP_SERIAL)
 }
 
 /// Whether the issuer locked an application (SET STATUS).
-pub(crate) fn is_app_locked<N: Nvm>(area: &Area<'_, N>, app: App) -> Result<bool, Error> {
-    Ok(area.u16(at::LOCKS)? >> app as u16 & 1 == 1)
+pub(crate) fn is_app_locked<N: Nvm>(area: &Area<'_, N>, app: App) -> bool {
+    area.u16(at::LOCKS) >> app as u16 & 1 == 1
 }
 
 /// Whether a command of the issuer domain, once done, may have changed what an application on

@@ -67,7 +67,7 @@ impl<N: Nvm> Isd<'_, N> {
         self.ram.target = Some(target);
         self.ram.stage = Stage::default();
         self.store.forget_staged();
-        put(out, &[0x00])?;
+        put(out, &[0x00]);
         Ok(Answer::Done)
     }
 
@@ -281,7 +281,7 @@ fn key<N: Nvm>(
     let slot = arrived?;
     let (header, key_type) = (slot.header, slot.header.key_type);
     if !allowed(target, &slot)
-        || (names_suite(target, key_type) && has_other_suite(store, target, header)?)
+        || (names_suite(target, key_type) && has_other_suite(store, target, header))
     {
         return Err(Error::DATA);
     }
@@ -295,8 +295,9 @@ fn key<N: Nvm>(
         App::Sam => sam::key_stored(area, key_type),
         #[cfg(feature = "pki")]
         App::Pki => crate::pki::key_stored(area),
-        App::Isd => Ok(()),
+        App::Isd => {}
     }
+    Ok(())
 }
 
 /// On a user card a command names a key by type and id alone, so one id may mean only one suite.
@@ -310,17 +311,13 @@ const fn names_suite(target: App, key_type: KeyType) -> bool {
     }
 }
 
-fn has_other_suite<N: Nvm>(
-    store: &mut Store<N>,
-    target: App,
-    header: KeyHeader,
-) -> Result<bool, Error> {
+fn has_other_suite<N: Nvm>(store: &mut Store<N>, target: App, header: KeyHeader) -> bool {
     let other = store.area(target).key(&|slot| {
         slot.header.key_type == header.key_type
             && slot.header.index == header.index
             && slot.header.suite != header.suite
-    })?;
-    Ok(other.is_some())
+    });
+    other.is_some()
 }
 
 /// `pin id | tries | E_DEK(length | PIN | FF..)`.

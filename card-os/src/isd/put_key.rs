@@ -38,13 +38,13 @@ impl<N: Nvm> Isd<'_, N> {
         let mut area = self.store.area(App::Isd);
         let set = match command.p1 {
             0 => KeySet::free(&area)?,
-            old => KeySet::find(&area, old)?.ok_or(Error::PARAMETERS)?,
+            old => KeySet::find(&area, old).ok_or(Error::PARAMETERS)?,
         };
         // Two sets of one KVN: nobody could say which is meant.
-        if KeySet::find(&area, kvn)?.is_some_and(|other| other != set) {
+        if KeySet::find(&area, kvn).is_some_and(|other| other != set) {
             return Err(Error::DATA);
         }
-        put(out, &[kvn])?;
+        put(out, &[kvn]);
         let mut keys = [const { None }; 3];
         for slot in &mut keys {
             let (encrypted, check, after) = key_field(rest)?;
@@ -57,13 +57,13 @@ impl<N: Nvm> Isd<'_, N> {
                 return Err(Error::DATA);
             }
             *slot = Some(key);
-            put(out, check)?;
+            put(out, check);
             rest = after;
         }
         let ([Some(enc), Some(mac), Some(dek)], []) = (keys, rest) else {
             return Err(Error::DATA);
         };
-        set.put(&mut area, kvn, &[enc, mac, dek])?;
+        set.put(&mut area, kvn, &[enc, mac, dek]);
         Ok(Answer::Done)
     }
 
@@ -82,12 +82,12 @@ impl<N: Nvm> Isd<'_, N> {
             _ => return Err(Error::DATA),
         };
         let mut area = self.store.area(App::Isd);
-        let set = KeySet::find(&area, kvn)?.ok_or(Error::REFERENCE)?;
+        let set = KeySet::find(&area, kvn).ok_or(Error::REFERENCE)?;
         if set == open.set {
             return Err(Error::CONDITIONS);
         }
-        set.delete(&mut area)?;
-        put(out, &[0x00])?;
+        set.delete(&mut area);
+        put(out, &[0x00]);
         Ok(Answer::Done)
     }
 }

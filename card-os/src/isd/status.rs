@@ -41,7 +41,8 @@ impl<N: Nvm> Isd<'_, N> {
         if !allowed {
             return Err(Error::CONDITIONS);
         }
-        area.write(at::STATE, &[to as u8])
+        area.write(at::STATE, &[to as u8]);
+        Ok(())
     }
 
     /// The issuer's lock of one application, beside whatever lock the application has itself.
@@ -50,14 +51,15 @@ impl<N: Nvm> Isd<'_, N> {
         let app = app_named(name)
             .filter(|app| *app != App::Isd)
             .ok_or(Error::REFERENCE)?;
-        if !self.is_there(app)? {
+        if !self.is_there(app) {
             return Err(Error::REFERENCE);
         }
         let mut area = self.store.area(App::Isd);
-        let locks = area.u16(at::LOCKS)?;
+        let locks = area.u16(at::LOCKS);
         let bit = 1 << app as u16;
         let locks = if lock { locks | bit } else { locks & !bit };
-        area.write(at::LOCKS, &locks.to_be_bytes())
+        area.write(at::LOCKS, &locks.to_be_bytes());
+        Ok(())
     }
 
     /// SET STATUS OP_READY on a card with damaged applications: every application and its keys are
@@ -65,30 +67,30 @@ impl<N: Nvm> Isd<'_, N> {
     pub(super) fn reinitialise(&mut self) -> Outcome {
         self.store.wipe_applications()?;
         let mut area = self.store.area(App::Isd);
-        area.write(at::LOCKS, &[0; 2])?;
-        area.write(at::STATE, &[CardState::OpReady as u8])?;
+        area.write(at::LOCKS, &[0; 2]);
+        area.write(at::STATE, &[CardState::OpReady as u8]);
         Ok(Answer::Done)
     }
 
-    fn is_there(&mut self, app: App) -> Result<bool, Error> {
-        Ok(match app {
+    fn is_there(&mut self, app: App) -> bool {
+        match app {
             App::Isd => true,
-            App::Purse => purse::state(&self.store.area(App::Purse))? != purse::State::Absent,
-            App::Ssse | App::Medical => ssse::profile(&self.store.area(App::Ssse))?.is_some(),
-            App::Sam => sam::serial(&self.store.area(App::Sam))?.is_some(),
-            App::Health => health::is_present(&self.store.area(App::Health))?,
+            App::Purse => purse::state(&self.store.area(App::Purse)) != purse::State::Absent,
+            App::Ssse | App::Medical => ssse::profile(&self.store.area(App::Ssse)).is_some(),
+            App::Sam => sam::serial(&self.store.area(App::Sam)).is_some(),
+            App::Health => health::is_present(&self.store.area(App::Health)),
             #[cfg(feature = "pki")]
-            App::Pki => crate::pki::is_there(&self.store.area(App::Pki))?,
-        })
+            App::Pki => crate::pki::is_there(&self.store.area(App::Pki)),
+        }
     }
 
-    fn is_locked(&mut self, app: App) -> Result<bool, Error> {
+    fn is_locked(&mut self, app: App) -> bool {
         let by_itself = app == App::Purse
             && matches!(
-                purse::state(&self.store.area(App::Purse))?,
+                purse::state(&self.store.area(App::Purse)),
                 purse::State::Blocked | purse::State::PermanentlyBlocked
             );
-        Ok(by_itself || is_app_locked(&self.store.area(App::Isd), app)?)
+        by_itself || is_app_locked(&self.store.area(App::Isd), app)
     }
 
     /// GET STATUS (GlobalPlatform 2.3, 11.4): P1 80 the issuer domain, 40 the applications that
@@ -110,19 +112,19 @@ impl<N: Nvm> Isd<'_, N> {
             0x80 => {
                 if aid::ISD.starts_with(wanted) {
                     let state = card_state(&self.store.area(App::Isd))? as u8;
-                    entry(out, tlv, aid::ISD, state, DOMAIN)?;
+                    entry(out, tlv, aid::ISD, state, DOMAIN);
                 }
             }
             0x40 => {
                 for (name, privileges) in APPLICATIONS {
                     let app = app_named(name).ok_or(Error::REFERENCE)?;
-                    if name.starts_with(wanted) && self.is_there(app)? {
-                        let state = if self.is_locked(app)? {
+                    if name.starts_with(wanted) && self.is_there(app) {
+                        let state = if self.is_locked(app) {
                             LOCKED
                         } else {
                             SELECTABLE
                         };
-                        entry(out, tlv, name, state, *privileges)?;
+                        entry(out, tlv, name, state, *privileges);
                     }
                 }
             }
@@ -167,18 +169,18 @@ const _: () = {
     assert!(total <= 256 - 16 - 8);
 };
 
-fn entry(out: &mut Out, tlv: bool, name: &[u8], state: u8, privileges: u8) -> Result<(), Error> {
+fn entry(out: &mut Out, tlv: bool, name: &[u8], state: u8, privileges: u8) {
     let n = name.len() as u8;
     if tlv {
-        put(out, &[0xE3, n + 11, 0x4F, n])?;
-        put(out, name)?;
+        put(out, &[0xE3, n + 11, 0x4F, n]);
+        put(out, name);
         put(
             out,
             &[0x9F, 0x70, 0x01, state, 0xC5, 0x03, privileges, 0, 0],
-        )
+        );
     } else {
-        put(out, &[n])?;
-        put(out, name)?;
-        put(out, &[state, privileges])
+        put(out, &[n]);
+        put(out, name);
+        put(out, &[state, privileges]);
     }
 }

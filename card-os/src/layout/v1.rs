@@ -66,7 +66,7 @@ pub fn upgrade<N: Nvm>(old: &[u8], nvm: N) -> Result<N, NotAnImage> {
                 .format(&crate::isd::of_this_layout(area))
                 .map_err(failed)?;
         } else {
-            store.write(region, 0, area).map_err(failed)?;
+            store.write(region, 0, area);
         }
         at += len + 4;
     }

@@ -103,8 +103,8 @@ pub(crate) struct Pki<'a, N> {
 }
 
 /// Whether the application was personalised.
-pub(crate) fn is_there<N: Nvm>(area: &Area<'_, N>) -> Result<bool, Error> {
-    Ok(area.byte(at::PIN)? != 0)
+pub(crate) fn is_there<N: Nvm>(area: &Area<'_, N>) -> bool {
+    area.byte(at::PIN) != 0
 }
 
 pub(crate) fn set_pin<N: Nvm>(
@@ -116,16 +116,13 @@ pub(crate) fn set_pin<N: Nvm>(
 }
 
 /// A key from the issuer makes the row that guards it new.
-pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>) -> Result<(), Error> {
-    at::UPDATE_ROW.renew(area)
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>) {
+    at::UPDATE_ROW.renew(area);
 }
 
 /// X | Y, if there is a key.
-fn public_key<N: Nvm>(area: &Area<'_, N>) -> Result<Option<[u8; PUBLIC_KEY]>, Error> {
-    if area.u16(at::PUBLIC)? == 0 {
-        return Ok(None);
-    }
-    area.array(at::PUBLIC + 2 + PUBLIC_KEY_HEAD.len()).map(Some)
+fn public_key<N: Nvm>(area: &Area<'_, N>) -> Option<[u8; PUBLIC_KEY]> {
+    (area.u16(at::PUBLIC) != 0).then(|| area.array(at::PUBLIC + 2 + PUBLIC_KEY_HEAD.len()))
 }
 
 impl<N: Nvm> Pki<'_, N> {
@@ -143,7 +140,7 @@ impl<N: Nvm> Pki<'_, N> {
             Command::HashLast(part) => {
                 let digest = self.hash(message, part)?.end();
                 self.ram.message = Message::Whole(digest);
-                put(out, &digest)?;
+                put(out, &digest);
                 Ok(Answer::Done)
             }
             Command::Sign => {
@@ -165,13 +162,13 @@ impl<N: Nvm> Pki<'_, N> {
             }
             Command::GenerateKey => self.generate(out),
             Command::PublicKey => {
-                let public = public_key(&self.area)?.ok_or(Error::REFERENCE)?;
-                put(out, &KEY_TEMPLATE_HEAD)?;
-                put(out, &public)?;
+                let public = public_key(&self.area).ok_or(Error::REFERENCE)?;
+                put(out, &KEY_TEMPLATE_HEAD);
+                put(out, &public);
                 Ok(Answer::Done)
             }
             Command::SignaturesMade => {
-                put(out, &self.area.array::<4>(at::USED)?)?;
+                put(out, &self.area.array::<4>(at::USED));
                 Ok(Answer::Exact)
             }
             Command::File(command) => self.file(command, out),
@@ -180,7 +177,7 @@ impl<N: Nvm> Pki<'_, N> {
 
     fn verify(&mut self, candidate: &[u8]) -> Outcome {
         if candidate.is_empty() {
-            return Err(pin::tries(&self.area, at::PIN)?);
+            return Err(pin::tries(&self.area, at::PIN));
         }
         self.ram.pin = None;
         let verified = pin::verify(&mut self.area, at::PIN, candidate, self.interface)?;
@@ -194,15 +191,15 @@ impl<N: Nvm> Pki<'_, N> {
         self.ram.pin.take().ok_or(Error::SECURITY)?;
         let key = sm2::PrivateKey::generate(self.entropy)?;
         let public = key.public()?;
-        self.area.write(at::PRIVATE, key.to_bytes().as_ref())?;
+        self.area.write(at::PRIVATE, key.to_bytes().as_ref());
         let [c, l] = PUBLIC_KEY_HEAD;
         let head = [0, PUBLIC_FILE as u8, c, l];
-        self.area.write(at::PUBLIC, &head)?;
-        self.area.write(at::PUBLIC + head.len(), &public)?;
-        self.area.write(at::USED, &[0; 4])?;
-        certificate::forget(&mut self.area)?;
-        put(out, &KEY_TEMPLATE_HEAD)?;
-        put(out, &public)?;
+        self.area.write(at::PUBLIC, &head);
+        self.area.write(at::PUBLIC + head.len(), &public);
+        self.area.write(at::USED, &[0; 4]);
+        certificate::forget(&mut self.area);
+        put(out, &KEY_TEMPLATE_HEAD);
+        put(out, &public);
         Ok(Answer::Done)
     }
 
@@ -210,7 +207,7 @@ impl<N: Nvm> Pki<'_, N> {
         let mut hashing = match message {
             Message::Open(hashing) => hashing,
             Message::None | Message::Whole(_) => {
-                sm2::Hashing::begin(&public_key(&self.area)?.ok_or(Error::REFERENCE)?)
+                sm2::Hashing::begin(&public_key(&self.area).ok_or(Error::REFERENCE)?)
             }
         };
         hashing.add(part);
@@ -222,18 +219,18 @@ impl<N: Nvm> Pki<'_, N> {
     #[inline(never)]
     fn sign(&mut self, digest: &Digest, out: &mut Out) -> Outcome {
         let verified = self.ram.pin.take().ok_or(Error::SECURITY)?;
-        let used = self.area.u32(at::USED)?;
+        let used = self.area.u32(at::USED);
         let used = used.checked_add(1).ok_or(Error::COUNTER)?;
-        self.area.write(at::USED, &used.to_be_bytes())?;
+        self.area.write(at::USED, &used.to_be_bytes());
         self.area.commit()?;
         let key = self.private_key(verified)?;
-        put(out, &key.sign(digest, self.entropy)?)?;
+        put(out, &key.sign(digest, self.entropy)?);
         Ok(Answer::Done)
     }
 
     /// The private key, for one use of the PIN.
     fn private_key(&self, _used_up: pin::Verified) -> Result<sm2::PrivateKey, Error> {
-        let bytes = zeroize::Zeroizing::new(self.area.array(at::PRIVATE)?);
+        let bytes = zeroize::Zeroizing::new(self.area.array(at::PRIVATE));
         sm2::PrivateKey::from_bytes(&bytes).ok_or(Error::REFERENCE)
     }
 

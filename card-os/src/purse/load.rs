@@ -39,7 +39,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if (balance + request.amount).0 > (limits.max_balance + limits.overdraft).0 {
             return Err(Error::CONDITIONS);
         }
-        let seq = self.area.u16(at::ONLINE_SEQ)?;
+        let seq = self.area.u16(at::ONLINE_SEQ);
         if seq == u16::MAX {
             return Err(Error::COUNTER);
         }
@@ -54,11 +54,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             balance_before: balance,
         };
         let suite = slot.header.suite;
-        put(out, &balance.to_card()?)?;
-        put(out, &seq.to_be_bytes())?;
-        put(out, &[slot.header.version, suite as u8])?;
-        put(out, &rnd)?;
-        put(out, &load.mac1(suite, &slot.key))?;
+        put(out, &balance.to_card()?);
+        put(out, &seq.to_be_bytes());
+        put(out, &[slot.header.version, suite as u8]);
+        put(out, &rnd);
+        put(out, &load.mac1(suite, &slot.key));
         self.ram.transaction = Transaction::Load(Open {
             load,
             header: slot.header,
@@ -76,7 +76,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let Open { load, header, key } = open;
         // Another logical channel may have loaded or paid since: MAC1 and TAC name the balance.
-        if self.area.u16(at::ONLINE_SEQ)? != load.seq || self.available()? != load.balance_before {
+        if self.area.u16(at::ONLINE_SEQ) != load.seq || self.available()? != load.balance_before {
             return Err(Error::CONDITIONS);
         }
         let suite = header.suite;
@@ -86,7 +86,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
         let tac = load.tac(suite, &dtk, time);
         let amount = i32::try_from(load.amount.0).map_err(|_| Error::DATA)?;
-        let after = self.balance_fen()?.checked_add(amount).ok_or(Error::DATA)?;
+        let after = self.balance_fen().checked_add(amount).ok_or(Error::DATA)?;
         let seq_after = load.seq.checked_add(1).ok_or(Error::COUNTER)?;
         let record = LogRecord {
             seq: load.seq,
@@ -96,14 +96,14 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             terminal: load.terminal,
             time,
         };
-        self.area.write(at::BALANCE, &after.to_be_bytes())?;
-        self.area.write(at::ONLINE_SEQ, &seq_after.to_be_bytes())?;
+        self.area.write(at::BALANCE, &after.to_be_bytes());
+        self.area.write(at::ONLINE_SEQ, &seq_after.to_be_bytes());
         // An issuer's time: the offline spending of the day starts again from here.
         self.write_day(time.date(), Fen::ZERO)?;
         at::LOG.append(&mut self.area, &record.to_bytes())?;
         let kept = prove_record(load.tx as u8, seq_after, mac2, tac);
-        self.area.write(at::PROVE_LOAD, &kept)?;
-        put(out, &tac)?;
+        self.area.write(at::PROVE_LOAD, &kept);
+        put(out, &tac);
         Ok(Answer::Done)
     }
 }

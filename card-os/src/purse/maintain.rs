@@ -18,7 +18,7 @@ use card_spec::{
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     pub(super) fn verify(&mut self, candidate: &[u8]) -> Outcome {
         if candidate.is_empty() {
-            return Err(pin::tries(&self.area, at::PIN)?);
+            return Err(pin::tries(&self.area, at::PIN));
         }
         self.ram.pin = None;
         self.ram.pin = Some(pin::verify(
@@ -93,13 +93,13 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let expected: heapless::Vec<&[u8], 2> = expected.iter().map(|e| &e[..]).collect();
         row.guard(&mut self.area, &expected, &mac, Error::SM_WRONG)?;
         // A permanent block is never weakened to a temporary one.
-        if state(&self.area)? != State::PermanentlyBlocked {
+        if state(&self.area) != State::PermanentlyBlocked {
             let to = if permanent {
                 State::PermanentlyBlocked
             } else {
                 State::Blocked
             };
-            self.area.write(at::STATE, &[to as u8])?;
+            self.area.write(at::STATE, &[to as u8]);
         }
         self.forget();
         Ok(Answer::Done)
@@ -107,11 +107,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
     /// APPLICATION UNBLOCK under DAMK; every function that wrong MACs locked starts again.
     pub(super) fn unblock(&mut self, header: MacHeader, mac: [u8; 4]) -> Outcome {
-        if state(&self.area)? == State::PermanentlyBlocked {
+        if state(&self.area) == State::PermanentlyBlocked {
             return Err(Error::PERMANENT);
         }
         self.by_damk(at::UNBLOCK_ROW, header, &[], mac)?;
-        self.area.write(at::STATE, &[State::Ready as u8])?;
+        self.area.write(at::STATE, &[State::Ready as u8]);
         for row in [
             at::LOAD_ROW,
             at::PURCHASE_ROW,
@@ -120,7 +120,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             at::PIN_ROW,
             at::OVERDRAFT_ROW,
         ] {
-            row.clear_row(&mut self.area)?;
+            row.clear_row(&mut self.area);
         }
         Ok(Answer::Done)
     }
@@ -151,7 +151,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
     fn any_key(&self, key_type: KeyType) -> Result<Slot, Error> {
         self.area
-            .key(&|slot| slot.header.key_type == key_type)?
+            .key(&|slot| slot.header.key_type == key_type)
             .ok_or(Error::REFERENCE)
     }
 

@@ -125,36 +125,33 @@ pub(crate) enum Effect {
     BlockCard,
 }
 
-pub(crate) fn state<N: Nvm>(area: &Area<'_, N>) -> Result<State, Error> {
-    Ok(match area.byte(at::STATE)? {
+pub(crate) fn state<N: Nvm>(area: &Area<'_, N>) -> State {
+    match area.byte(at::STATE) {
         0 => State::Absent,
         1 => State::Ready,
         2 => State::Blocked,
         _ => State::PermanentlyBlocked,
-    })
+    }
 }
 
 /// Whether the card can live under these limits: the overdraft covers what is owed now, and
 /// balances fit into their 31 bits.
-fn bearable<N: Nvm>(area: &Area<'_, N>, limits: &files::Limits) -> Result<bool, Error> {
-    let money = Fen(i64::from(i32::from_be_bytes(area.array(at::BALANCE)?)));
+fn bearable<N: Nvm>(area: &Area<'_, N>, limits: &files::Limits) -> bool {
+    let money = Fen(i64::from(i32::from_be_bytes(area.array(at::BALANCE))));
     let highest = limits.max_balance + limits.overdraft;
-    Ok(money + limits.overdraft >= Fen::ZERO && highest.0 <= i64::from(i32::MAX))
+    money + limits.overdraft >= Fen::ZERO && highest.0 <= i64::from(i32::MAX)
 }
 
 /// The FCI, with file 15 inside.
-pub(crate) fn fci<N: Nvm>(area: &Area<'_, N>) -> Result<[u8; 51], Error> {
+pub(crate) fn fci<N: Nvm>(area: &Area<'_, N>) -> [u8; 51] {
     let mut name = [0u8; 8];
     name.copy_from_slice(aid::T_UNION);
-    Ok(files::fci(&name, &area.array(at::FILE15)?))
+    files::fci(&name, &area.array(at::FILE15))
 }
 
 /// The PAN in file 15 of a personalised purse.
-pub(crate) fn pan<N: Nvm>(area: &Area<'_, N>) -> Result<Option<[u8; 10]>, Error> {
-    if state(area)? == State::Absent {
-        return Ok(None);
-    }
-    Ok(Some(area.array(at::FILE15 + 10)?))
+pub(crate) fn pan<N: Nvm>(area: &Area<'_, N>) -> Option<[u8; 10]> {
+    (state(area) != State::Absent).then(|| area.array(at::FILE15 + 10))
 }
 
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
@@ -164,7 +161,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         command: Command<'_>,
         out: &mut Out,
     ) -> Result<(Answer, Effect), Error> {
-        match state(&self.area)? {
+        match state(&self.area) {
             State::Ready => {}
             _ if command.works_when_blocked() => {}
             State::PermanentlyBlocked => return Err(Error::PERMANENT),
@@ -202,35 +199,35 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok((answer?, Effect::None))
     }
 
-    fn balance_fen(&self) -> Result<i32, Error> {
-        Ok(i32::from_be_bytes(self.area.array(at::BALANCE)?))
+    fn balance_fen(&self) -> i32 {
+        i32::from_be_bytes(self.area.array(at::BALANCE))
     }
 
     fn limits(&self) -> Result<files::Limits, Error> {
-        Ok(files::Limits::from_bytes(&self.area.array(at::LIMITS)?)?)
+        Ok(files::Limits::from_bytes(&self.area.array(at::LIMITS))?)
     }
 
     /// The balance that INIT, MACs and TACs speak of: the overdraft limit counted in, so never
     /// negative. Without an overdraft it is the money on the card.
     fn available(&self) -> Result<Fen, Error> {
-        Ok(Fen(i64::from(self.balance_fen()?)) + self.limits()?.overdraft)
+        Ok(Fen(i64::from(self.balance_fen())) + self.limits()?.overdraft)
     }
 
     fn tac_key(&self, suite: card_spec::SuiteId) -> Result<card_spec::suite::Key, Error> {
         self.area
-            .key(&|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == suite)?
+            .key(&|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == suite)
             .map(|slot| slot.key)
             .ok_or(Error::KEY_INDEX)
     }
 
     fn balance(&self, which: command::Balance, out: &mut Out) -> Outcome {
-        let balance = Fen(i64::from(self.balance_fen()?));
+        let balance = Fen(i64::from(self.balance_fen()));
         let amount = match which {
             command::Balance::Money => balance.max(Fen::ZERO),
             command::Balance::OverdraftUsed => (-balance).max(Fen::ZERO),
             command::Balance::OverdraftLimit => self.limits()?.overdraft,
         };
-        put(out, &amount.to_card()?)?;
+        put(out, &amount.to_card()?);
         Ok(Answer::Exact)
     }
 
@@ -282,9 +279,9 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
     fn prove(&self, tx: u8, seq: [u8; 2], out: &mut Out) -> Outcome {
         for at in [at::PROVE_PURCHASE, at::PROVE_LOAD, at::PROVE_OVERDRAFT] {
-            let kept: [u8; 11] = self.area.array(at)?;
+            let kept: [u8; 11] = self.area.array(at);
             if tx != 0 && kept[0] == tx && kept[1..3] == seq {
-                put(out, &kept[3..])?;
+                put(out, &kept[3..]);
                 return Ok(Answer::Exact);
             }
         }

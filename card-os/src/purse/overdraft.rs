@@ -37,7 +37,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         }
         at::OVERDRAFT_ROW.check(&self.area)?;
         let slot = self.area.key_by_index(KeyType::Duk, kid)?;
-        let seq = self.area.u16(at::ONLINE_SEQ)?;
+        let seq = self.area.u16(at::ONLINE_SEQ);
         if seq == u16::MAX {
             return Err(Error::COUNTER);
         }
@@ -51,12 +51,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             balance_before: self.available()?,
         };
         let suite = slot.header.suite;
-        put(out, &update.balance_before.to_card()?)?;
-        put(out, &seq.to_be_bytes())?;
-        put(out, &limit3(update.old_limit)?)?;
-        put(out, &[slot.header.version, suite as u8])?;
-        put(out, &rnd)?;
-        put(out, &update.mac1(suite, &slot.key))?;
+        put(out, &update.balance_before.to_card()?);
+        put(out, &seq.to_be_bytes());
+        put(out, &limit3(update.old_limit)?);
+        put(out, &[slot.header.version, suite as u8]);
+        put(out, &rnd);
+        put(out, &update.mac1(suite, &slot.key));
         self.ram.transaction = Transaction::Overdraft(Open {
             update,
             header: slot.header,
@@ -80,8 +80,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let limit = Fen::from_card([0, l0, l1, l2]);
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         // Another logical channel may have loaded or paid since.
-        if self.area.u16(at::ONLINE_SEQ)? != update.seq
-            || self.available()? != update.balance_before
+        if self.area.u16(at::ONLINE_SEQ) != update.seq || self.available()? != update.balance_before
         {
             return Err(Error::CONDITIONS);
         }
@@ -94,7 +93,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             overdraft: limit,
             ..self.limits()?
         };
-        if !super::bearable(&self.area, &limits)? {
+        if !super::bearable(&self.area, &limits) {
             // The MAC was right: the failure counted in advance is taken back.
             self.area.commit()?;
             return Err(Error::DATA);
@@ -109,12 +108,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             terminal: update.terminal,
             time,
         };
-        self.area.write(at::LIMITS, &limits.to_bytes()?)?;
-        self.area.write(at::ONLINE_SEQ, &seq_after.to_be_bytes())?;
+        self.area.write(at::LIMITS, &limits.to_bytes()?);
+        self.area.write(at::ONLINE_SEQ, &seq_after.to_be_bytes());
         at::LOG.append(&mut self.area, &record.to_bytes())?;
         let kept = prove_record(TxType::Overdraft as u8, seq_after, mac2, tac);
-        self.area.write(at::PROVE_OVERDRAFT, &kept)?;
-        put(out, &tac)?;
+        self.area.write(at::PROVE_OVERDRAFT, &kept);
+        put(out, &tac);
         Ok(Answer::Done)
     }
 }

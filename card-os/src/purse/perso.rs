@@ -15,20 +15,20 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
         (FILE15, data) => {
             files::Public::from_bytes(data).map_err(|_| Error::DATA)?;
             // A card keeps its number: keys and books are tied to it.
-            if super::pan(area)?.is_some_and(|pan| Some(&pan[..]) != data.get(10..20)) {
+            if super::pan(area).is_some_and(|pan| Some(&pan[..]) != data.get(10..20)) {
                 return Err(Error::CONDITIONS);
             }
             file::personalise(&FILES, area, item)?;
-            if state(area)? == State::Absent {
-                area.write(at::STATE, &[State::Ready as u8])?;
+            if state(area) == State::Absent {
+                area.write(at::STATE, &[State::Ready as u8]);
             }
         }
         (Dgi::LIMITS, data) => {
             let limits = data.try_into().map_err(|_| Error::DATA)?;
-            if !bearable(area, &files::Limits::from_bytes(limits)?)? {
+            if !bearable(area, &files::Limits::from_bytes(limits)?) {
                 return Err(Error::DATA);
             }
-            area.write(at::LIMITS, data)?;
+            area.write(at::LIMITS, data);
         }
         _ => return file::personalise(&FILES, area, item),
     }
@@ -44,17 +44,17 @@ pub(crate) fn set_pin<N: Nvm>(
 }
 
 /// A key from the issuer makes the rows that guard it new.
-pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) {
     match key_type {
         KeyType::Dpk => at::PURCHASE_ROW.renew(area),
         KeyType::Dlk => at::LOAD_ROW.renew(area),
         KeyType::Dack => at::FIELD_LOCK_ROW.renew(area),
         KeyType::Damk => {
-            at::MAINTENANCE_ROW.renew(area)?;
-            at::UNBLOCK_ROW.renew(area)
+            at::MAINTENANCE_ROW.renew(area);
+            at::UNBLOCK_ROW.renew(area);
         }
         KeyType::Dpuk | KeyType::Dprk => at::PIN_ROW.renew(area),
         KeyType::Duk => at::OVERDRAFT_ROW.renew(area),
-        _ => Ok(()),
+        _ => {}
     }
 }

@@ -67,19 +67,19 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if request.amount.0 > limits.per_tap.0 {
             return Err(Error::CONDITIONS);
         }
-        let seq = self.area.u16(at::OFFLINE_SEQ)?;
+        let seq = self.area.u16(at::OFFLINE_SEQ);
         if seq == u16::MAX {
             return Err(Error::COUNTER);
         }
         let mut rnd = [0u8; 4];
         self.entropy.fill(&mut rnd);
-        put(out, &balance.to_card()?)?;
-        put(out, &seq.to_be_bytes())?;
-        put(out, &limits.overdraft.to_card()?[1..])?;
-        put(out, &[slot.header.version, slot.header.suite as u8])?;
-        put(out, &rnd)?;
+        put(out, &balance.to_card()?);
+        put(out, &seq.to_be_bytes());
+        put(out, &limits.overdraft.to_card()?[1..]);
+        put(out, &[slot.header.version, slot.header.suite as u8]);
+        put(out, &rnd);
         let cache = if capp {
-            let context = ContextBuilder::new(&fci(&self.area)?);
+            let context = ContextBuilder::new(&fci(&self.area));
             Some(Cache {
                 context,
                 journeys: Vec::new(),
@@ -121,7 +121,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             }
             sfi::METRO => {
                 let record = data.try_into().map_err(|_| Error::LENGTH)?;
-                let before: [u8; Metro::LEN] = self.area.array(Self::metro_at(p1)?)?;
+                let before: [u8; Metro::LEN] = self.area.array(Self::metro_at(p1)?);
                 // Once a record: the context tells what was there before the transaction.
                 if cache.metro.iter().any(|(number, _)| *number == p1) {
                     return Err(Error::SPACE);
@@ -145,7 +145,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             return Err(Error::CONDITIONS);
         }
         // Another logical channel may have paid since: a sequence is spent once.
-        if self.area.u16(at::OFFLINE_SEQ)? != open.seq {
+        if self.area.u16(at::OFFLINE_SEQ) != open.seq {
             return Err(Error::CONDITIONS);
         }
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
@@ -164,7 +164,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         }
         let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::DATA)?;
         let after = self
-            .balance_fen()?
+            .balance_fen()
             .checked_sub(amount)
             .filter(|after| Fen(i64::from(*after)) + limits.overdraft >= Fen::ZERO)
             .ok_or(Error::INSUFFICIENT)?;
@@ -179,8 +179,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             terminal: purchase.terminal,
             time,
         };
-        self.area.write(at::BALANCE, &after.to_be_bytes())?;
-        self.area.write(at::OFFLINE_SEQ, &seq_after.to_be_bytes())?;
+        self.area.write(at::BALANCE, &after.to_be_bytes());
+        self.area.write(at::OFFLINE_SEQ, &seq_after.to_be_bytes());
         self.write_day(date, spent)?;
         at::LOG.append(&mut self.area, &record.to_bytes())?;
         if let Some(cache) = &open.cache {
@@ -188,13 +188,13 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
                 at::JOURNEY.append(&mut self.area, journey)?;
             }
             for (number, metro) in &cache.metro {
-                self.area.write(Self::metro_at(*number)?, metro)?;
+                self.area.write(Self::metro_at(*number)?, metro);
             }
         }
         let kept = prove_record(purchase.tx as u8, seq_after, mac2, tac);
-        self.area.write(at::PROVE_PURCHASE, &kept)?;
-        put(out, &tac)?;
-        put(out, &mac2)?;
+        self.area.write(at::PROVE_PURCHASE, &kept);
+        put(out, &tac);
+        put(out, &mac2);
         Ok(Answer::Done)
     }
 
@@ -208,7 +208,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// Date and total that a purchase on `date` adds to. A terminal whose clock is behind adds to
     /// the later day: going back must not buy a fresh limit.
     fn day(&self, date: CardDate) -> Result<(CardDate, Fen), Error> {
-        let [a, b, c, d, total @ ..] = self.area.array::<8>(at::DAY)?;
+        let [a, b, c, d, total @ ..] = self.area.array::<8>(at::DAY);
         Ok(match CardDate::from_bytes([a, b, c, d]) {
             Ok(stored) if stored >= date => (stored, Fen::from_card(total)),
             _ => (date, Fen::ZERO),
@@ -216,7 +216,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     pub(super) fn write_day(&mut self, date: CardDate, total: Fen) -> Result<(), Error> {
-        self.area.write(at::DAY, &date.to_bytes())?;
-        self.area.write(at::DAY + 4, &total.to_card()?)
+        self.area.write(at::DAY, &date.to_bytes());
+        self.area.write(at::DAY + 4, &total.to_card()?);
+        Ok(())
     }
 }

@@ -46,7 +46,7 @@ impl<N: Nvm> Sam<'_, N> {
         let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
         let own = self
             .area
-            .key(&|slot| slot.header.key_type == key_type)?
+            .key(&|slot| slot.header.key_type == key_type)
             .ok_or(Error::REFERENCE)?;
         let expected = sm::mac(own.header.suite, &own.key, challenge, header, data);
         row.guard(&mut self.area, &[&expected], mac, Error::SM_WRONG)?;
@@ -59,10 +59,10 @@ impl<N: Nvm> Sam<'_, N> {
         let (ceiling, mac) = data.split_at(4);
         self.authorised(KeyType::SamCeiling, at::CEILING_ROW, header, ceiling, mac)?;
         // Big-endian bytes compare as the numbers do.
-        if ceiling <= &self.area.array::<4>(at::CEILING)? {
+        if ceiling <= &self.area.array::<4>(at::CEILING) {
             return Err(Error::DATA);
         }
-        self.area.write(at::CEILING, ceiling)?;
+        self.area.write(at::CEILING, ceiling);
         Ok(Answer::Done)
     }
 
@@ -90,12 +90,12 @@ impl<N: Nvm> Sam<'_, N> {
         if slot.region == OWN
             || !may_hold(&slot)
             || (matches!(key_type, KeyType::Dpk | KeyType::Mpk)
-                && class != self.area.byte(at::CLASS)?)
+                && class != self.area.byte(at::CLASS))
         {
             return Err(Error::DATA);
         }
         self.area.put_key(&slot)?;
-        key_stored(&mut self.area, key_type)?;
+        key_stored(&mut self.area, key_type);
         Ok(Answer::Done)
     }
 }
@@ -124,16 +124,16 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     const KEY_INDEX: Dgi = Dgi::file(sam::SFI_KEY_INDEX);
     match (item.dgi, item.data) {
         (SERIAL, data) if data.len() == 10 && bcd::is_decimal(data) => {
-            area.write(at::SERIAL, data)?
+            area.write(at::SERIAL, data);
         }
         (TERMINAL_NO, data) if data.len() == 6 && bcd::is_decimal(data) => {
-            area.write(at::TERMINAL_NO, data)?;
-            area.write(at::STATE, &[1])?;
+            area.write(at::TERMINAL_NO, data);
+            area.write(at::STATE, &[1]);
         }
         (KEY_INDEX, [index @ (class::TRANSIT | class::PARKING_TAXI | class::RETAIL)]) => {
-            area.write(at::CLASS, &[*index])?;
+            area.write(at::CLASS, &[*index]);
         }
-        (Dgi::SAM_CEILING, data) if data.len() == 4 => area.write(at::CEILING, data)?,
+        (Dgi::SAM_CEILING, data) if data.len() == 4 => area.write(at::CEILING, data),
         (SERIAL | TERMINAL_NO | KEY_INDEX | Dgi::SAM_CEILING, _) => return Err(Error::DATA),
         _ => return Ok(false),
     }
@@ -141,12 +141,12 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
 }
 
 /// A key from the issuer makes the row that guards it new.
-pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) -> Result<(), Error> {
+pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) {
     match key_type {
         KeyType::Dpk | KeyType::Mpk => at::CREDIT_ROW,
         KeyType::SamCeiling => at::CEILING_ROW,
         KeyType::SamIssue => at::ISSUING_ROW,
-        _ => return Ok(()),
+        _ => return,
     }
-    .renew(area)
+    .renew(area);
 }

@@ -63,8 +63,8 @@ pub(crate) struct Ssse<'a, N> {
 }
 
 /// The profile, once the application is personalised.
-pub(crate) fn profile<N: Nvm>(area: &Area<'_, N>) -> Result<Option<Profile>, Error> {
-    Ok(Profile::from_byte(area.byte(at::PROFILE)?))
+pub(crate) fn profile<N: Nvm>(area: &Area<'_, N>) -> Option<Profile> {
+    Profile::from_byte(area.byte(at::PROFILE))
 }
 
 impl<N: Nvm> Ssse<'_, N> {
@@ -120,7 +120,7 @@ impl<N: Nvm> Ssse<'_, N> {
         } else {
             file.read
         };
-        let open = matches!(profile(&self.area)?, Some(Profile::V1 | Profile::V2));
+        let open = matches!(profile(&self.area), Some(Profile::V1 | Profile::V2));
         if !access.granted(&self.ram.grants, self.interface, open) {
             return Err(Error::SECURITY);
         }
@@ -152,7 +152,7 @@ impl<N: Nvm> Ssse<'_, N> {
                         slot.header.key_type,
                         KeyType::Rk | KeyType::Uk | KeyType::Puk
                     )
-            })?
+            })
             .ok_or(Error::REFERENCE)?;
         let (given, terminal) = data.split_first_chunk::<8>().ok_or(Error::LENGTH)?;
         let terminal: &[u8; 8] = terminal.try_into().map_err(|_| Error::LENGTH)?;
@@ -168,7 +168,7 @@ impl<N: Nvm> Ssse<'_, N> {
         self.ram.grants.add(slot.header.key_type, kid);
         if mutual {
             let process = ssse_process_key(&slot.key, suite, terminal);
-            put(out, &process.cryptogram8(suite, &challenge))?;
+            put(out, &process.cryptogram8(suite, &challenge));
         }
         Ok(Answer::Done)
     }
@@ -176,18 +176,18 @@ impl<N: Nvm> Ssse<'_, N> {
     fn internal(&mut self, kid: u8, challenge: &[u8; 8], out: &mut Out) -> Outcome {
         let slot = self
             .area
-            .key(&|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk)?
+            .key(&|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk)
             .ok_or(Error::REFERENCE)?;
         let suite = slot.header.suite;
         let process = ssse_process_key(&slot.key, suite, challenge);
-        put(out, &process.cryptogram8(suite, challenge))?;
+        put(out, &process.cryptogram8(suite, challenge));
         Ok(Answer::Done)
     }
 
     fn verify(&mut self, candidate: &[u8]) -> Outcome {
         let at = self.pin()?.at;
         if candidate.is_empty() {
-            return Err(pin::tries(&self.area, at)?);
+            return Err(pin::tries(&self.area, at));
         }
         self.ram.pin = None;
         self.ram.pin = Some(pin::verify(&mut self.area, at, candidate, self.interface)?);
@@ -203,7 +203,7 @@ impl<N: Nvm> Ssse<'_, N> {
         let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
         let slot = self
             .area
-            .key(&|slot| slot.header.key_type == KeyType::Puk)?
+            .key(&|slot| slot.header.key_type == KeyType::Puk)
             .ok_or(Error::REFERENCE)?;
         pin::unblock(
             &mut self.area,

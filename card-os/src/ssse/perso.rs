@@ -15,7 +15,7 @@ pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Re
     match (item.dgi, item.data) {
         (Dgi::PROFILE, [byte]) => {
             Profile::from_byte(*byte).ok_or(Error::DATA)?;
-            area.write(at::PROFILE, &[*byte])?;
+            area.write(at::PROFILE, &[*byte]);
             return Ok(true);
         }
         (EF05_RECORD, data) => known(data, &EF05_RECORDS)?,
@@ -38,18 +38,14 @@ fn known(data: &[u8], known: &[(u8, usize)]) -> Result<(), Error> {
 }
 
 /// A key from the issuer makes the rows that guard it new.
-pub(crate) fn key_stored<N: Nvm>(
-    plan: &Plan,
-    area: &mut Area<'_, N>,
-    key_type: KeyType,
-) -> Result<(), Error> {
+pub(crate) fn key_stored<N: Nvm>(plan: &Plan, area: &mut Area<'_, N>, key_type: KeyType) {
     if matches!(key_type, KeyType::Rk | KeyType::Uk | KeyType::Puk) {
-        plan.authentications.renew(area)?;
+        plan.authentications.renew(area);
     }
     match (key_type, plan.pin) {
         (KeyType::Rk | KeyType::Uk, _) => plan.secure.renew(area),
         (KeyType::Puk, Some(pin)) => pin.unblock.renew(area),
-        _ => Ok(()),
+        _ => {}
     }
 }
 

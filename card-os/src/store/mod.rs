@@ -21,6 +21,7 @@ use crate::{
     nvm::{Nvm, PAGES},
 };
 use card_spec::keys::KeyType;
+use core::cell::Cell;
 use entry::BLOCK;
 use heapless::Vec;
 use log::Log;
@@ -51,6 +52,8 @@ pub(crate) struct Store<N> {
     soundness: Soundness,
     /// The open transaction empties the applications.
     wiping: bool,
+    /// Something could not be read or written since the last command began: see [`Self::fault`].
+    fault: Cell<bool>,
 }
 
 impl<N: Nvm> Store<N> {
@@ -61,6 +64,7 @@ impl<N: Nvm> Store<N> {
             changed: Vec::new(),
             soundness: Soundness::Dead,
             wiping: false,
+            fault: Cell::new(false),
         }
     }
 
@@ -84,6 +88,7 @@ impl<N: Nvm> Store<N> {
     pub(crate) fn mount(&mut self) {
         self.changed.clear();
         self.wiping = false;
+        self.fault.set(false);
         self.soundness = self.find().unwrap_or(Soundness::Dead);
     }
 
@@ -93,7 +98,8 @@ impl<N: Nvm> Store<N> {
         if found == Soundness::Dead {
             return Ok(found);
         }
-        self.read(0, &mut head)?;
+        self.read(0, &mut head);
+        self.fault()?;
         if !isd::is_this_layout(head) {
             return Ok(Soundness::Dead);
         }
@@ -117,11 +123,27 @@ impl<N: Nvm> Store<N> {
             self.log.erase(page, 1)?;
         }
         self.log.mount()?;
-        self.write(REGIONS[0], 0, first)?;
+        self.write(REGIONS[0], 0, first);
         self.commit()
     }
 
-    pub(crate) fn read(&self, at: usize, out: &mut [u8]) -> Result<(), Error> {
+    /// Whether everything since the last rollback or commit could be read and written. What cannot
+    /// be read is read as zeros and what cannot be written is not; nothing of that is committed or
+    /// answered, so an application needs to ask only where it would act on it otherwise.
+    pub(crate) fn fault(&self) -> Result<(), Error> {
+        if self.fault.get() {
+            return Err(Error::MEMORY);
+        }
+        Ok(())
+    }
+
+    /// Something in the memory is not what it must be.
+    pub(crate) fn fail(&self) {
+        self.fault.set(true);
+    }
+
+    pub(crate) fn read(&self, at: usize, out: &mut [u8]) {
+        out.fill(0);
         let (mut at, mut rest) = (at, out);
         while !rest.is_empty() {
             let (block, from) = (at / BLOCK, at % BLOCK);
@@ -129,15 +151,24 @@ impl<N: Nvm> Store<N> {
             let (now, later) = rest.split_at_mut(n);
             match self.changed.iter().find(|c| c.block == block) {
                 Some(changed) => now.copy_from_slice(&changed.data[from..from + n]),
-                None => self.log.read(block, from, now)?,
+                None => {
+                    if self.log.read(block, from, now).is_err() {
+                        self.fail();
+                    }
+                }
             }
             at += n;
             rest = later;
         }
-        Ok(())
     }
 
-    pub(crate) fn write(&mut self, region: Region, at: usize, data: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, region: Region, at: usize, data: &[u8]) {
+        if self.change(region, at, data).is_err() {
+            self.fail();
+        }
+    }
+
+    fn change(&mut self, region: Region, at: usize, data: &[u8]) -> Result<(), Error> {
         if at
             .checked_add(data.len())
             .is_none_or(|end| end > region.len)
@@ -148,7 +179,7 @@ impl<N: Nvm> Store<N> {
         while !rest.is_empty() {
             let (block, from) = (at / BLOCK, at % BLOCK);
             let (now, later) = rest.split_at(rest.len().min(BLOCK - from));
-            if !self.is_same(at, now)? {
+            if !self.is_same(at, now) {
                 let held = self.hold(block)?;
                 held[from..from + now.len()].copy_from_slice(now);
             }
@@ -159,13 +190,13 @@ impl<N: Nvm> Store<N> {
     }
 
     /// Writing what is there already wears the memory for nothing.
-    fn is_same(&self, at: usize, data: &[u8]) -> Result<bool, Error> {
+    fn is_same(&self, at: usize, data: &[u8]) -> bool {
         let mut present = [0; BLOCK];
         let present = &mut present[..data.len()];
-        self.read(at, present)?;
+        self.read(at, present);
         let same = present.ct_eq(data).into();
         present.zeroize();
-        Ok(same)
+        same
     }
 
     /// The block as the open transaction sees it, to be changed.
@@ -202,6 +233,10 @@ impl<N: Nvm> Store<N> {
 
     /// Makes what was written since the last commit durable.
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
+        if let Err(fault) = self.fault() {
+            self.rollback();
+            return Err(fault);
+        }
         if self.changed.is_empty() {
             return Ok(());
         }
@@ -227,6 +262,7 @@ impl<N: Nvm> Store<N> {
 
     pub(crate) fn rollback(&mut self) {
         self.changed.clear();
+        self.fault.set(false);
         if self.log.spilled || self.wiping {
             self.mount();
         }
@@ -276,7 +312,8 @@ impl<N: Nvm> Store<N> {
         {
             return Err(Error::DATA);
         }
-        self.read(layout::BLOCKS * BLOCK + at, out)
+        self.read(layout::BLOCKS * BLOCK + at, out);
+        Ok(())
     }
 
     /// Gives the room of staged blocks back.
@@ -296,35 +333,38 @@ pub(crate) struct Area<'a, N> {
 }
 
 impl<N: Nvm> Area<'_, N> {
-    pub(crate) fn read(&self, at: usize, out: &mut [u8]) -> Result<(), Error> {
+    /// What cannot be read is zeros, and the command fails in the end ([`Store::fault`]).
+    pub(crate) fn read(&self, at: usize, out: &mut [u8]) {
         let region = self.app.region();
         if at.checked_add(out.len()).is_none_or(|end| end > region.len) {
-            return Err(Error::MEMORY);
+            out.fill(0);
+            self.store.fail();
+            return;
         }
-        self.store.read(region.base + at, out)
+        self.store.read(region.base + at, out);
     }
 
-    pub(crate) fn array<const L: usize>(&self, at: usize) -> Result<[u8; L], Error> {
+    pub(crate) fn array<const L: usize>(&self, at: usize) -> [u8; L] {
         let mut out = [0; L];
-        self.read(at, &mut out)?;
-        Ok(out)
+        self.read(at, &mut out);
+        out
     }
 
-    pub(crate) fn byte(&self, at: usize) -> Result<u8, Error> {
-        let [byte] = self.array(at)?;
-        Ok(byte)
+    pub(crate) fn byte(&self, at: usize) -> u8 {
+        let [byte] = self.array(at);
+        byte
     }
 
-    pub(crate) fn u16(&self, at: usize) -> Result<u16, Error> {
-        Ok(u16::from_be_bytes(self.array(at)?))
+    pub(crate) fn u16(&self, at: usize) -> u16 {
+        u16::from_be_bytes(self.array(at))
     }
 
-    pub(crate) fn u32(&self, at: usize) -> Result<u32, Error> {
-        Ok(u32::from_be_bytes(self.array(at)?))
+    pub(crate) fn u32(&self, at: usize) -> u32 {
+        u32::from_be_bytes(self.array(at))
     }
 
-    pub(crate) fn write(&mut self, at: usize, data: &[u8]) -> Result<(), Error> {
-        self.store.write(self.app.region(), at, data)
+    pub(crate) fn write(&mut self, at: usize, data: &[u8]) {
+        self.store.write(self.app.region(), at, data);
     }
 
     /// For security counters: durable now, before anything else happens.
@@ -333,13 +373,13 @@ impl<N: Nvm> Area<'_, N> {
     }
 
     /// The first key that satisfies the condition, among this application's own.
-    pub(crate) fn key(&self, wanted: &dyn Fn(&Slot) -> bool) -> Result<Option<Slot>, Error> {
+    pub(crate) fn key(&self, wanted: &dyn Fn(&Slot) -> bool) -> Option<Slot> {
         keystore::find(self.store, self.app, wanted)
     }
 
     /// The key of a type with an index.
     pub(crate) fn key_by_index(&self, key_type: KeyType, index: u8) -> Result<Slot, Error> {
-        self.key(&|slot| slot.header.key_type == key_type && slot.header.index == index)?
+        self.key(&|slot| slot.header.key_type == key_type && slot.header.index == index)
             .ok_or(Error::KEY_INDEX)
     }
 
@@ -356,7 +396,7 @@ impl<N: Nvm> Area<'_, N> {
             let n = chunk.len().min(len - done);
             let piece = &mut chunk[..n];
             self.store.staged(from + done, piece)?;
-            self.store.write(self.app.region(), to + done, piece)?;
+            self.store.write(self.app.region(), to + done, piece);
             done += n;
         }
         Ok(())

@@ -139,7 +139,7 @@ const LEN: usize = BLOCKS * BLOCK;
 
 fn all<N: Nvm>(store: &Store<N>) -> List<u8> {
     let mut out = vec![0; LEN];
-    store.read(0, &mut out).unwrap();
+    store.read(0, &mut out);
     out
 }
 
@@ -167,7 +167,7 @@ fn transact<N: Nvm>(
         let at = 8 + random.below((LEN - length - 8) as u64);
         let data: List<u8> = (0..length).map(|_| random.next() as u8).collect();
         let everything = Region { base: 0, len: LEN };
-        store.write(everything, at, &data)?;
+        store.write(everything, at, &data);
         model[at..at + length].copy_from_slice(&data);
     }
     let keep = random.below(8) > 0;
@@ -252,13 +252,13 @@ fn a_transaction_that_is_marked_whole_too_early_is_found_out() {
     let mut store = Store::new(&mut flash);
     store.mount();
     let everything = Region { base: 0, len: LEN };
-    store.write(everything, 10, &[1; 64]).unwrap();
+    store.write(everything, 10, &[1; 64]);
     let changed = &store.changed[0];
     store.log.put(changed.block, &changed.data, true).unwrap();
     store.changed.clear();
     store.mount();
     let mut both = [0; 64];
-    store.read(10, &mut both).unwrap();
+    store.read(10, &mut both);
     assert!(both != [1; 64] && both != [0; 64], "half of it is there");
 }
 
@@ -296,13 +296,13 @@ fn a_long_transaction_always_finds_room() {
             store.stage(at, &[round; 239]).unwrap();
         }
         for at in (128..photo).step_by(64) {
-            store.write(everything, at, &[round + 1; 64]).unwrap();
+            store.write(everything, at, &[round + 1; 64]);
         }
         store.commit().unwrap();
         store.forget_staged();
     }
     let mut byte = [0];
-    store.read(photo - 1, &mut byte).unwrap();
+    store.read(photo - 1, &mut byte);
     assert_eq!(byte, [12]);
 }
 
@@ -313,9 +313,9 @@ fn damage_is_noticed() {
     let mut store = Store::new(&mut flash);
     store.mount();
     for at in 0..40 {
-        store.write(KEYS, at * 30, &[at as u8 + 1; 30]).unwrap();
+        store.write(KEYS, at * 30, &[at as u8 + 1; 30]);
         store.commit().unwrap();
-        store.write(REGIONS[0], 40, &[at as u8; 30]).unwrap();
+        store.write(REGIONS[0], 40, &[at as u8; 30]);
         store.commit().unwrap();
     }
     let (mut dead, mut damaged, mut unharmed) = (0, 0, 0);
@@ -329,7 +329,7 @@ fn damage_is_noticed() {
             Soundness::Dead => dead += 1,
             Soundness::ApplicationsDamaged => {
                 damaged += 1;
-                store.write(REGIONS[0], 40, &[0xEE; 4]).unwrap();
+                store.write(REGIONS[0], 40, &[0xEE; 4]);
                 store.commit().unwrap();
                 store.mount();
                 assert_eq!(store.soundness(), Soundness::ApplicationsDamaged);
@@ -361,14 +361,12 @@ fn wear_is_spread() {
     let mut store = Store::new(&mut flash);
     store.mount();
     for at in (0..LEN - 64).step_by(64) {
-        store
-            .write(Region { base: 0, len: LEN }, at.max(8), &[1; 64])
-            .unwrap();
+        store.write(Region { base: 0, len: LEN }, at.max(8), &[1; 64]);
     }
     store.commit().unwrap();
     const COMMITS: u32 = 20_000;
     for i in 0..COMMITS {
-        store.write(KEYS, 0, &i.to_be_bytes()).unwrap();
+        store.write(KEYS, 0, &i.to_be_bytes());
         store.commit().unwrap();
     }
     let least_possible = COMMITS / (SLOTS * PAGES) as u32;
