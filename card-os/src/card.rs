@@ -7,9 +7,9 @@ use crate::{
     channels::Channels,
     directory,
     error::Error,
-    health, isd,
+    file, health, isd,
     layout::App,
-    medical::{self, Medical},
+    medical::Medical,
     nvm::{Entropy, Nvm},
     purse::{self, Purse},
     sam::{self, Sam},
@@ -161,8 +161,8 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                     challenge: &mut channel.challenge,
                     interface: self.interface,
                 };
-                let (answer, effect) = purse.run(purse::Command::try_from(command)?, out)?;
-                if effect == purse::Effect::BlockCard {
+                let answer = purse.run(&command, out)?;
+                if purse::blocks_card(&command) {
                     isd::lock_card(&mut self.store.area(App::Isd));
                     channel.selected = Selected::Isd;
                     self.channels.deselect_others(number);
@@ -183,11 +183,10 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                     ram: medical,
                     pin: ram.pin.as_ref(),
                 }
-                .run(medical::Command::try_from(command)?, out)
+                .run(&command, out)
             }
             Selected::Social { df, ram, .. } => {
-                let decoded = ssse::Command::try_from(command)?;
-                if *df != Df::Root && matches!(decoded, ssse::Command::File(_)) {
+                if *df != Df::Root && file::Command::decode(&command).transpose()?.is_some() {
                     return Err(Error::NOT_FOUND);
                 }
                 Ssse {
@@ -197,7 +196,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                     challenge: &mut channel.challenge,
                     interface: self.interface,
                 }
-                .run(decoded, out)
+                .run(&command, out)
             }
             Selected::Health(ram) => Ssse {
                 area: self.store.area(App::Health),
@@ -206,14 +205,14 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 challenge: &mut channel.challenge,
                 interface: self.interface,
             }
-            .run(ssse::Command::try_from(command)?, out),
+            .run(&command, out),
             Selected::Sam(ram) => Sam {
                 area: self.store.area(App::Sam),
                 ram,
                 challenge: &mut channel.challenge,
                 interface: self.interface,
             }
-            .run(sam::Command::try_from(command)?, out),
+            .run(&command, out),
             Selected::Directory(entries) => directory::run(*entries, command, out),
             #[cfg(feature = "pki")]
             Selected::Pki(ram) => Pki {
@@ -223,7 +222,7 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
                 challenge: &mut channel.challenge,
                 interface: self.interface,
             }
-            .run(command, out),
+            .run(&command, out),
         }
     }
 

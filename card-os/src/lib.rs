@@ -23,6 +23,7 @@ mod directory;
 mod error;
 mod file;
 mod health;
+mod instruction;
 mod isd;
 mod keystore;
 mod layout;

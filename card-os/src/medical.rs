@@ -4,6 +4,7 @@ use crate::{
     apdu::{self, Answer, Out, Outcome, put},
     counter::{ROW, Row},
     error::Error,
+    instruction::{Data, Instruction, Table, is},
     isd::Item,
     nvm::{Entropy, Nvm},
     pin::Verified,
@@ -13,7 +14,7 @@ use card_spec::{
     Fen, SuiteId,
     id::SamNo,
     keys::{KeyHeader, KeyType},
-    medical::{Balance, Load, PurchaseInit, Split, Visit, year_to_bcd},
+    medical::{Load, PurchaseInit, Split, Visit, year_to_bcd},
     perso::Dgi,
     purse::InitRequest,
     suite::Key,
@@ -59,33 +60,27 @@ enum Transaction {
     },
 }
 
-/// A medical command.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Command<'a> {
-    Balance(Balance),
-    InitLoad(&'a [u8]),
-    Credit(&'a [u8; 11]),
-    InitPurchase(&'a [u8; 19]),
-    Debit(&'a [u8; 15]),
+/// What a command asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Op {
+    Balance,
+    InitLoad,
+    InitPurchase,
+    Credit,
+    Debit,
 }
 
-impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
-    type Error = Error;
-
-    fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
-        match (c.ins, c.p1, c.p2) {
-            (0x26, 0x00, 0x01) => Ok(Self::Balance(Balance::Personal)),
-            (0x26, 0x00, 0x02) => Ok(Self::Balance(Balance::SelfPaid)),
-            (0x26, 0x00, 0x03) => Ok(Self::Balance(Balance::Pooled)),
-            (0x28, 0x00, 0x01) => Ok(Self::InitLoad(c.data)),
-            (0x28, 0x01, 0x01) => Ok(Self::InitPurchase(c.array()?)),
-            (0x2A, 0x00, 0x00) => Ok(Self::Credit(c.array()?)),
-            (0x2C, 0x01, 0x00) => Ok(Self::Debit(c.array()?)),
-            (0x26 | 0x28 | 0x2A | 0x2C, ..) => Err(Error::PARAMETERS),
-            _ => Err(Error::INSTRUCTION),
-        }
-    }
-}
+#[rustfmt::skip]
+static COMMANDS: Table<Op, 7> = Table::new([
+    Instruction::new((0xB0, 0x26), is(0x00), is(0x01), Data::NONE, Op::Balance),
+    Instruction::new((0xB0, 0x26), is(0x00), is(0x02), Data::NONE, Op::Balance),
+    Instruction::new((0xB0, 0x26), is(0x00), is(0x03), Data::NONE, Op::Balance),
+    Instruction::new((0xB0, 0x28), is(0x00), is(0x01), Data::bytes(11), Op::InitLoad),
+    Instruction::new((0xB0, 0x28), is(0x01), is(0x01), Data::bytes(19), Op::InitPurchase),
+    Instruction::new((0xB0, 0x2A), is(0x00), is(0x00), Data::bytes(11), Op::Credit),
+    Instruction::new((0xB0, 0x2C), is(0x01), is(0x00), Data::bytes(15), Op::Debit),
+]);
 
 /// The medical purse at work on one command.
 pub(crate) struct Medical<'a, N, R> {
@@ -103,13 +98,13 @@ struct Totals {
 }
 
 impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
-    pub(crate) fn run(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
-        match command {
-            Command::Balance(which) => self.balance(which, out),
-            Command::InitLoad(data) => self.init_load(data, out),
-            Command::Credit(data) => self.credit(data, out),
-            Command::InitPurchase(data) => self.init_purchase(data, out),
-            Command::Debit(data) => self.debit(data, out),
+    pub(crate) fn run(&mut self, c: &apdu::Command<'_>, out: &mut Out) -> Outcome {
+        match COMMANDS.find(c)? {
+            Op::Balance => self.balance(c.p2, out),
+            Op::InitLoad => self.init_load(c.data, out),
+            Op::Credit => self.credit(c.array()?, out),
+            Op::InitPurchase => self.init_purchase(c.array()?, out),
+            Op::Debit => self.debit(c.array()?, out),
         }
     }
 
@@ -146,16 +141,17 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         rnd
     }
 
-    fn balance(&self, which: Balance, out: &mut Out) -> Outcome {
+    /// P2 01: the personal account; 02 and 03: the year's self-paid and pooled totals, with the year.
+    fn balance(&self, which: u8, out: &mut Out) -> Outcome {
         let totals = self.totals()?;
-        let (amount, year) = match which {
-            Balance::Personal => (self.personal(), None),
-            Balance::SelfPaid => (totals.self_paid, Some(totals.year)),
-            Balance::Pooled => (totals.pooled, Some(totals.year)),
+        let amount = match which {
+            0x01 => self.personal(),
+            0x02 => totals.self_paid,
+            _ => totals.pooled,
         };
         put(out, &amount.to_card()?);
-        if let Some(year) = year {
-            put(out, &year_to_bcd(year));
+        if which != 0x01 {
+            put(out, &year_to_bcd(totals.year));
         }
         Ok(Answer::Exact)
     }

@@ -1,6 +1,9 @@
 //! PINs: two to six packed bytes, a try counter, and the proof that one was verified.
 
-use crate::{card::Interface, counter::Row, error::Error, keystore::Slot, nvm::Nvm, store::Area};
+use crate::{
+    apdu::Command, card::Interface, counter::Row, error::Error, keystore::Slot, nvm::Nvm,
+    store::Area,
+};
 use card_spec::sm::{self, Challenge8};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -116,20 +119,15 @@ pub(crate) fn change<N: Nvm>(
 }
 
 /// PIN UNBLOCK and RELOAD by secure messaging: `E(length | PIN | 80 ..) | MAC4`, one key for both.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the fields of one APDU and where they act"
-)]
 pub(crate) fn unblock<N: Nvm>(
     area: &mut Area<'_, N>,
     row: Row,
     at: usize,
     slot: &Slot,
     challenge: Challenge8,
-    header: [u8; 5],
-    data: &[u8],
-    mac: [u8; 4],
+    c: &Command<'_>,
 ) -> Result<(), Error> {
+    let (data, mac) = c.split_mac()?;
     let suite = slot.header.suite;
     let mut plain = [0u8; 16];
     let plain = match plain.get_mut(..data.len()) {
@@ -137,7 +135,7 @@ pub(crate) fn unblock<N: Nvm>(
         _ => return Err(Error::LENGTH),
     };
     plain.copy_from_slice(data);
-    let expected = sm::mac(suite, &slot.key, challenge, header, data);
+    let expected = sm::mac(suite, &slot.key, challenge, c.mac_header(), data);
     row.guard(area, &[&expected], &mac, Error::SM_WRONG)?;
     // The MAC was right, whatever is inside: the failure is taken back now.
     area.commit()?;

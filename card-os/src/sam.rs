@@ -10,6 +10,7 @@ use crate::{
     card::Interface,
     counter::{ROW, Row},
     error::Error,
+    instruction::{ANY, Data, Instruction, Table, in_bits, is},
     keystore::Slot,
     nvm::Nvm,
     select::Challenge,
@@ -64,38 +65,39 @@ enum Delivered {
     Process(SuiteId, Key),
 }
 
-/// A SAM command.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Command<'a> {
-    ReadBinary {
-        sfi: u8,
-        offset: usize,
-        le: Option<usize>,
-    },
-    /// `index_base` is [`class::SPARE`] when the terminal named a spare key in INIT.
-    InitForPurchase {
-        index_base: u8,
-        data: &'a [u8],
-    },
-    InitForVisit(&'a [u8; 44]),
-    Credit(&'a [u8; 4]),
-    DeliverLockKey(&'a [u8; 16], Option<SuiteId>),
-    DeliverProcessKey {
-        kid: u8,
-        data: &'a [u8; 24],
-        suite: Option<SuiteId>,
-    },
-    LockMac(&'a [u8; 16]),
-    Encrypt(&'a [u8; 8]),
-    RaiseCeiling {
-        header: [u8; 5],
-        data: &'a [u8; 8],
-    },
-    WriteKey {
-        header: [u8; 5],
-        data: &'a [u8; issuing::WRITE_KEY],
-    },
+/// What a command of a SAM asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Op {
+    ReadBinary,
+    /// READ BINARY without a short file identifier: no file is ever current.
+    ReadCurrent,
+    InitPurchase,
+    InitVisit,
+    Credit,
+    DeliverLockKey,
+    DeliverProcessKey,
+    LockMac,
+    Encrypt,
+    RaiseCeiling,
+    WriteKey,
 }
+
+#[rustfmt::skip]
+static COMMANDS: Table<Op, 11> = Table::new([
+    Instruction::new((0x00, 0xB0), in_bits(0x80, 0xE0), ANY, Data::NONE, Op::ReadBinary),
+    Instruction::new((0x00, 0xB0), ANY, ANY, Data::NONE, Op::ReadCurrent),
+    // P2 10 when the terminal named a spare key in INIT.
+    Instruction::new((0x80, 0x70), is(0x00), in_bits(0x00, !class::SPARE), Data::ANY, Op::InitPurchase),
+    Instruction::new((0x80, 0x70), is(0x01), is(0x00), Data::bytes(44), Op::InitVisit),
+    Instruction::new((0x80, 0x72), is(0x00), is(0x00), Data::bytes(4), Op::Credit),
+    Instruction::new((0x80, 0x1A), is(0x45), is(0x02), Data::ANY, Op::DeliverLockKey),
+    Instruction::new((0xBF, 0xDE), is(0x48), ANY, Data::ANY, Op::DeliverProcessKey),
+    Instruction::new((0x80, 0xFA), is(0x05), is(0x00), Data::bytes(16), Op::LockMac),
+    Instruction::new((0x80, 0xFA), is(0x00), is(0x00), Data::bytes(8), Op::Encrypt),
+    Instruction::new((0x84, 0xF0), is(0x00), is(0x00), Data::bytes(8), Op::RaiseCeiling),
+    Instruction::new((0x84, 0xD4), is(0x00), is(0x00), Data::bytes(issuing::WRITE_KEY as u8), Op::WriteKey),
+]);
 
 /// The field's data, and the algorithm byte that may follow it.
 fn named_suite<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Option<SuiteId>), Error> {
@@ -104,50 +106,6 @@ fn named_suite<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Option<SuiteId>
         [] => Ok((field, None)),
         [byte] => Ok((field, Some(SuiteId::from_byte(*byte).ok_or(Error::DATA)?))),
         _ => Err(Error::LENGTH),
-    }
-}
-
-impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
-    type Error = Error;
-
-    fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
-        match c.header() {
-            (0x00, 0xB0, p1, p2) if p1 & 0xE0 == 0x80 => Ok(Self::ReadBinary {
-                sfi: p1 & 0x1F,
-                offset: p2.into(),
-                le: c.le,
-            }),
-            (0x00, 0xB0, ..) => Err(Error::NO_CURRENT_FILE),
-            (0x80, 0x70, 0x00, index_base @ (0x00 | class::SPARE)) => Ok(Self::InitForPurchase {
-                index_base,
-                data: c.data,
-            }),
-            (0x80, 0x70, 0x01, 0x00) => Ok(Self::InitForVisit(c.array()?)),
-            (0x80, 0x72, 0x00, 0x00) => Ok(Self::Credit(c.array()?)),
-            (0x80, 0x1A, 0x45, 0x02) => {
-                let (data, suite) = named_suite(c.data)?;
-                Ok(Self::DeliverLockKey(data, suite))
-            }
-            (0xBF, 0xDE, 0x48, kid) => {
-                let (data, suite) = named_suite(c.data)?;
-                Ok(Self::DeliverProcessKey { kid, data, suite })
-            }
-            (0x80, 0xFA, 0x05, 0x00) => Ok(Self::LockMac(c.array()?)),
-            (0x80, 0xFA, 0x00, 0x00) => Ok(Self::Encrypt(c.array()?)),
-            (0x84, 0xF0, 0x00, 0x00) => Ok(Self::RaiseCeiling {
-                header: c.mac_header(),
-                data: c.array()?,
-            }),
-            (0x84, 0xD4, 0x00, 0x00) => Ok(Self::WriteKey {
-                header: c.mac_header(),
-                data: c.array()?,
-            }),
-            (0x80, 0x70 | 0x72 | 0x1A | 0xFA, ..) | (0x84, 0xD4 | 0xF0, ..) | (0xBF, 0xDE, ..) => {
-                Err(Error::PARAMETERS)
-            }
-            (0x00 | 0x80 | 0x84 | 0xBF, ..) => Err(Error::INSTRUCTION),
-            _ => Err(Error::CLASS),
-        }
     }
 }
 
@@ -165,22 +123,25 @@ pub(crate) fn serial<N: Nvm>(area: &Area<'_, N>) -> Option<[u8; 10]> {
 }
 
 impl<N: Nvm> Sam<'_, N> {
-    pub(crate) fn run(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
-        match command {
-            Command::ReadBinary { sfi, offset, le } => self.read_binary(sfi, offset, le, out),
-            Command::InitForPurchase { index_base, data } => {
-                self.init_purchase(index_base, data, out)
+    pub(crate) fn run(&mut self, c: &apdu::Command<'_>, out: &mut Out) -> Outcome {
+        match COMMANDS.find(c)? {
+            Op::ReadBinary => self.read_binary(c.p1 & 0x1F, c.p2.into(), c.le, out),
+            Op::ReadCurrent => Err(Error::NO_CURRENT_FILE),
+            Op::InitPurchase => self.init_purchase(c.p2, c.data, out),
+            Op::InitVisit => self.init_visit(c.array()?, out),
+            Op::Credit => self.credit(c.array()?),
+            Op::DeliverLockKey => {
+                let (data, suite) = named_suite(c.data)?;
+                self.deliver_lock_key(data, suite)
             }
-            Command::InitForVisit(data) => self.init_visit(data, out),
-            Command::Credit(mac2) => self.credit(mac2),
-            Command::DeliverLockKey(data, suite) => self.deliver_lock_key(data, suite),
-            Command::DeliverProcessKey { kid, data, suite } => {
-                self.deliver_process_key(kid, data, suite)
+            Op::DeliverProcessKey => {
+                let (data, suite) = named_suite(c.data)?;
+                self.deliver_process_key(c.p2, data, suite)
             }
-            Command::LockMac(block) => self.lock_mac(block, out),
-            Command::Encrypt(value) => self.encrypt(value, out),
-            Command::RaiseCeiling { header, data } => self.raise_ceiling(header, data),
-            Command::WriteKey { header, data } => self.write_key(header, data),
+            Op::LockMac => self.lock_mac(c.array()?, out),
+            Op::Encrypt => self.encrypt(c.array()?, out),
+            Op::RaiseCeiling => self.raise_ceiling(c.mac_header(), c.array()?),
+            Op::WriteKey => self.write_key(c.mac_header(), c.array()?),
         }
     }
 

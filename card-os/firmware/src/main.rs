@@ -7,6 +7,7 @@
 #![no_main]
 
 mod frame;
+mod mem;
 mod nvm;
 mod stack;
 mod timer;

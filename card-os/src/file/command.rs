@@ -69,6 +69,8 @@ impl<'a> Command<'a> {
     pub(crate) fn decode(c: &apdu::Command<'a>) -> Option<Result<Self, Error>> {
         match (c.cla, c.ins) {
             (0x00 | 0x04, 0xB0 | 0xB2 | 0xD6 | 0xDC | 0xE2 | 0xA2) => Some(Self::of(c)),
+            // There is nothing else under this class.
+            (0x04, _) => Some(Err(Error::INSTRUCTION)),
             _ => None,
         }
     }

@@ -1,52 +1,44 @@
-//! The PKI commands, decoded.
+//! The PKI commands.
 
-use crate::{apdu, error::Error, file};
+use crate::{
+    error::Error,
+    instruction::{ANY, Data, Instruction, Table, is},
+};
 use card_spec::tlv::Tlv;
 
-/// A PKI command.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Command<'a> {
-    Verify(&'a [u8]),
-    ChangePin(&'a [u8]),
+/// What a PKI command asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Op {
+    Verify,
+    ChangePin,
     GenerateKey,
     PublicKey,
-    HashPart(&'a [u8]),
-    HashLast(&'a [u8]),
+    HashPart,
+    HashLast,
     Sign,
     SignaturesMade,
-    File(file::Command<'a>),
+    NoSuchData,
 }
 
-impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
-    type Error = Error;
-
-    fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
-        if let Some(command) = file::Command::decode(&c) {
-            return command.map(Self::File);
-        }
-        match c.header() {
-            (0x00, 0x20, 0x00, 0x00) => Ok(Self::Verify(c.data)),
-            (0x80, 0x5E, 0x01, 0x00) => Ok(Self::ChangePin(c.data)),
-            (0x00, 0x46 | 0x47, p1 @ (0x80 | 0x81), 0x00) => match (c.data, p1) {
-                ([] | [0xB6, 0x00], 0x80) => Ok(Self::GenerateKey),
-                ([] | [0xB6, 0x00], _) => Ok(Self::PublicKey),
-                _ => Err(Error::DATA),
-            },
-            (0x00, 0x2A, 0x90, 0xA0) => part(c.data).map(Self::HashPart),
-            (0x00, 0x2A, 0x90, 0x80) => Ok(Self::HashLast(c.data)),
-            (0x00, 0x2A, 0x9E, 0x9A) if c.data.is_empty() => Ok(Self::Sign),
-            (0x00, 0x2A, 0x9E, 0x9A) => Err(Error::LENGTH),
-            (0x00, 0xCA, 0x00, 0x93) => Ok(Self::SignaturesMade),
-            (0x00, 0xCA, ..) => Err(Error::REFERENCE),
-            (0x00, 0x20 | 0x2A | 0x46 | 0x47, ..) | (0x80, 0x5E, ..) => Err(Error::PARAMETERS),
-            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::INSTRUCTION),
-            _ => Err(Error::CLASS),
-        }
-    }
-}
+/// The commands beside those on files.
+#[rustfmt::skip]
+pub(super) static COMMANDS: Table<Op, 11> = Table::new([
+    Instruction::new((0x00, 0x20), is(0x00), is(0x00), Data::ANY, Op::Verify),
+    Instruction::new((0x80, 0x5E), is(0x01), is(0x00), Data::ANY, Op::ChangePin),
+    Instruction::new((0x00, 0x46), is(0x80), is(0x00), Data::ANY, Op::GenerateKey),
+    Instruction::new((0x00, 0x47), is(0x80), is(0x00), Data::ANY, Op::GenerateKey),
+    Instruction::new((0x00, 0x46), is(0x81), is(0x00), Data::ANY, Op::PublicKey),
+    Instruction::new((0x00, 0x47), is(0x81), is(0x00), Data::ANY, Op::PublicKey),
+    Instruction::new((0x00, 0x2A), is(0x90), is(0xA0), Data::ANY, Op::HashPart),
+    Instruction::new((0x00, 0x2A), is(0x90), is(0x80), Data::ANY, Op::HashLast),
+    Instruction::new((0x00, 0x2A), is(0x9E), is(0x9A), Data::NONE, Op::Sign),
+    Instruction::new((0x00, 0xCA), is(0x00), is(0x93), Data::NONE, Op::SignaturesMade),
+    Instruction::new((0x00, 0xCA), ANY, ANY, Data::ANY, Op::NoSuchData),
+]);
 
 /// The object `80 L part`, and nothing behind it.
-fn part(data: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn part(data: &[u8]) -> Result<&[u8], Error> {
     let (tag, part) = Tlv::new(data).next().ok_or(Error::DATA)?;
     let head = match part.len() {
         1..=0x7F => 2,

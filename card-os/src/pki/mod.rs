@@ -29,7 +29,7 @@ use card_spec::{
     },
     sm,
 };
-use command::Command;
+use command::{COMMANDS, Op, part};
 
 mod at {
     use super::{CERTIFICATE_MAX, COORDINATE, PUBLIC_FILE, ROW, Row, pin};
@@ -126,52 +126,59 @@ fn public_key<N: Nvm>(area: &Area<'_, N>) -> Option<[u8; PUBLIC_KEY]> {
 }
 
 impl<N: Nvm> Pki<'_, N> {
-    pub(crate) fn run(&mut self, command: apdu::Command<'_>, out: &mut Out) -> Outcome {
+    pub(crate) fn run(&mut self, c: &apdu::Command<'_>, out: &mut Out) -> Outcome {
         if self.interface == Interface::Contactless {
             return Err(Error::CONDITIONS);
         }
         // Parts of a message are one after the other, or the message is not what its sender thinks.
         let message = core::mem::take(&mut self.ram.message);
-        match Command::try_from(command)? {
-            Command::HashPart(part) => {
-                self.ram.message = Message::Open(self.hash(message, part)?);
+        if let Some(command) = file::Command::decode(c) {
+            return self.file(command?, out);
+        }
+        let op = COMMANDS.find(c)?;
+        if matches!(op, Op::GenerateKey | Op::PublicKey) && !matches!(c.data, [] | [0xB6, 0x00]) {
+            return Err(Error::DATA);
+        }
+        match op {
+            Op::HashPart => {
+                self.ram.message = Message::Open(self.hash(message, part(c.data)?)?);
                 Ok(Answer::Done)
             }
-            Command::HashLast(part) => {
-                let digest = self.hash(message, part)?.end();
+            Op::HashLast => {
+                let digest = self.hash(message, c.data)?.end();
                 self.ram.message = Message::Whole(digest);
                 put(out, &digest);
                 Ok(Answer::Done)
             }
-            Command::Sign => {
+            Op::Sign => {
                 let Message::Whole(digest) = message else {
                     return Err(Error::CONDITIONS);
                 };
                 self.sign(&digest, out)
             }
-            Command::Verify(candidate) => {
+            Op::Verify => {
                 if let Message::Whole(_) = message {
                     self.ram.message = message;
                 }
-                self.verify(candidate)
+                self.verify(c.data)
             }
-            Command::ChangePin(data) => {
+            Op::ChangePin => {
                 self.ram.pin = None;
-                pin::change(&mut self.area, at::PIN, data, self.interface)?;
+                pin::change(&mut self.area, at::PIN, c.data, self.interface)?;
                 Ok(Answer::Done)
             }
-            Command::GenerateKey => self.generate(out),
-            Command::PublicKey => {
+            Op::GenerateKey => self.generate(out),
+            Op::PublicKey => {
                 let public = public_key(&self.area).ok_or(Error::REFERENCE)?;
                 put(out, &KEY_TEMPLATE_HEAD);
                 put(out, &public);
                 Ok(Answer::Done)
             }
-            Command::SignaturesMade => {
+            Op::SignaturesMade => {
                 put(out, &self.area.array::<4>(at::USED));
                 Ok(Answer::Exact)
             }
-            Command::File(command) => self.file(command, out),
+            Op::NoSuchData => Err(Error::REFERENCE),
         }
     }
 

@@ -1,8 +1,8 @@
 //! PIN commands and blocking.
 
-use super::{Purse, State, at, command::MacHeader, state};
+use super::{Purse, State, at, state};
 use crate::{
-    apdu::{Answer, Outcome},
+    apdu::{Answer, Command, Outcome},
     counter::Row,
     error::Error,
     keystore::Slot,
@@ -37,32 +37,24 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     /// `84 24 00 00|01 enc | MAC` under DPUK: the PIN inside becomes the PIN, tries restored.
-    pub(super) fn unblock_pin(&mut self, header: MacHeader, data: &[u8], mac: [u8; 4]) -> Outcome {
+    pub(super) fn unblock_pin(&mut self, c: &Command<'_>) -> Outcome {
         let challenge = self.take_challenge()?;
         let slot = self.any_key(KeyType::Dpuk)?;
-        pin::unblock(
-            &mut self.area,
-            at::PIN_ROW,
-            at::PIN,
-            &slot,
-            challenge,
-            header,
-            data,
-            mac,
-        )?;
+        pin::unblock(&mut self.area, at::PIN_ROW, at::PIN, &slot, challenge, c)?;
         self.ram.pin = None;
         Ok(Answer::Done)
     }
 
     /// `80 5E 00 00 PIN | MAC` under DPRK. PBOC's MAC covers the PIN alone, so a recorded command
     /// could be replayed; the AES suite binds it to the last challenge.
-    pub(super) fn reload_pin(&mut self, header: MacHeader, new: &[u8], mac: [u8; 4]) -> Outcome {
+    pub(super) fn reload_pin(&mut self, c: &Command<'_>) -> Outcome {
+        let (new, mac) = c.split_mac()?;
         let slot = self.any_key(KeyType::Dprk)?;
         let suite = slot.header.suite;
         let expected = match suite {
             SuiteId::Aes => {
                 let challenge = self.take_challenge()?;
-                sm::mac(suite, &slot.key, challenge, header, new)
+                sm::mac(suite, &slot.key, challenge, c.mac_header(), new)
             }
             SuiteId::Sm4 | SuiteId::Tdes => slot.key.tac_key(suite).mac4(&[new]),
         };
@@ -76,12 +68,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// APPLICATION BLOCK. DACK is accepted for the field lock (the temporary form) alone, DAMK for
     /// both forms. The field lock has its own row: whoever burns the row of maintenance must not
     /// end with a card that the field lock cannot stop.
-    pub(super) fn block(&mut self, header: MacHeader, permanent: bool, mac: [u8; 4]) -> Outcome {
+    pub(super) fn block(&mut self, c: &Command<'_>, permanent: bool) -> Outcome {
         let challenge = self.take_challenge()?;
         let mut expected = heapless::Vec::<[u8; 4], 2>::new();
         for (key_type, allowed) in [(KeyType::Dack, !permanent), (KeyType::Damk, true)] {
             if let (true, Ok(slot)) = (allowed, self.any_key(key_type)) {
-                let mac = sm::mac(slot.header.suite, &slot.key, challenge, header, &[]);
+                let mac = sm::mac(slot.header.suite, &slot.key, challenge, c.mac_header(), &[]);
                 let _ = expected.push(mac);
             }
         }
@@ -91,7 +83,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             at::FIELD_LOCK_ROW
         };
         let expected: heapless::Vec<&[u8], 2> = expected.iter().map(|e| &e[..]).collect();
-        row.guard(&mut self.area, &expected, &mac, Error::SM_WRONG)?;
+        row.guard(&mut self.area, &expected, c.data, Error::SM_WRONG)?;
         // A permanent block is never weakened to a temporary one.
         if state(&self.area) != State::PermanentlyBlocked {
             let to = if permanent {
@@ -106,11 +98,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     /// APPLICATION UNBLOCK under DAMK; every function that wrong MACs locked starts again.
-    pub(super) fn unblock(&mut self, header: MacHeader, mac: [u8; 4]) -> Outcome {
+    pub(super) fn unblock(&mut self, c: &Command<'_>) -> Outcome {
         if state(&self.area) == State::PermanentlyBlocked {
             return Err(Error::PERMANENT);
         }
-        self.by_damk(at::UNBLOCK_ROW, header, &[], mac)?;
+        self.by_damk(at::UNBLOCK_ROW, c)?;
         self.area.write(at::STATE, &[State::Ready as u8]);
         for row in [
             at::LOAD_ROW,
@@ -126,23 +118,17 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     /// CARD BLOCK under DAMK; the caller blocks the card.
-    pub(super) fn card_block(&mut self, header: MacHeader, mac: [u8; 4]) -> Result<(), Error> {
-        self.by_damk(at::MAINTENANCE_ROW, header, &[], mac)?;
+    pub(super) fn card_block(&mut self, c: &Command<'_>) -> Outcome {
+        self.by_damk(at::MAINTENANCE_ROW, c)?;
         self.forget();
-        Ok(())
+        Ok(Answer::Done)
     }
 
-    fn by_damk(
-        &mut self,
-        row: Row,
-        header: MacHeader,
-        data: &[u8],
-        mac: [u8; 4],
-    ) -> Result<(), Error> {
+    fn by_damk(&mut self, row: Row, c: &Command<'_>) -> Result<(), Error> {
         let challenge = self.take_challenge()?;
         let slot = self.any_key(KeyType::Damk)?;
-        let expected = sm::mac(slot.header.suite, &slot.key, challenge, header, data);
-        row.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)
+        let expected = sm::mac(slot.header.suite, &slot.key, challenge, c.mac_header(), &[]);
+        row.guard(&mut self.area, &[&expected], c.data, Error::SM_WRONG)
     }
 
     pub(super) fn forget(&mut self) {

@@ -14,12 +14,11 @@ mod perso;
 mod purchase;
 mod table;
 
-pub(crate) use command::Command;
 pub(crate) use perso::{key_stored, personalise, set_pin};
 pub(crate) use table::FILES;
 
 use crate::{
-    apdu::{Answer, Out, Outcome, put},
+    apdu::{self, Answer, Out, Outcome, put},
     card::Interface,
     counter::{ROW, Row},
     error::Error,
@@ -32,8 +31,10 @@ use crate::{
 use card_spec::{
     Fen, aid,
     keys::KeyType,
-    purse::{files, mac::Purchase},
+    purse::{TxType, files, mac::Purchase},
 };
+
+use command::{COMMANDS, Op};
 
 /// Offsets inside the purse's area.
 mod at {
@@ -117,12 +118,9 @@ pub(crate) struct Purse<'a, N, R> {
     pub(crate) interface: Interface,
 }
 
-/// What the command asks of the card beyond the purse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    None,
-    /// CARD BLOCK was authorised.
-    BlockCard,
+/// Whether a command of the purse, once done, blocks the whole card.
+pub(crate) const fn blocks_card(c: &apdu::Command<'_>) -> bool {
+    matches!((c.cla, c.ins), (0x84, 0x16))
 }
 
 pub(crate) fn state<N: Nvm>(area: &Area<'_, N>) -> State {
@@ -156,47 +154,47 @@ pub(crate) fn pan<N: Nvm>(area: &Area<'_, N>) -> Option<[u8; 10]> {
 
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// Runs one command.
-    pub(crate) fn run(
-        &mut self,
-        command: Command<'_>,
-        out: &mut Out,
-    ) -> Result<(Answer, Effect), Error> {
+    pub(crate) fn run(&mut self, c: &apdu::Command<'_>, out: &mut Out) -> Outcome {
+        if let Some(command) = file::Command::decode(c) {
+            let command = command?;
+            self.admit(command.secured.is_none(), command.secured.is_some())?;
+            return self.file(command, out);
+        }
+        let op = COMMANDS.find(c)?;
+        self.admit(op.works_when_blocked(), op.wants_contacts())?;
+        match op {
+            Op::Balance => self.balance(c.p1, out),
+            Op::Verify => self.verify(c.data),
+            Op::ChangePin => self.change_pin(c.data),
+            Op::UnblockPin => self.unblock_pin(c),
+            Op::ReloadPin => self.reload_pin(c),
+            Op::InitLoad => self.init_load(c.data, out),
+            Op::Credit => self.credit(c.array()?, out),
+            Op::InitPurchase => self.init_purchase(TxType::Purchase, c.data, out),
+            Op::InitCapp => self.init_purchase(TxType::Capp, c.data, out),
+            Op::UpdateCache => self.update_cache(c.p1, c.p2, c.data),
+            Op::Debit => self.debit(c.array()?, out),
+            Op::InitOverdraft => self.init_overdraft(c.array()?, out),
+            Op::UpdateOverdraft => self.update_overdraft(c.array()?, out),
+            Op::Prove => self.prove(c.p2, c.array()?, out),
+            Op::Block => self.block(c, false),
+            Op::BlockForGood => self.block(c, true),
+            Op::Unblock => self.unblock(c),
+            Op::CardBlock => self.card_block(c),
+        }
+    }
+
+    fn admit(&self, works_when_blocked: bool, wants_contacts: bool) -> Result<(), Error> {
         match state(&self.area) {
             State::Ready => {}
-            _ if command.works_when_blocked() => {}
+            _ if works_when_blocked => {}
             State::PermanentlyBlocked => return Err(Error::PERMANENT),
             State::Absent | State::Blocked => return Err(Error::LOCKED),
         }
-        if self.interface == Interface::Contactless && command.wants_contacts() {
+        if self.interface == Interface::Contactless && wants_contacts {
             return Err(Error::CONDITIONS);
         }
-        let answer = match command {
-            Command::CardBlock(header, mac) => {
-                self.card_block(header, mac)?;
-                return Ok((Answer::Done, Effect::BlockCard));
-            }
-            Command::File(command) => self.file(command, out),
-            Command::Balance(which) => self.balance(which, out),
-            Command::Verify(pin) => self.verify(pin),
-            Command::ChangePin(data) => self.change_pin(data),
-            Command::UnblockPin { header, data, mac } => self.unblock_pin(header, data, mac),
-            Command::ReloadPin { header, pin, mac } => self.reload_pin(header, pin, mac),
-            Command::InitLoad(data) => self.init_load(data, out),
-            Command::Credit(data) => self.credit(data, out),
-            Command::InitPurchase { capp, data } => self.init_purchase(capp, data, out),
-            Command::UpdateCache { p1, p2, data } => self.update_cache(p1, p2, data),
-            Command::Debit(data) => self.debit(data, out),
-            Command::InitOverdraft(data) => self.init_overdraft(data, out),
-            Command::UpdateOverdraft(data) => self.update_overdraft(data, out),
-            Command::Prove { tx, seq } => self.prove(tx, seq, out),
-            Command::Block {
-                header,
-                permanent,
-                mac,
-            } => self.block(header, permanent, mac),
-            Command::Unblock(header, mac) => self.unblock(header, mac),
-        };
-        Ok((answer?, Effect::None))
+        Ok(())
     }
 
     fn balance_fen(&self) -> i32 {
@@ -220,12 +218,14 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             .ok_or(Error::KEY_INDEX)
     }
 
-    fn balance(&self, which: command::Balance, out: &mut Out) -> Outcome {
+    /// P1 00 (PBOC) and 03 (T-Union): the money on the card. 01: the overdraft limit, 02: how much
+    /// of it is used.
+    fn balance(&self, which: u8, out: &mut Out) -> Outcome {
         let balance = Fen(i64::from(self.balance_fen()));
         let amount = match which {
-            command::Balance::Money => balance.max(Fen::ZERO),
-            command::Balance::OverdraftUsed => (-balance).max(Fen::ZERO),
-            command::Balance::OverdraftLimit => self.limits()?.overdraft,
+            0x01 => self.limits()?.overdraft,
+            0x02 => (-balance).max(Fen::ZERO),
+            _ => balance.max(Fen::ZERO),
         };
         put(out, &amount.to_card()?);
         Ok(Answer::Exact)
@@ -277,10 +277,10 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok(at::METRO + index.ok_or(Error::RECORD)? * files::Metro::LEN)
     }
 
-    fn prove(&self, tx: u8, seq: [u8; 2], out: &mut Out) -> Outcome {
+    fn prove(&self, tx: u8, seq: &[u8; 2], out: &mut Out) -> Outcome {
         for at in [at::PROVE_PURCHASE, at::PROVE_LOAD, at::PROVE_OVERDRAFT] {
             let kept: [u8; 11] = self.area.array(at);
-            if tx != 0 && kept[0] == tx && kept[1..3] == seq {
+            if tx != 0 && kept[0] == tx && kept[1..3] == *seq {
                 put(out, &kept[3..]);
                 return Ok(Answer::Exact);
             }

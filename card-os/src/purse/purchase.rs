@@ -55,7 +55,7 @@ impl Open {
 
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// `kid | amount | terminal` -> `balance4 seq2 overdraft3 ver1 alg1 rnd4`.
-    pub(super) fn init_purchase(&mut self, capp: bool, data: &[u8], out: &mut Out) -> Outcome {
+    pub(super) fn init_purchase(&mut self, tx: TxType, data: &[u8], out: &mut Out) -> Outcome {
         self.ram.transaction = Transaction::None;
         let request = InitRequest::from_bytes(data)?;
         at::PURCHASE_ROW.check(&self.area)?;
@@ -78,7 +78,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         put(out, &limits.overdraft.to_card()?[1..]);
         put(out, &[slot.header.version, slot.header.suite as u8]);
         put(out, &rnd);
-        let cache = if capp {
+        let cache = if tx == TxType::Capp {
             let context = ContextBuilder::new(&fci(&self.area));
             Some(Cache {
                 context,
@@ -90,7 +90,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         };
         self.ram.transaction = Transaction::Purchase(Open {
             request,
-            tx: if capp { TxType::Capp } else { TxType::Purchase },
+            tx,
             seq,
             rnd,
             header: slot.header,

@@ -1,65 +1,29 @@
-//! The commands of the citizen's side, decoded.
+//! The commands of the citizen's side.
 
-use crate::{apdu, error::Error, file};
+use crate::instruction::{ANY, Data, Instruction, Table, in_bits, is};
 
-/// A command of the social-security application or of the health data.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Command<'a> {
-    File(file::Command<'a>),
-    ExternalAuthenticate {
-        kid: u8,
-        data: &'a [u8; 16],
-        mutual: bool,
-    },
-    InternalAuthenticate {
-        kid: u8,
-        challenge: &'a [u8; 8],
-    },
-    Verify(&'a [u8]),
-    ChangePin(&'a [u8]),
-    UnblockPin {
-        header: [u8; 5],
-        data: &'a [u8],
-        mac: [u8; 4],
-    },
-    ResetRetry(Option<&'a [u8]>),
+/// What a command of the social-security application or of the health data asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Op {
+    External,
+    Internal,
+    Verify,
+    ChangePin,
+    UnblockPin,
+    /// With a new PIN.
+    ResetRetry,
+    RestoreTries,
 }
 
-impl<'a> TryFrom<apdu::Command<'a>> for Command<'a> {
-    type Error = Error;
-
-    fn try_from(c: apdu::Command<'a>) -> Result<Self, Error> {
-        if let Some(command) = file::Command::decode(&c) {
-            return command.map(Self::File);
-        }
-        match c.header() {
-            (0x00, 0x82, 0x00, kid) => Ok(Self::ExternalAuthenticate {
-                kid,
-                data: c.array()?,
-                mutual: c.le.is_some(),
-            }),
-            (0x00, 0x88, 0x00, kid) => Ok(Self::InternalAuthenticate {
-                kid,
-                challenge: c.array()?,
-            }),
-            (0x00, 0x20, 0x00, 0x00) => Ok(Self::Verify(c.data)),
-            (0x00, 0x2C, 0x02, 0x00) => Ok(Self::ResetRetry(Some(c.data))),
-            (0x00, 0x2C, 0x03, 0x00) if c.data.is_empty() => Ok(Self::ResetRetry(None)),
-            (0x00, 0x2C, 0x03, 0x00) => Err(Error::LENGTH),
-            (0x80, 0x5E, 0x01, 0x00) => Ok(Self::ChangePin(c.data)),
-            (0x84, 0x24, 0x00, 0x00 | 0x01) => {
-                let (data, mac) = c.split_mac()?;
-                Ok(Self::UnblockPin {
-                    header: c.mac_header(),
-                    data,
-                    mac,
-                })
-            }
-            (0x00, 0x20 | 0x2C | 0x82 | 0x88, ..) | (0x80, 0x5E, ..) | (0x84, 0x24, ..) => {
-                Err(Error::PARAMETERS)
-            }
-            (0x00 | 0x04 | 0x80 | 0x84, ..) => Err(Error::INSTRUCTION),
-            _ => Err(Error::CLASS),
-        }
-    }
-}
+/// The commands beside those on files.
+#[rustfmt::skip]
+pub(super) static COMMANDS: Table<Op, 7> = Table::new([
+    Instruction::new((0x00, 0x82), is(0x00), ANY, Data::bytes(16), Op::External),
+    Instruction::new((0x00, 0x88), is(0x00), ANY, Data::bytes(8), Op::Internal),
+    Instruction::new((0x00, 0x20), is(0x00), is(0x00), Data::ANY, Op::Verify),
+    Instruction::new((0x00, 0x2C), is(0x02), is(0x00), Data::ANY, Op::ResetRetry),
+    Instruction::new((0x00, 0x2C), is(0x03), is(0x00), Data::NONE, Op::RestoreTries),
+    Instruction::new((0x80, 0x5E), is(0x01), is(0x00), Data::ANY, Op::ChangePin),
+    Instruction::new((0x84, 0x24), is(0x00), in_bits(0x00, 0xFE), Data::MACED, Op::UnblockPin),
+]);

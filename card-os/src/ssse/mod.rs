@@ -7,12 +7,11 @@ mod command;
 mod perso;
 mod table;
 
-pub(crate) use command::Command;
 pub(crate) use perso::{key_stored, personalise, set_pin};
 pub(crate) use table::{AREA, PLAN};
 
 use crate::{
-    apdu::{Answer, Out, Outcome, put},
+    apdu::{self, Answer, Out, Outcome, put},
     card::Interface,
     counter::Row,
     error::Error,
@@ -26,6 +25,7 @@ use card_spec::{
     keys::{KeyType, ssse_kid, ssse_process_key},
     ssse::Profile,
 };
+use command::{COMMANDS, Op};
 use table::at;
 
 /// What an application of the citizen's side is made of.
@@ -68,28 +68,36 @@ pub(crate) fn profile<N: Nvm>(area: &Area<'_, N>) -> Option<Profile> {
 }
 
 impl<N: Nvm> Ssse<'_, N> {
-    pub(crate) fn run(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
-        // Nothing of a citizen is answered over the air to somebody who proved nothing.
-        let authenticates = matches!(command, Command::ExternalAuthenticate { .. });
+    pub(crate) fn run(&mut self, c: &apdu::Command<'_>, out: &mut Out) -> Outcome {
+        if let Some(command) = file::Command::decode(c) {
+            let command = command?;
+            self.admit(false)?;
+            return self.file(command, out);
+        }
+        let op = COMMANDS.find(c)?;
+        self.admit(op == Op::External)?;
+        match op {
+            Op::External => self.external(c.p2, c.array()?, c.le.is_some(), out),
+            Op::Internal => self.internal(c.p2, c.array()?, out),
+            Op::Verify => self.verify(c.data),
+            Op::ChangePin => {
+                let at = self.pin()?.at;
+                self.ram.pin = None;
+                self.ram.pin = Some(pin::change(&mut self.area, at, c.data, self.interface)?);
+                Ok(Answer::Done)
+            }
+            Op::UnblockPin => self.unblock_pin(c),
+            Op::ResetRetry => self.reset_retry(Some(c.data)),
+            Op::RestoreTries => self.reset_retry(None),
+        }
+    }
+
+    /// Nothing of a citizen is answered over the air to somebody who proved nothing.
+    fn admit(&self, authenticates: bool) -> Result<(), Error> {
         if self.interface == Interface::Contactless && !authenticates && !self.ram.grants.any() {
             return Err(Error::SECURITY);
         }
-        match command {
-            Command::File(command) => self.file(command, out),
-            Command::ExternalAuthenticate { kid, data, mutual } => {
-                self.external(kid, data, mutual, out)
-            }
-            Command::InternalAuthenticate { kid, challenge } => self.internal(kid, challenge, out),
-            Command::Verify(candidate) => self.verify(candidate),
-            Command::ChangePin(data) => {
-                let at = self.pin()?.at;
-                self.ram.pin = None;
-                self.ram.pin = Some(pin::change(&mut self.area, at, data, self.interface)?);
-                Ok(Answer::Done)
-            }
-            Command::UnblockPin { header, data, mac } => self.unblock_pin(header, data, mac),
-            Command::ResetRetry(new) => self.reset_retry(new),
-        }
+        Ok(())
     }
 
     fn pin(&self) -> Result<PinPlan, Error> {
@@ -195,7 +203,7 @@ impl<N: Nvm> Ssse<'_, N> {
     }
 
     /// Through the contacts only, like every command under a maintenance key.
-    fn unblock_pin(&mut self, header: [u8; 5], data: &[u8], mac: [u8; 4]) -> Outcome {
+    fn unblock_pin(&mut self, c: &apdu::Command<'_>) -> Outcome {
         let pin = self.pin()?;
         if self.interface == Interface::Contactless {
             return Err(Error::CONDITIONS);
@@ -205,16 +213,7 @@ impl<N: Nvm> Ssse<'_, N> {
             .area
             .key(&|slot| slot.header.key_type == KeyType::Puk)
             .ok_or(Error::REFERENCE)?;
-        pin::unblock(
-            &mut self.area,
-            pin.unblock,
-            pin.at,
-            &slot,
-            challenge,
-            header,
-            data,
-            mac,
-        )?;
+        pin::unblock(&mut self.area, pin.unblock, pin.at, &slot, challenge, c)?;
         self.ram.pin = None;
         Ok(Answer::Done)
     }
