@@ -156,7 +156,7 @@ fn of_two_versions_the_one_that_is_named_is_used() {
     }
     for version in [1, 2] {
         let mut card = card(FUZHOU, version, suite);
-        let public = Public::from_fci(&Tap::new(Fen(1)).fci(&mut card)).unwrap();
+        let public = Public::from_fci(&Tap::new(Fen(1)).fci(&card)).unwrap();
         let deliver = sam::deliver_lock_key(public.pan.serial8(), public.issuer, Some(suite));
         assert_eq!(send(&mut sam, &deliver).sw, Sw::CONDITIONS);
         assert_eq!(send(&mut sam, &sam::lock_mac([0; 4])).sw, Sw::CONDITIONS);
