@@ -5,9 +5,9 @@
 
 mod v1;
 
-pub use v1::{NotAnImage, V1_SIZE, upgrade};
+pub use v1::{NotAnImage, V1_SIZE};
 
-use crate::{health, isd, keystore, medical, purse, sam, ssse};
+use crate::{health, isd, keystore, medical, nvm::Nvm, purse, sam, ssse, store};
 use card_spec::scp03::StaticKeys;
 
 /// Owner of an area and of keys.
@@ -74,9 +74,23 @@ pub const STAGING_SIZE: usize = 24 * 1024;
 pub(crate) const STAGED_BLOCKS: usize = STAGING_SIZE / BLOCK_SIZE;
 
 /// Version of the layout; a card of another version is refused, or upgraded first.
-pub const IMAGE_VERSION: u16 = 2;
+pub const IMAGE_VERSION: u16 = 3;
 
 pub(crate) const MAGIC: [u8; 4] = *b"OC1K";
+
+/// Whether an image is of an older layout and must be [`upgrade`]d before a card can use it.
+pub fn is_older(image: &[u8]) -> bool {
+    image.len() == V1_SIZE || store::is_layout_2(image)
+}
+
+/// Puts a card of an older layout into a new memory: keys, files, counters and logs as they were.
+pub fn upgrade<N: Nvm>(old: &[u8], nvm: N) -> Result<N, NotAnImage> {
+    if store::is_layout_2(old) {
+        store::upgrade_v2(old, nvm)
+    } else {
+        v1::upgrade(old, nvm)
+    }
+}
 
 impl App {
     pub(crate) const fn region(self) -> Region {

@@ -40,6 +40,6 @@ mod store;
 mod transport;
 
 pub use card::Interface;
-pub use layout::{Blank, IMAGE_VERSION, NotAnImage, STAGING_SIZE, V1_SIZE, upgrade};
+pub use layout::{Blank, IMAGE_VERSION, NotAnImage, STAGING_SIZE, V1_SIZE, is_older, upgrade};
 pub use nvm::{Entropy, NVM_SIZE, Nvm, NvmError, PAGE, PAGES, WORD};
 pub use transport::Card;

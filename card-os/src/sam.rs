@@ -99,13 +99,31 @@ static COMMANDS: Table<Op, 11> = Table::new([
     Instruction::new((0x84, 0xD4), is(0x00), is(0x00), Data::bytes(issuing::WRITE_KEY as u8), Op::WriteKey),
 ]);
 
-/// The field's data, and the algorithm byte that may follow it.
-fn named_suite<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Option<SuiteId>), Error> {
-    let (field, rest) = data.split_first_chunk::<L>().ok_or(Error::LENGTH)?;
-    match rest {
-        [] => Ok((field, None)),
-        [byte] => Ok((field, Some(SuiteId::from_byte(*byte).ok_or(Error::DATA)?))),
-        _ => Err(Error::LENGTH),
+/// What DELIVERY KEY says of the key beyond the field's own data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named {
+    suite: Option<SuiteId>,
+    version: Option<u8>,
+}
+
+impl Named {
+    /// The field's data, and `alg` or `alg | version` that may follow it.
+    fn behind<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Self), Error> {
+        let (field, rest) = data.split_first_chunk::<L>().ok_or(Error::LENGTH)?;
+        if rest.len() > 2 {
+            return Err(Error::LENGTH);
+        }
+        let suite = match rest.first() {
+            None => None,
+            Some(byte) => Some(SuiteId::from_byte(*byte).ok_or(Error::DATA)?),
+        };
+        let version = rest.get(1).copied();
+        Ok((field, Self { suite, version }))
+    }
+
+    fn suits(self, header: KeyHeader) -> bool {
+        self.suite.is_none_or(|suite| header.suite == suite)
+            && self.version.is_none_or(|version| header.version == version)
     }
 }
 
@@ -131,12 +149,12 @@ impl<N: Nvm> Sam<'_, N> {
             Op::InitVisit => self.init_visit(c.array()?, out),
             Op::Credit => self.credit(c.array()?),
             Op::DeliverLockKey => {
-                let (data, suite) = named_suite(c.data)?;
-                self.deliver_lock_key(data, suite)
+                let (data, named) = Named::behind(c.data)?;
+                self.deliver_lock_key(data, named)
             }
             Op::DeliverProcessKey => {
-                let (data, suite) = named_suite(c.data)?;
-                self.deliver_process_key(c.p2, data, suite)
+                let (data, named) = Named::behind(c.data)?;
+                self.deliver_process_key(c.p2, data, named)
             }
             Op::LockMac => self.lock_mac(c.array()?, out),
             Op::Encrypt => self.encrypt(c.array()?, out),
@@ -194,6 +212,17 @@ impl<N: Nvm> Sam<'_, N> {
         self.area
             .key(&|slot| slot.region == region && wanted(slot.header))
             .ok_or(Error::KEY_INDEX)
+    }
+
+    /// The one key of a region that satisfies the condition. Among several versions or suites a
+    /// guess would answer for some cards what they refuse: the terminal must name them (6985).
+    fn only_key(&self, region: [u8; 3], wanted: &dyn Fn(KeyHeader) -> bool) -> Result<Slot, Error> {
+        let slot = self.region_key(region, wanted)?;
+        let other = self.region_key(region, &|header| header != slot.header && wanted(header));
+        match other {
+            Ok(_) => Err(Error::CONDITIONS),
+            Err(_) => Ok(slot),
+        }
     }
 
     /// Takes the next terminal sequence. The dispatcher commits it before the MAC leaves. A SAM that
@@ -277,13 +306,13 @@ impl<N: Nvm> Sam<'_, N> {
         Ok(Answer::Done)
     }
 
-    fn deliver_lock_key(&mut self, data: &[u8; 16], suite: Option<SuiteId>) -> Outcome {
+    fn deliver_lock_key(&mut self, data: &[u8; 16], named: Named) -> Outcome {
         self.ram.delivered = Delivered::None;
         let (serial8, issuer) = data.split_at(8);
         let issuer = IssuerId(fixed(issuer)?);
         let region = issuer.region().map_err(|_| Error::KEY_INDEX)?.to_bytes();
-        let slot = self.region_key(region, &|header| {
-            header.key_type == KeyType::Dack && suite.is_none_or(|suite| header.suite == suite)
+        let slot = self.only_key(region, &|header| {
+            header.key_type == KeyType::Dack && named.suits(header)
         })?;
         let key = keys::card_key_from_psam_fields(&slot.key, slot.header, fixed(serial8)?, issuer)?;
         self.ram.delivered = Delivered::Lock(slot.header.suite, key);
@@ -309,15 +338,15 @@ impl<N: Nvm> Sam<'_, N> {
     }
 
     /// `F1 | F2 | R`: region key by F2, card key by F1, process key by R.
-    fn deliver_process_key(&mut self, kid: u8, data: &[u8; 24], suite: Option<SuiteId>) -> Outcome {
+    fn deliver_process_key(&mut self, kid: u8, data: &[u8; 24], named: Named) -> Outcome {
         self.ram.delivered = Delivered::None;
         let (f1, rest) = data.split_at(8);
         let (f2, challenge) = rest.split_at(8);
         let region = region_from_f2(f2)?;
-        let slot = self.region_key(region, &|header| {
+        let slot = self.only_key(region, &|header| {
             matches!(header.key_type, KeyType::Rk | KeyType::Irk)
                 && header.index == kid
-                && suite.is_none_or(|suite| header.suite == suite)
+                && named.suits(header)
         })?;
         let suite = slot.header.suite;
         let card = keys::ssse_card_key(&slot.key, suite, &fixed(f1)?);

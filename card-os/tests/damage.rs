@@ -39,15 +39,12 @@ fn all_answers(card: &mut VirtualCard) -> Vec<(Vec<u8>, Sw)> {
 #[test]
 fn a_damaged_card_never_answers_wrong_data() {
     let mut good = card(SuiteId::Aes);
-    // Damage to the newest commit cannot be told from a tear in it: let that be one that shows
-    // nowhere.
-    select_purse(&mut good);
-    send(&mut good, &apdu::verify(0, &sample::PIN_BYTES));
     good.power_cycle();
     let expected = all_answers(&mut good);
     let (mut mute, mut unharmed) = (0, 0);
     let used = good.image().iter().rposition(|byte| *byte != 0xFF).unwrap();
-    for at in (0..used).step_by(89) {
+    // And every byte of the newest commits, which are not to be taken for torn ones.
+    for at in (0..used - 400).step_by(89).chain(used - 400..used) {
         let mut bad = good.image().to_vec();
         bad[at] ^= 0x10;
         let mut card = VirtualCard::from_image(bad, SEED).unwrap();

@@ -47,16 +47,23 @@ fn snapshot(name: &str) -> PathBuf {
 }
 
 #[test]
-fn layout_2_opens() {
-    let open = |name| {
+fn layouts_2_and_3_open() {
+    let open = |name: &str| {
         let image = std::fs::read(snapshot(name)).unwrap();
         VirtualCard::from_image(image, SEED).unwrap()
     };
-    let (mut card, mut sam) = (open("card-v2.img"), open("sam-v2.img"));
-    check_history(&mut card, &mut sam);
-    put(&mut card, &apdu::select(aid::HEALTH));
+    for version in [2, 3] {
+        let open = |kind| open(&format!("{kind}-v{version}.img"));
+        check_layout_2(&mut open("card"), &mut open("sam"));
+    }
+}
+
+/// The history, and what layout 2 brought: health data and signatures.
+fn check_layout_2(card: &mut VirtualCard, sam: &mut VirtualCard) {
+    check_history(card, sam);
+    put(card, &apdu::select(aid::HEALTH));
     put(
-        &mut card,
+        card,
         &[
             0x00,
             0xB2,
@@ -65,8 +72,8 @@ fn layout_2_opens() {
             0x00,
         ],
     );
-    put(&mut card, &apdu::select(aid::PKI_CERTIFICATES));
-    let key = ask(&mut card, &pki::read_public_key());
+    put(card, &apdu::select(aid::PKI_CERTIFICATES));
+    let key = ask(card, &pki::read_public_key());
     assert!(pki::public_key(&key).is_ok());
 }
 
@@ -114,4 +121,28 @@ fn a_damaged_image_of_layout_1_is_refused() {
         let refused = VirtualCard::from_image(bad, SEED).unwrap_err();
         assert!(matches!(refused, ImageError::Upgrade(_)), "byte {at}");
     }
+}
+
+#[test]
+fn a_damaged_image_of_layout_2_is_refused_or_opens_as_it_was() {
+    let good = std::fs::read(snapshot("card-v2.img")).unwrap();
+    let bytes = |image: Vec<u8>| VirtualCard::from_image(image, SEED).map(|c| c.image().to_vec());
+    let whole = bytes(good.clone()).unwrap();
+    let used = good.iter().rposition(|byte| *byte != 0xFF).unwrap();
+    let (mut refused, mut stale) = (0, 0);
+    for at in (16..used.min(4_000)).step_by(61) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        match bytes(bad) {
+            Err(error) => {
+                assert!(matches!(error, ImageError::Upgrade(_)), "byte {at}");
+                refused += 1;
+            }
+            Ok(image) => {
+                assert!(image == whole, "byte {at}");
+                stale += 1;
+            }
+        }
+    }
+    assert!(refused > 20 && stale > 5, "{refused} {stale}");
 }

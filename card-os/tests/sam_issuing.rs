@@ -141,6 +141,37 @@ fn versions_regions_and_suites_side_by_side() {
     );
 }
 
+/// Two versions of a key that the field's command does not tell apart: the SAM refuses to guess, and
+/// takes the one that is named.
+#[test]
+fn of_two_versions_the_one_that_is_named_is_used() {
+    let suite = SuiteId::Aes;
+    let mut sam = first_step();
+    for version in [1, 2] {
+        let dack = KeyHeader {
+            version,
+            ..sample::header(KeyType::Dack, class::ONLY, suite)
+        };
+        assert_eq!(write(&mut sam, FUZHOU, dack), Sw::OK);
+    }
+    for version in [1, 2] {
+        let mut card = card(FUZHOU, version, suite);
+        let public = Public::from_fci(&Tap::new(Fen(1)).fci(&card)).unwrap();
+        let deliver = sam::deliver_lock_key(public.pan.serial8(), public.issuer, Some(suite));
+        assert_eq!(send(&mut sam, &deliver).sw, Sw::CONDITIONS);
+        assert_eq!(send(&mut sam, &sam::lock_mac([0; 4])).sw, Sw::CONDITIONS);
+        for (named, expected) in [(3 - version, Sw::SM_WRONG), (version, Sw::OK)] {
+            let rnd = ask(&mut card, &apdu::get_challenge(4)).try_into().unwrap();
+            put(&mut sam, &sam::of_version(deliver.clone(), named));
+            let mac = ask(&mut sam, &sam::lock_mac(rnd));
+            let lock = apdu::build(0x84, 0x1E, 0, 0, &mac, None);
+            assert_eq!(send(&mut card, &lock).sw, expected);
+        }
+        let unknown = sam::of_version(deliver, 3);
+        assert_eq!(send(&mut sam, &unknown).sw, Sw::KEY_INDEX);
+    }
+}
+
 #[test]
 fn a_key_is_written_once_under_its_own_challenge_and_mac() {
     let mut sam = first_step();

@@ -84,11 +84,11 @@ type Answers = Vec<Vec<u8>>;
 static HISTORIES: LazyLock<Vec<Vec<Answers>>> =
     LazyLock::new(|| STARTS.iter().map(|start| history(start.image())).collect());
 
-/// The log cut off behind each of its transactions. An entry is 80 bytes, behind a page head of 16:
+/// The log cut off behind each of its transactions. A slot is 88 bytes, behind a page head of 16:
 /// `block 2 | tag 2 | transaction 4 | ...`.
 fn history(image: &[u8]) -> Vec<Answers> {
     const PAGE: usize = 2048;
-    let entries = |page: usize| (page + 16..=page + PAGE - 80).step_by(80);
+    let entries = |page: usize| (page + 16..=page + PAGE - 88).step_by(88);
     let places: Vec<usize> = (0..image.len()).step_by(PAGE).flat_map(entries).collect();
     let number = |at: usize| image[at + 4..at + 8].try_into().map(u32::from_be_bytes);
     let numbers: BTreeSet<u32> = places
@@ -102,7 +102,7 @@ fn history(image: &[u8]) -> Vec<Answers> {
             .iter()
             .filter(|at| number(**at).is_ok_and(|n| n > last && n != u32::MAX))
         {
-            older[*at..*at + 80].fill(0);
+            older[*at..*at + 88].fill(0);
         }
         answers(&mut copy(&older))
     };

@@ -207,8 +207,8 @@ commands! {
     Sam: "INIT SAM FOR PURCHASE" 0x80 0x70 "00 00, 00 10" "rnd4 seq2 amount4 type1 date4 time3 ver alg serial8 issuer8 (AES: H0 H1)" "termseq4 MAC1" "key of class and region";
     Sam: "INIT SAM FOR VISIT" 0x80 0x70 "01 00" "rnd4 seq2 3 x amount4 32 date4 time3 ver alg F1 F2" "termseq4 MAC1" "MPK of the region";
     Sam: "CREDIT SAM FOR PURCHASE" 0x80 0x72 "00 00" "MAC2" "" "INIT";
-    Sam: "DELIVERY KEY" 0x80 0x1A "45 02" "serial8 issuer8 (alg)" "" "DACK of the region";
-    Sam: "DELIVERY KEY, social" 0xBF 0xDE "48 kid" "F1 F2 R8 (alg)" "" "RK or IRK of the region";
+    Sam: "DELIVERY KEY" 0x80 0x1A "45 02" "serial8 issuer8 (alg (version))" "" "DACK of the region";
+    Sam: "DELIVERY KEY, social" 0xBF 0xDE "48 kid" "F1 F2 R8 (alg (version))" "" "RK or IRK of the region";
     Sam: "CIPHER DATA" 0x80 0xFA "00 00, 05 00" "T8, or rnd4 zeros4 841E000004800000" "cryptogram8, MAC4" "DELIVERY KEY";
     Sam: "RAISE CEILING" 0x84 0xF0 "00 00" "ceiling4 MAC4" "" "challenge, SAM-CEILING; contacts";
     Sam: "WRITE KEY" 0x84 0xD4 "00 00" "enciphered region3 header4 key16 KCV3, MAC4" "" "challenge, SAM-ISSUE; contacts";

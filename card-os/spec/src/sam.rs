@@ -174,12 +174,25 @@ pub fn terminal_no(data: &[u8]) -> Result<SamNo, FormatError> {
 /// (`80 1A 45 02 10 serial8 | issuer8`; usage 45 = two levels, type 5).
 ///
 /// The field's command names no algorithm. A SAM that holds keys of several suites takes it as one
-/// more byte behind (Lc 11): this project's extension, left out with `None`.
+/// more byte behind (Lc 11): this project's extension, left out with `None`. A SAM that holds several
+/// versions wants [`of_version`] too; it answers 6985 when more than one key is meant.
 pub fn deliver_lock_key(serial8: [u8; 8], issuer8: IssuerId, suite: Option<SuiteId>) -> Apdu {
     let mut data = [0; 17];
     data[..8].copy_from_slice(&serial8);
     data[8..16].copy_from_slice(&issuer8.0);
     apdu::build(0x80, 0x1A, 0x45, 0x02, with_suite(&mut data, suite), None)
+}
+
+/// [`deliver_lock_key`] or [`ssse_deliver`], naming the algorithm, for cards of one key version: a
+/// byte more behind. A terminal learns a card's version by trying the ones that its SAM holds, the
+/// newest first: a wrong cryptogram or lock MAC is refused and counted by the card.
+pub fn of_version(mut deliver: Apdu, version: u8) -> Apdu {
+    if deliver.push(version).is_ok()
+        && let Some(lc) = deliver.get_mut(4)
+    {
+        *lc += 1;
+    }
+    deliver
 }
 
 /// Puts the algorithm byte last, or leaves the last byte off.

@@ -19,12 +19,12 @@ const AREAS: [(Region, usize); 6] = [
     (KEYS, 2_304),
 ];
 
-/// Why bytes are not a card of layout 1.
+/// Why bytes are not a card of an older layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAnImage {
     /// Wrong size, magic or version.
     Format,
-    /// The checksum of an area is wrong: the image is damaged.
+    /// A checksum is wrong: the image is damaged.
     Checksum,
     /// The new memory failed.
     Memory(NvmError),
@@ -33,7 +33,7 @@ pub enum NotAnImage {
 impl core::fmt::Display for NotAnImage {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Format => f.write_str("not a card image of layout 1"),
+            Self::Format => f.write_str("not a card image of an older layout"),
             Self::Checksum => f.write_str("the card image is damaged: a checksum is wrong"),
             Self::Memory(error) => error.fmt(f),
         }
@@ -42,8 +42,8 @@ impl core::fmt::Display for NotAnImage {
 
 impl core::error::Error for NotAnImage {}
 
-/// Puts a card of layout 1 into a new memory: keys, files, counters and logs as they were.
-pub fn upgrade<N: Nvm>(old: &[u8], nvm: N) -> Result<N, NotAnImage> {
+/// Puts a card of layout 1 into a new memory.
+pub(super) fn upgrade<N: Nvm>(old: &[u8], nvm: N) -> Result<N, NotAnImage> {
     if old.len() != V1_SIZE || !old.starts_with(&MAGIC) || old.get(4..6) != Some(&[0, 1]) {
         return Err(NotAnImage::Format);
     }

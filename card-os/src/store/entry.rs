@@ -1,4 +1,5 @@
-//! What lies in a page: a head, then entries. One entry is one version of one block.
+//! What lies in a page: a head, then slots. A slot holds an entry, one version of one block, and
+//! behind an entry that ended its transaction the word that says so a second time.
 
 use crate::nvm::PAGE;
 
@@ -10,10 +11,14 @@ pub(super) const HEAD: usize = 8;
 pub(super) const ENTRY: usize = HEAD + BLOCK + 8;
 /// `magic 4 | times erased 4 | sequence 4 | CRC-32 of these 4`.
 pub(super) const PAGE_HEAD: usize = 16;
-/// Entries of a page.
-pub(super) const SLOTS: usize = (PAGE - PAGE_HEAD) / ENTRY;
+/// Bytes of a [`Confirmation`].
+pub(super) const CONFIRMATION: usize = 8;
+/// An entry and its confirmation.
+pub(super) const SLOT: usize = ENTRY + CONFIRMATION;
+/// Slots of a page.
+pub(super) const SLOTS: usize = (PAGE - PAGE_HEAD) / SLOT;
 
-const MAGIC: [u8; 4] = *b"OC2P";
+const MAGIC: [u8; 4] = *b"OC3P";
 
 /// The entry that ends its transaction.
 const LAST: u16 = 0x8000;
@@ -43,7 +48,7 @@ impl Place {
     /// Address of the entry.
     pub(super) const fn at(self) -> usize {
         let slot = self.0 as usize % SLOTS;
-        self.page() * PAGE + PAGE_HEAD + slot * ENTRY
+        self.page() * PAGE + PAGE_HEAD + slot * SLOT
     }
 }
 
@@ -123,6 +128,33 @@ pub(super) fn check(entry: &[u8; ENTRY]) -> Option<u32> {
         return None;
     }
     body.last_chunk().copied().map(u32::from_be_bytes)
+}
+
+/// "This transaction was committed": programmed once its last entry is whole. A last entry that is
+/// not whole and was never confirmed is one that a power cut tore; one that was confirmed is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Confirmation {
+    pub(super) txn: u32,
+    /// [`Digest::issuer`] with this transaction.
+    pub(super) issuer: u16,
+}
+
+impl Confirmation {
+    /// `transaction 3 | issuer digest 2 | complement of the transaction 3`. What a cut leaves of
+    /// programming or erasing has bits too many, never too few, so no old or torn word reads as a
+    /// newer one. 2^24 transactions are more than the pages last for.
+    pub(super) fn to_bytes(self) -> [u8; CONFIRMATION] {
+        let ([_, a, b, c], [d, e]) = (self.txn.to_be_bytes(), self.issuer.to_be_bytes());
+        [a, b, c, d, e, !a, !b, !c]
+    }
+
+    /// `None`: an erased word, or one that a power cut tore.
+    pub(super) fn from_bytes([a, b, c, d, e, f, g, h]: [u8; CONFIRMATION]) -> Option<Self> {
+        ([a, b, c] == [!f, !g, !h]).then_some(Self {
+            txn: u32::from_be_bytes([0, a, b, c]),
+            issuer: u16::from_be_bytes([d, e]),
+        })
+    }
 }
 
 /// What stands at the beginning of a page that was opened.
@@ -222,12 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_whole_words_and_a_page_holds_25() {
-        assert_eq!(
-            (ENTRY % crate::nvm::WORD, PAGE_HEAD % crate::nvm::WORD),
-            (0, 0)
-        );
-        assert_eq!(SLOTS, 25);
+    fn everything_is_whole_words_and_a_page_holds_23_entries() {
+        for bytes in [ENTRY, CONFIRMATION, PAGE_HEAD] {
+            assert_eq!(bytes % crate::nvm::WORD, 0);
+        }
+        assert_eq!(SLOTS, 23);
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //!   is opened, and only if no valid entry is left in it.
 //! * A transaction is a run of entries with one number; it counts from the moment its last entry
 //!   is whole. Until then the versions that it replaces keep their pages from being erased.
+//! * Then a word confirms it, so that damage to the newest last entry is not taken for a power cut
+//!   in it. (Between the two the entry stands alone, as after a cut just there, until the next
+//!   commit.) A confirmed transaction counts, whole or not; what it lacks, the digest tells.
 //! * At power-up the newest whole transaction is found; of each block the newest version up to it
 //!   is the valid one. Entries of a transaction that was cut off are overruled: their blocks are
 //!   written again, unchanged, under a later number, before anything else is written.
@@ -12,7 +15,8 @@
 //!   of collecting is gone on with, and what was collected stays free.
 
 use super::entry::{
-    BLOCK, Digest, ENTRY, HEAD, Head, PAGE_HEAD, PageHead, Place, SLOTS, check, seal,
+    BLOCK, CONFIRMATION, Confirmation, Digest, ENTRY, HEAD, Head, PAGE_HEAD, PageHead, Place,
+    SLOTS, check, seal,
 };
 use crate::{
     error::Error,
@@ -24,7 +28,7 @@ use zeroize::Zeroize;
 /// Pages that stay free for collecting.
 const RESERVE: usize = 2;
 /// Entries that a transaction may write which does not fit into memory: a photo and a full card.
-const LONG: usize = 16 * SLOTS;
+const LONG: usize = 17 * SLOTS;
 
 /// What the memory is found to be at power-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +49,8 @@ pub(super) struct Log<N> {
     map: [Place; BLOCKS + STAGED_BLOCKS],
     /// Entries of each page that must survive.
     live: [u8; PAGES],
-    open: usize,
-    next: usize,
+    pub(super) open: usize,
+    pub(super) next: usize,
     /// Sequence of the open page.
     sequence: u32,
     /// Pages that refused to be erased since power-up, a bit each.
@@ -103,8 +107,8 @@ impl<N: Nvm> Log<N> {
         }
         self.recount();
         self.digest = self.fresh_digest()?;
-        self.taint = self.digest.all ^ stored;
-        let sound = match (self.taint, self.digest.issuer == newest.tag) {
+        self.taint = stored.map_or(1, |stored| self.digest.all ^ stored);
+        let sound = match (self.taint, self.digest.issuer == newest.issuer) {
             (_, false) => Soundness::Dead,
             (0, true) => Soundness::Sound,
             (_, true) => Soundness::ApplicationsDamaged,
@@ -159,36 +163,48 @@ impl<N: Nvm> Log<N> {
         Ok(())
     }
 
-    /// The last entry with the highest number, and the digest in it. Checksums take time, so heads
-    /// are compared first and only the winner is checked; what fails is passed over.
-    fn newest(&self) -> Result<Option<(Head, u32)>, Error> {
+    /// The newest transaction, and the digest that its last entry stored: `None` if that entry was
+    /// there and is damaged. Checksums take time, so heads are compared first and only the winner is
+    /// checked; what fails is passed over.
+    fn newest(&self) -> Result<Option<(Confirmation, Option<u32>)>, Error> {
         let mut below = u32::MAX;
+        let mut confirmed: Option<Confirmation> = None;
         loop {
-            let mut best: Option<Head> = None;
-            self.each(&mut |_, head, _| {
-                if head.last
-                    && !head.staged
-                    && head.txn < below
-                    && best.is_none_or(|best| head.txn > best.txn)
-                {
-                    best = Some(head);
-                }
-                Ok(())
-            })?;
-            let Some(best) = best else {
-                return Ok(None);
-            };
-            let mut digest = None;
+            let mut best = None;
             self.each(&mut |place, head, _| {
-                if head == best && digest.is_none() {
-                    digest = check(&self.entry(place)?);
+                if head.last && !head.staged && head.txn < below && best < Some(head.txn) {
+                    best = Some(head.txn);
+                }
+                let mut word = [0; CONFIRMATION];
+                self.nvm.read(place.at() + ENTRY, &mut word)?;
+                if let Some(word) = Confirmation::from_bytes(word)
+                    && confirmed.is_none_or(|most| word.txn > most.txn)
+                {
+                    confirmed = Some(word);
                 }
                 Ok(())
             })?;
-            if let Some(digest) = digest {
-                return Ok(Some((best, digest)));
+            let Some(txn) = best else {
+                return Ok(confirmed.map(|lost| (lost, None)));
+            };
+            // A transaction that was cut off in its last entry leaves its number to the next one, so
+            // there may be several; a whole one is the one that counts.
+            let mut whole = None;
+            self.each(&mut |place, head, _| {
+                if head.last && !head.staged && head.txn == txn && whole.is_none() {
+                    let issuer = head.tag;
+                    whole =
+                        check(&self.entry(place)?).map(|all| (Confirmation { txn, issuer }, all));
+                }
+                Ok(())
+            })?;
+            if let Some((whole, digest)) = whole {
+                return Ok(Some(match confirmed {
+                    Some(lost) if lost.txn > txn => (lost, None),
+                    _ => (whole, Some(digest)),
+                }));
             }
-            below = best.txn;
+            below = txn;
         }
     }
 
@@ -401,6 +417,10 @@ impl<N: Nvm> Log<N> {
         }
         if last {
             self.nvm.sync()?;
+            let (txn, issuer) = (self.txn, digest.issuer);
+            let word = Confirmation { txn, issuer }.to_bytes();
+            // Committed it is already: a word that refuses changes nothing.
+            let _ = self.nvm.program(place.at() + ENTRY, &word);
             self.txn = self.txn.checked_add(1).ok_or(Error::MEMORY)?;
             self.spilled = false;
             self.ordinal = 0;

@@ -9,9 +9,11 @@ mod entry;
 mod log;
 #[cfg(test)]
 mod tests;
+mod v2;
 
 pub(crate) use entry::crc32;
 pub(crate) use log::Soundness;
+pub(crate) use v2::{is_layout_2, upgrade as upgrade_v2};
 
 use crate::{
     error::Error,

@@ -1,7 +1,8 @@
 //! An independent reader of the card's memory: what a card has committed, found from the bytes alone
 //! with none of the card's code. An entry is `flags and block 2 | tag 2 | transaction 4 | block 64 |
-//! digest 4 | CRC-32 4`, 25 to a page behind a head of 16 bytes; the entry with the last flag makes
-//! its transaction count.
+//! digest 4 | CRC-32 4`, and behind it a word that confirms its transaction or is erased; 23 of these to
+//! a page behind a head of 16 bytes. The entry with the last flag makes its transaction count; what the
+//! confirmations say of a sound memory, it says already.
 
 use std::{
     collections::HashMap,
@@ -11,6 +12,7 @@ use std::{
 const PAGE: usize = 2048;
 const HEAD: usize = 16;
 const ENTRY: usize = 80;
+const SLOT: usize = ENTRY + 8;
 const LAST: u16 = 0x8000;
 const STAGED: u16 = 0x4000;
 
@@ -24,7 +26,8 @@ pub(crate) fn committed(image: &[u8]) -> u64 {
     let entries = || {
         image.chunks_exact(PAGE).flat_map(|page| {
             page[HEAD..]
-                .chunks_exact(ENTRY)
+                .chunks_exact(SLOT)
+                .map(|slot| &slot[..ENTRY])
                 .filter(|entry| entry[..8] != [0xFF; 8])
                 .map(|entry| {
                     let flags = u16::from_be_bytes([entry[0], entry[1]]);

@@ -104,8 +104,10 @@ impl ImageNvm {
     /// The memory of a saved card, or a card of an earlier layout put into a new memory.
     pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
         match bytes.len() {
+            _ if card_os::is_older(&bytes) => {
+                card_os::upgrade(&bytes, Self::empty()).map_err(ImageError::Upgrade)
+            }
             NVM_SIZE => Ok(Self::from_bytes(bytes)),
-            V1_SIZE => card_os::upgrade(&bytes, Self::empty()).map_err(ImageError::Upgrade),
             actual => Err(ImageError::Size { actual }),
         }
     }
@@ -114,7 +116,7 @@ impl ImageNvm {
     /// layout is replaced by the upgraded card.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
         let bytes = fs::read(path).map_err(|source| io_error(path, source))?;
-        let upgraded = bytes.len() != NVM_SIZE;
+        let upgraded = card_os::is_older(&bytes);
         let mut nvm = Self::from_image(bytes)?;
         if upgraded {
             nvm.keep_in(path)?;
