@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod backend;
 pub mod ceremony;
 mod chain;
 mod entropy;

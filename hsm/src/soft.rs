@@ -22,11 +22,12 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
     audit::Audit,
+    backend::Soft,
     ceremony::Transcript,
     loads::Loads,
     sessions::{Sessions, malformed},
     store,
-    vault::{RegionCache, Vault},
+    vault::Vault,
 };
 
 /// Local time (Asia/Shanghai): simulated in a demonstration, the system's in production.
@@ -64,7 +65,6 @@ pub struct SoftHsm {
     clock: Clock,
     ledger_key: Option<VerifyingKey>,
     limits: LoadLimits,
-    regions: Mutex<RegionCache>,
     sessions: Mutex<Sessions>,
     /// The log and the load memory, or why they cannot be trusted.
     health: core::result::Result<Mutex<Logs>, String>,
@@ -94,8 +94,6 @@ impl SoftHsm {
         transcript: &Transcript,
     ) -> Result<Self> {
         check_transcript(&roots, transcript)?;
-        let vault = Vault::form(&roots, &config.entropy, (config.clock)())?;
-        drop(roots);
         let directory = config.directory.clone();
         fs::create_dir_all(&directory)
             .map_err(|e| store::io_error(&directory, "cannot create", &e))?;
@@ -109,9 +107,12 @@ impl SoftHsm {
                 )));
             }
         }
-        let sealed = store::seal(&vault, &config.passphrase, cost, &config.entropy)?;
+        let backend = Box::new(Soft::default());
+        let vault = Vault::form(&roots, &config.entropy, (config.clock)(), backend)?;
+        drop(roots);
         // The key store comes last: with it, everything is there.
         let made = (|| {
+            let sealed = store::seal(&vault, &config.passphrase, cost, &config.entropy)?;
             let logs = Logs {
                 audit: Audit::create(&directory.join(AUDIT))?,
                 loads: Loads::create(&directory.join(LOADS))?,
@@ -119,7 +120,10 @@ impl SoftHsm {
             store::write_new(&directory, KEYSTORE, &sealed)?;
             Ok(logs)
         })();
-        let logs = made.inspect_err(|_| remove_unfinished(&directory))?;
+        let logs = made.inspect_err(|_| {
+            vault.discard();
+            remove_unfinished(&directory);
+        })?;
         let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
         let [a, b] = &transcript.officers;
         hsm.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
@@ -170,7 +174,6 @@ impl SoftHsm {
             clock: config.clock,
             ledger_key,
             limits: config.limits,
-            regions: Mutex::default(),
             sessions: Mutex::default(),
             health,
             randoms: AtomicU64::new(0),

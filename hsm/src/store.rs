@@ -31,9 +31,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     Entropy,
+    backend::{Backend, Soft},
     service::{Key256, key_byte},
     signing::{Signer, purpose_byte},
-    vault::Vault,
+    vault::{Regions, Vault},
 };
 
 const MAGIC: &[u8; 8] = b"OCHSMKS\x02";
@@ -128,7 +129,7 @@ pub(crate) fn seal(
     file.extend_from_slice(&outer);
     file.extend_from_slice(&wrapped);
     file.extend_from_slice(&inner);
-    let content = encode(vault);
+    let content = encode(vault)?;
     let length = u32::try_from(content.len() + 16).map_err(|_| store("too many keys"))?;
     file.extend_from_slice(&length.to_be_bytes());
     let sealed = encrypt(data_key, &inner, &content, &file)?;
@@ -198,16 +199,16 @@ fn decrypt(key: &[u8; 32], nonce: &[u8; 12], msg: &[u8], aad: &[u8]) -> Option<Z
         .map(Zeroizing::new)
 }
 
-fn encode(vault: &Vault) -> Zeroizing<Vec<u8>> {
+fn encode(vault: &Vault) -> Result<Zeroizing<Vec<u8>>> {
     let capacity = 13 + vault.masters.len() * 20 + (vault.signing.len() + vault.service.len()) * 33;
     // Exact, so that no reallocation leaves a copy behind.
     let mut out = Zeroizing::new(Vec::with_capacity(capacity));
     out.extend_from_slice(&[CONTENT_VERSION, u8::from(vault.demo)]);
     out.extend_from_slice(&vault.created.to_bytes());
     out.extend_from_slice(&(vault.masters.len() as u16).to_be_bytes());
-    for (header, key) in &vault.masters {
+    for header in vault.masters.keys() {
         out.extend_from_slice(&header.to_bytes());
-        out.extend_from_slice(key.expose());
+        out.extend_from_slice(vault.backend.export(*header)?.expose());
     }
     out.push(vault.signing.len() as u8);
     for (purpose, key) in &vault.signing {
@@ -223,7 +224,7 @@ fn encode(vault: &Vault) -> Zeroizing<Vec<u8>> {
         out.push(key_byte(*key));
         out.extend_from_slice(value.as_slice());
     }
-    out
+    Ok(out)
 }
 
 fn decode(content: &[u8]) -> Option<Vault> {
@@ -237,10 +238,11 @@ fn decode(content: &[u8]) -> Option<Vault> {
     if n > MASTERS_MAX {
         return None;
     }
-    let mut masters = BTreeMap::new();
+    let (mut masters, backend) = (BTreeMap::new(), Soft::default());
     for _ in 0..n {
         let header = KeyHeader::from_bytes(reader.array()?).ok()?;
-        masters.insert(header, Key::new(reader.array()?));
+        backend.import(header, &Key::new(reader.array()?)).ok()?;
+        masters.insert(header, backend.check_value(header).ok()?);
     }
     let [n] = reader.array()?;
     let mut signing = BTreeMap::new();
@@ -263,8 +265,10 @@ fn decode(content: &[u8]) -> Option<Vault> {
         demo: demo == 1,
         created,
         masters,
+        backend: Box::new(backend),
         service,
         signing,
+        regions: Regions::default(),
     })
 }
 
@@ -359,7 +363,7 @@ mod tests {
         let at = "2026-11-23T08:00:00".parse().expect("time");
         let (roots, _) =
             ceremony::run(&entropy, &officers, &["Wu", "Zheng", "Huang"], at).expect("ceremony");
-        let vault = Vault::form(&roots, &entropy, at).expect("masters");
+        let vault = Vault::form(&roots, &entropy, at, Box::new(Soft::default())).expect("masters");
         seal(&vault, "open sesame", KdfCost::LIGHT, &entropy).expect("sealed")
     }
 
@@ -381,7 +385,8 @@ mod tests {
         assert!(vault.demo);
         assert!(why(unseal(&file, "open sesamE")).contains("wrong passphrase"));
         // No master lies in the file in clear.
-        for key in vault.masters.values() {
+        for header in vault.masters.keys() {
+            let key = vault.backend.export(*header).expect("held");
             assert!(!file.windows(16).any(|w| w == key.expose()));
         }
         for key in vault.service.values() {
