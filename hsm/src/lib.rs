@@ -26,6 +26,7 @@ mod store;
 mod vault;
 mod wrapping;
 
+pub use backend::Token;
 pub use ceremony::Roots;
 pub use entropy::Entropy;
 pub use hierarchy::catalog;

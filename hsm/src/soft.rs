@@ -9,6 +9,7 @@ use std::{
 };
 
 use card_spec::{
+    SuiteId,
     id::Pan,
     keys::kcv,
     perso::{KVN_TRANSPORT, kcv_kind},
@@ -22,7 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
     audit::Audit,
-    backend::Soft,
+    backend::{Backend, News, OnToken, Soft, Token},
     ceremony::Transcript,
     loads::Loads,
     sessions::{Sessions, malformed},
@@ -55,6 +56,8 @@ pub struct Config {
     pub ledger_key: Option<[u8; 32]>,
     /// Limits of loads.
     pub limits: LoadLimits,
+    /// The token that holds the masters; without one the key store's file does.
+    pub token: Option<Token>,
 }
 
 /// The HSM in software.
@@ -88,7 +91,7 @@ impl SoftHsm {
     /// Makes a new HSM from the roots of a ceremony: derives every application master, draws the
     /// signing keys, writes the store. An existing store is never overwritten.
     pub fn create(
-        config: Config,
+        mut config: Config,
         cost: KdfCost,
         roots: Roots,
         transcript: &Transcript,
@@ -107,7 +110,13 @@ impl SoftHsm {
                 )));
             }
         }
-        let backend = Box::new(Soft::default());
+        let backend: Box<dyn Backend> = match config.token.take() {
+            Some(token) => {
+                let store = config.entropy.stream("store-id", &[], 0).array()?;
+                Box::new(OnToken::create(token, store)?)
+            }
+            None => Box::new(Soft::default()),
+        };
         let vault = Vault::form(&roots, &config.entropy, (config.clock)(), backend)?;
         drop(roots);
         // The key store comes last: with it, everything is there.
@@ -127,17 +136,20 @@ impl SoftHsm {
         let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
         let [a, b] = &transcript.officers;
         hsm.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
-        hsm.note("created", json!({ "keys": hsm.vault.masters.len() }))?;
+        hsm.note(
+            "created",
+            json!({ "keys": hsm.vault.masters.len(), "left_out": hsm.vault.left_out() }),
+        )?;
         hsm.sync()?;
         Ok(hsm)
     }
 
     /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
-    pub fn open(config: Config) -> Result<Self> {
+    pub fn open(mut config: Config) -> Result<Self> {
         let directory = config.directory.clone();
         let sealed = store::read(&directory.join(KEYSTORE))?;
         let lock = lock(&directory)?;
-        let vault = store::unseal(&sealed, &config.passphrase)?;
+        let vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
         let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
@@ -202,6 +214,26 @@ impl SoftHsm {
         )?;
         self.sync()?;
         Ok(Manufacturer::new(masters))
+    }
+
+    /// Suites of which this HSM has no master, because its token cannot hold them.
+    pub fn left_out(&self) -> Vec<SuiteId> {
+        self.vault.left_out()
+    }
+
+    /// Notes what happened to the token, and passes a result on.
+    fn noting<T>(&self, result: Result<T>) -> Result<T> {
+        let news = self.vault.backend.news();
+        for event in &news {
+            match event {
+                News::Lost(why) => self.note("token-lost", json!({ "why": why }))?,
+                News::Recovered => self.note("token-recovered", json!({}))?,
+            }
+        }
+        if !news.is_empty() {
+            self.sync()?;
+        }
+        result
     }
 
     /// Logs, or the refusal of a tampered HSM. Every call passes here.

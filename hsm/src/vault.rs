@@ -24,6 +24,7 @@ use crate::{
     hierarchy::{FIRST_VERSION, Family, application_master, catalog, family, name},
     service::{self, Key256, PersonalData},
     signing::Signer,
+    store,
 };
 
 /// Region keys kept ready. A province has a few dozen regions and a few keys each that are used
@@ -101,18 +102,46 @@ impl Vault {
 
     /// Wipes every master: the store that would name them could not be written.
     pub(crate) fn discard(&self) {
+        // Best effort, on the way out with an error that says more.
         for header in self.masters.keys() {
-            // Best effort, on the way out with an error that says more.
             let _ = self.backend.destroy(*header);
         }
+        let _ = self.backend.discard();
     }
 
     /// The key one level below a master.
     fn below(&self, header: KeyHeader, factor: &Factor) -> Result<Key> {
-        if !self.masters.contains_key(&header) {
-            return Err(unknown(header));
-        }
+        self.holds(header)?;
         self.backend.diversify(header, factor)
+    }
+
+    /// Whether there is such a master; that its suite is beyond the backend is said so.
+    fn holds(&self, header: KeyHeader) -> Result<()> {
+        if self.masters.contains_key(&header) {
+            return Ok(());
+        }
+        self.backend.supports(header.suite)?;
+        Err(unknown(header))
+    }
+
+    /// Suites of which there is no master, because the backend cannot hold them.
+    pub(crate) fn left_out(&self) -> Vec<SuiteId> {
+        let mut suites = SuiteId::ALL.to_vec();
+        suites.retain(|suite| self.masters.keys().all(|header| header.suite != *suite));
+        suites
+    }
+
+    /// Whether the backend holds the very masters that the store names.
+    pub(crate) fn check_backend(&self) -> Result<()> {
+        for (header, check) in &self.masters {
+            if self.backend.check_value(*header)? != *check {
+                return Err(store::store(&format!(
+                    "key {} is another one than this store's: restore the token that belongs to it",
+                    name(*header)
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn service_key(&self, key: ServiceKey) -> Result<&Key256> {
@@ -190,9 +219,7 @@ impl Vault {
     pub(crate) fn isd_masters(&self, kvn: u8) -> Result<IsdMasters> {
         let export = |key_type| {
             let header = isd_header(key_type, kvn);
-            if !self.masters.contains_key(&header) {
-                return Err(unknown(header));
-            }
+            self.holds(header)?;
             self.backend.export(header)
         };
         Ok(IsdMasters {
@@ -203,25 +230,25 @@ impl Vault {
     }
 }
 
-/// Imports every master of the catalog, or none.
+/// Imports every master of the catalog that the backend can hold, or none.
 fn import_catalog(roots: &Roots, backend: &dyn Backend) -> Result<BTreeMap<KeyHeader, CheckValue>> {
     let mut masters = BTreeMap::new();
-    let mut import = |header: KeyHeader| {
+    let mut held = catalog();
+    held.retain(|header| backend.supports(header.suite).is_ok());
+    let imported = held.into_iter().try_for_each(|header| {
         let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
         backend.import(header, &application_master(root, header))?;
         masters.insert(header, CheckValue::default());
         masters.insert(header, backend.check_value(header)?);
         Ok(())
-    };
-    match catalog().into_iter().try_for_each(&mut import) {
-        Ok(()) => Ok(masters),
-        Err(error) => {
-            for header in masters.keys() {
-                let _ = backend.destroy(*header);
-            }
-            Err(error)
+    });
+    if imported.is_err() {
+        for header in masters.keys() {
+            let _ = backend.destroy(*header);
         }
+        let _ = backend.discard();
     }
+    imported.map(|()| masters)
 }
 
 /// Header of a key without classes.

@@ -165,6 +165,7 @@ fn open_config(settings: &config::Hsm, actor: &str) -> Done<hsm::Config> {
         clock: Arc::new(now),
         ledger_key: Some(*ledger),
         limits: LoadLimits::default(),
+        token: None,
     })
 }
 

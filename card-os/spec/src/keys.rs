@@ -6,8 +6,9 @@
 use crate::{
     FormatError, SuiteId,
     id::{Generation, IssuerId, Pan, RegionCode},
-    suite::{Key, cmac},
+    suite::{Key, an10922, cmac, pboc_block},
 };
+use zeroize::Zeroize;
 
 /// What a key may be used for. One byte, stored in every key header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -192,7 +193,7 @@ pub enum Factor {
     /// AN10922 over the first `length` bytes (AES).
     An10922 {
         /// M, filled with zeros.
-        input: [u8; 13],
+        input: [u8; 31],
         /// Its length.
         length: u8,
     },
@@ -203,8 +204,8 @@ pub enum Factor {
 impl Factor {
     /// AN10922 over M.
     pub fn an10922<const N: usize>(m: [u8; N]) -> Self {
-        const { assert!(N <= 13, "no factor of the project is longer") };
-        let mut input = [0; 13];
+        const { assert!(N <= 31, "AN10922 takes at most 31 bytes of M") };
+        let mut input = [0; 31];
         input[..N].copy_from_slice(&m);
         Self::An10922 {
             input,
@@ -217,6 +218,24 @@ impl Factor {
         match suite {
             SuiteId::Aes => Self::an10922(factor),
             SuiteId::Sm4 | SuiteId::Tdes => Self::Pboc(suite, factor),
+        }
+    }
+
+    /// The key one level below one that is only reached through `encrypt`: ECB of whole blocks, in
+    /// place.
+    pub fn apply<E>(&self, mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Key, E> {
+        match self {
+            Self::An10922 { input, length } => {
+                let length = usize::from(*length).min(input.len());
+                an10922(&input[..length], encrypt)
+            }
+            Self::Pboc(_, factor) => {
+                let mut block = pboc_block(factor);
+                encrypt(&mut block)?;
+                let key = Key::new(block);
+                block.zeroize();
+                Ok(key)
+            }
         }
     }
 

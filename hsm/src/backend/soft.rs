@@ -6,14 +6,15 @@ use std::{
 };
 
 use card_spec::{
+    SuiteId,
     keys::{Factor, KeyHeader, kcv},
     perso::kcv_kind,
     suite::Key,
 };
-use hsm_client::{HsmError, Result};
+use hsm_client::Result;
 
-use super::{Backend, CheckValue};
-use crate::{hierarchy::name, vault::unknown};
+use super::{Backend, CheckValue, News, Place, import_refused};
+use crate::vault::unknown;
 
 /// The backend of every HSM without a token.
 #[derive(Default)]
@@ -36,15 +37,21 @@ impl Soft {
 }
 
 impl Backend for Soft {
+    fn place(&self) -> Place {
+        Place::File
+    }
+
+    fn supports(&self, _: SuiteId) -> Result<()> {
+        Ok(())
+    }
+
     fn import(&self, header: KeyHeader, key: &Key) -> Result<()> {
         match self.keys_mut().entry(header) {
             Entry::Vacant(entry) => {
                 entry.insert(key.clone());
                 Ok(())
             }
-            Entry::Occupied(_) => Err(HsmError::Refused {
-                why: format!("there is a key {} already", name(header)),
-            }),
+            Entry::Occupied(_) => Err(import_refused(header)),
         }
     }
 
@@ -63,5 +70,17 @@ impl Backend for Soft {
     fn destroy(&self, header: KeyHeader) -> Result<()> {
         self.keys_mut().remove(&header);
         Ok(())
+    }
+
+    fn bind(&self, _: &mut [u8; 32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn discard(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn news(&self) -> Vec<News> {
+        Vec::new()
     }
 }

@@ -34,6 +34,7 @@ pub fn config(directory: &Path) -> Config {
         clock: Arc::new(|| NOW.parse().unwrap()),
         ledger_key: Some(ledger().verifying_key().to_bytes()),
         limits: LoadLimits::default(),
+        token: None,
     }
 }
 
