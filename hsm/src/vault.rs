@@ -73,7 +73,6 @@ impl Vault {
         created: CardTime,
         backend: Box<dyn Backend>,
     ) -> Result<Self> {
-        let masters = import_catalog(roots, &*backend)?;
         let mut service = BTreeMap::new();
         for key in ServiceKey::ALL {
             let value = match key {
@@ -89,6 +88,8 @@ impl Vault {
         for purpose in SignPurpose::ALL {
             signing.insert(purpose, Signer::draw(entropy, purpose)?);
         }
+        // Last: what fails before leaves nothing on a token.
+        let masters = import_catalog(roots, &*backend)?;
         Ok(Self {
             demo: entropy.is_seeded(),
             created,

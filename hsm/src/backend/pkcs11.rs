@@ -68,9 +68,17 @@ impl OnToken {
         let mut template = backend.template(LOCK, "lock", SuiteId::Aes);
         template.push(Attribute::ValueLen(32.into()));
         backend.link.run(|_, seat| {
-            Ok(seat
-                .session
-                .generate_key(&Mechanism::AesKeyGen, &template)?)
+            if backend.find(seat, LOCK)?.is_empty() {
+                seat.session
+                    .generate_key(&Mechanism::AesKeyGen, &template)?;
+                return Ok(());
+            }
+            Err(Fault::Final(HsmError::Refused {
+                why: format!(
+                    "{} holds the keys of a store of the same id: use another token",
+                    backend.link
+                ),
+            }))
         })?;
         Ok(backend)
     }

@@ -43,7 +43,10 @@ pub fn officers() -> Officers {
 }
 
 pub fn create(directory: &Path) -> SoftHsm {
-    let config = config(directory);
+    create_from(config(directory)).unwrap()
+}
+
+pub fn create_from(config: Config) -> hsm_client::Result<SoftHsm> {
     let custodians = ["Wu", "Zheng", "Huang"];
     let (roots, transcript) = ceremony::run(
         &config.entropy,
@@ -52,7 +55,7 @@ pub fn create(directory: &Path) -> SoftHsm {
         NOW.parse().unwrap(),
     )
     .unwrap();
-    SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript).unwrap()
+    SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript)
 }
 
 pub fn card() -> CardRef {
