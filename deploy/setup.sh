@@ -3,7 +3,7 @@
 # everything is left alone and needs neither root nor the network.
 set -eu
 
-packages="pkg-config gcc g++ libpcsclite-dev pcscd vsmartcard-vpcd opensc pcsc-tools lld rustc-web rust-web-src qemu-system-arm"
+packages="pkg-config gcc g++ libpcsclite-dev pcscd vsmartcard-vpcd opensc pcsc-tools softhsm2 lld rustc-web rust-web-src qemu-system-arm"
 
 missing=""
 for package in $packages; do

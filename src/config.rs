@@ -35,6 +35,20 @@ pub struct Hsm {
     pub passphrase_file: Option<PathBuf>,
     /// File with the ledger's Ed25519 public key (hex): whose holds the HSM honours.
     pub ledger_public_key_file: PathBuf,
+    /// The PKCS#11 token that holds the masters. Without one the key store's file does.
+    pub token: Option<Token>,
+}
+
+/// `[hsm.token]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The PKCS#11 module, a shared library.
+    pub module: PathBuf,
+    /// The token's label.
+    pub label: String,
+    /// File whose first line is the user PIN. Without it the PIN is asked for.
+    pub pin_file: Option<PathBuf>,
 }
 
 /// `[clearing]`

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod backend;
 pub mod ceremony;
 mod chain;
 mod entropy;
@@ -25,6 +26,7 @@ mod store;
 mod vault;
 mod wrapping;
 
+pub use backend::Token;
 pub use ceremony::Roots;
 pub use entropy::Entropy;
 pub use hierarchy::catalog;

@@ -14,13 +14,13 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     sessions::malformed,
-    vault::{RegionCache, Vault, only},
+    vault::{Vault, only},
 };
 
 /// One proof. Only TAC and authentication keys are used here, each for its own kind.
-pub(crate) fn verify(vault: &Vault, cache: &mut RegionCache, check: &ProofCheck) -> Result<bool> {
-    let mut tac_key = |key_type, suite: &SuiteId, version: &u8, card: &CardRef| {
-        vault.card_key(cache, only(key_type, *suite, *version), card)
+pub(crate) fn verify(vault: &Vault, check: &ProofCheck) -> Result<bool> {
+    let tac_key = |key_type, suite: &SuiteId, version: &u8, card: &CardRef| {
+        vault.card_key(only(key_type, *suite, *version), card)
     };
     match check {
         ProofCheck::Purchase {
@@ -118,7 +118,7 @@ pub(crate) fn verify(vault: &Vault, cache: &mut RegionCache, check: &ProofCheck)
                 version: *version,
                 suite: *suite,
             };
-            let irk = vault.card_key(cache, header, card)?;
+            let irk = vault.card_key(header, card)?;
             let process = ssse_process_key(&irk, *suite, challenge);
             Ok(equal(&process.cryptogram8(*suite, challenge), cryptogram))
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use card_spec::{
+    SuiteId,
     id::Pan,
     keys::kcv,
     perso::{KVN_TRANSPORT, kcv_kind},
@@ -22,11 +23,12 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
     audit::Audit,
+    backend::{Backend, News, OnToken, Soft, Token},
     ceremony::Transcript,
     loads::Loads,
     sessions::{Sessions, malformed},
     store,
-    vault::{RegionCache, Vault},
+    vault::Vault,
 };
 
 /// Local time (Asia/Shanghai): simulated in a demonstration, the system's in production.
@@ -54,6 +56,8 @@ pub struct Config {
     pub ledger_key: Option<[u8; 32]>,
     /// Limits of loads.
     pub limits: LoadLimits,
+    /// The token that holds the masters; without one the key store's file does.
+    pub token: Option<Token>,
 }
 
 /// The HSM in software.
@@ -64,7 +68,6 @@ pub struct SoftHsm {
     clock: Clock,
     ledger_key: Option<VerifyingKey>,
     limits: LoadLimits,
-    regions: Mutex<RegionCache>,
     sessions: Mutex<Sessions>,
     /// The log and the load memory, or why they cannot be trusted.
     health: core::result::Result<Mutex<Logs>, String>,
@@ -88,14 +91,12 @@ impl SoftHsm {
     /// Makes a new HSM from the roots of a ceremony: derives every application master, draws the
     /// signing keys, writes the store. An existing store is never overwritten.
     pub fn create(
-        config: Config,
+        mut config: Config,
         cost: KdfCost,
         roots: Roots,
         transcript: &Transcript,
     ) -> Result<Self> {
         check_transcript(&roots, transcript)?;
-        let vault = Vault::form(&roots, &config.entropy, (config.clock)())?;
-        drop(roots);
         let directory = config.directory.clone();
         fs::create_dir_all(&directory)
             .map_err(|e| store::io_error(&directory, "cannot create", &e))?;
@@ -109,9 +110,18 @@ impl SoftHsm {
                 )));
             }
         }
-        let sealed = store::seal(&vault, &config.passphrase, cost, &config.entropy)?;
+        let backend: Box<dyn Backend> = match config.token.take() {
+            Some(token) => {
+                let store = config.entropy.stream("store-id", &[], 0).array()?;
+                Box::new(OnToken::create(token, store)?)
+            }
+            None => Box::new(Soft::default()),
+        };
+        let vault = Vault::form(&roots, &config.entropy, (config.clock)(), backend)?;
+        drop(roots);
         // The key store comes last: with it, everything is there.
         let made = (|| {
+            let sealed = store::seal(&vault, &config.passphrase, cost, &config.entropy)?;
             let logs = Logs {
                 audit: Audit::create(&directory.join(AUDIT))?,
                 loads: Loads::create(&directory.join(LOADS))?,
@@ -119,21 +129,27 @@ impl SoftHsm {
             store::write_new(&directory, KEYSTORE, &sealed)?;
             Ok(logs)
         })();
-        let logs = made.inspect_err(|_| remove_unfinished(&directory))?;
+        let logs = made.inspect_err(|_| {
+            vault.discard();
+            remove_unfinished(&directory);
+        })?;
         let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
         let [a, b] = &transcript.officers;
         hsm.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
-        hsm.note("created", json!({ "keys": hsm.vault.masters.len() }))?;
+        hsm.note(
+            "created",
+            json!({ "keys": hsm.vault.masters.len(), "left_out": hsm.vault.left_out() }),
+        )?;
         hsm.sync()?;
         Ok(hsm)
     }
 
     /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
-    pub fn open(config: Config) -> Result<Self> {
+    pub fn open(mut config: Config) -> Result<Self> {
         let directory = config.directory.clone();
         let sealed = store::read(&directory.join(KEYSTORE))?;
         let lock = lock(&directory)?;
-        let vault = store::unseal(&sealed, &config.passphrase)?;
+        let vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
         let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
@@ -170,7 +186,6 @@ impl SoftHsm {
             clock: config.clock,
             ledger_key,
             limits: config.limits,
-            regions: Mutex::default(),
             sessions: Mutex::default(),
             health,
             randoms: AtomicU64::new(0),
@@ -199,6 +214,26 @@ impl SoftHsm {
         )?;
         self.sync()?;
         Ok(Manufacturer::new(masters))
+    }
+
+    /// Suites of which this HSM has no master, because its token cannot hold them.
+    pub fn left_out(&self) -> Vec<SuiteId> {
+        self.vault.left_out()
+    }
+
+    /// Notes what happened to the token, and passes a result on.
+    fn noting<T>(&self, result: Result<T>) -> Result<T> {
+        let news = self.vault.backend.news();
+        for event in &news {
+            match event {
+                News::Lost(why) => self.note("token-lost", json!({ "why": why }))?,
+                News::Recovered => self.note("token-recovered", json!({}))?,
+            }
+        }
+        if !news.is_empty() {
+            self.sync()?;
+        }
+        result
     }
 
     /// Logs, or the refusal of a tampered HSM. Every call passes here.

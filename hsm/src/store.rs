@@ -1,14 +1,17 @@
 //! The key store file.
 //!
 //! ```text
-//! "OCHSMKS" 02 | memory KiB 4 | passes 4 | lanes 4 | salt 16        parameters
+//! "OCHSMKS" 03 | place 1 | store id 8 | memory KiB 4 | passes 4 | lanes 4 | salt 16        parameters
 //! nonce 12 | E(KEK, data key 32) 48                                 AAD: parameters
 //! nonce 12 | length 4 | E(data key, content) length                 AAD: all before
 //! SHA-256 32                                                        over all before
 //! ```
-//! KEK = Argon2id(passphrase, salt); both layers are AES-256-GCM. The digest is no protection (the
+//! Place 0: the masters are in the content; the store id is zeros. Place 1: they are on a token, under
+//! the store id, and the content has their check values.
+//!
+//! KEK = Argon2id(passphrase, salt), encrypted by the token's lock key where there is one; both layers are AES-256-GCM. The digest is no protection (the
 //! GCM tags are): it tells a damaged file from a wrong passphrase before any work is done.
-//! Integers are big-endian. Content: `02 | demo 1 | created 7 | n 2 | n x (header 4 | key 16) |
+//! Integers are big-endian. Content: `03 | demo 1 | created 7 | n 2 | n x (header 4 | key 16 or check value 3) |
 //! n 1 | n x (purpose 1 | secret 32) | n 1 | n x (service key 1 | key 32)`. The data key is the
 //! HSM's storage key (LMK); it is in no content.
 
@@ -31,13 +34,14 @@ use zeroize::Zeroizing;
 
 use crate::{
     Entropy,
+    backend::{Backend, OnToken, Place, Soft, StoreId, Token},
     service::{Key256, key_byte},
     signing::{Signer, purpose_byte},
-    vault::Vault,
+    vault::{Regions, Vault},
 };
 
-const MAGIC: &[u8; 8] = b"OCHSMKS\x02";
-const CONTENT_VERSION: u8 = 2;
+const MAGIC: &[u8; 8] = b"OCHSMKS\x03";
+const CONTENT_VERSION: u8 = 3;
 /// A store holds 71 masters, 6 signing and 3 service keys, under 2 KiB; more than this is no store.
 const FILE_MAX: u64 = 1 << 20;
 const MASTERS_MAX: usize = 4096;
@@ -119,16 +123,23 @@ pub(crate) fn seal(
 
     let mut file = Vec::new();
     file.extend_from_slice(MAGIC);
+    let (place, id) = match vault.backend.place() {
+        Place::File => (0, StoreId::default()),
+        Place::Token(id) => (1, id),
+    };
+    file.push(place);
+    file.extend_from_slice(&id);
     for value in [cost.memory_kib, cost.passes, cost.lanes] {
         file.extend_from_slice(&value.to_be_bytes());
     }
     file.extend_from_slice(&salt);
-    let kek = cost.key(passphrase, &salt)?;
+    let mut kek = cost.key(passphrase, &salt)?;
+    vault.backend.bind(&mut kek)?;
     let wrapped = encrypt(&kek, &outer, data_key.as_slice(), &file)?;
     file.extend_from_slice(&outer);
     file.extend_from_slice(&wrapped);
     file.extend_from_slice(&inner);
-    let content = encode(vault);
+    let content = encode(vault)?;
     let length = u32::try_from(content.len() + 16).map_err(|_| store("too many keys"))?;
     file.extend_from_slice(&length.to_be_bytes());
     let sealed = encrypt(data_key, &inner, &content, &file)?;
@@ -138,8 +149,8 @@ pub(crate) fn seal(
     Ok(file)
 }
 
-/// The keys inside the bytes of a store file.
-pub(crate) fn unseal(file: &[u8], passphrase: &str) -> Result<Vault> {
+/// The keys inside the bytes of a store file, and on its token.
+pub(crate) fn unseal(file: &[u8], passphrase: &str, token: Option<Token>) -> Result<Vault> {
     let damaged = || store("the file is damaged or cut short: restore it from its backup");
     let (body, digest) = file.split_last_chunk::<32>().ok_or_else(damaged)?;
     let mut reader = Reader(body);
@@ -157,6 +168,11 @@ pub(crate) fn unseal(file: &[u8], passphrase: &str) -> Result<Vault> {
             "the key store is of another release: use that release",
         ));
     }
+    let place = match (reader.array::<1>(), reader.array::<8>()) {
+        (Some([0]), Some(_)) => Place::File,
+        (Some([1]), Some(id)) => Place::Token(id),
+        _ => return Err(damaged()),
+    };
     let mut number = || reader.array().map(u32::from_be_bytes).ok_or_else(damaged);
     let cost = KdfCost {
         memory_kib: number()?,
@@ -173,16 +189,33 @@ pub(crate) fn unseal(file: &[u8], passphrase: &str) -> Result<Vault> {
     if usize::try_from(u32::from_be_bytes(length)).ok() != Some(reader.0.len()) {
         return Err(damaged());
     }
-    let kek = cost.key(passphrase, &salt)?;
+    let mut kek = cost.key(passphrase, &salt)?;
+    let backend = backend(place, token)?;
+    backend.bind(&mut kek)?;
     let data_key = decrypt(&kek, &outer, &wrapped, parameters)
         .ok_or_else(|| store("wrong passphrase: try again, mind the keyboard layout"))?;
     let data_key: &[u8; 32] = data_key.as_slice().try_into().map_err(|_| damaged())?;
     let content = decrypt(data_key, &inner, reader.0, header).ok_or_else(damaged)?;
-    let mut vault = decode(&content).ok_or_else(damaged)?;
+    let mut vault = decode(&content, backend).ok_or_else(damaged)?;
     vault
         .service
         .insert(ServiceKey::Storage, Zeroizing::new(*data_key));
+    vault.check_backend()?;
     Ok(vault)
+}
+
+/// Opens the place that a store names; it must be the one that the caller expects.
+fn backend(place: Place, token: Option<Token>) -> Result<Box<dyn Backend>> {
+    match (place, token) {
+        (Place::File, None) => Ok(Box::new(Soft::default())),
+        (Place::Token(id), Some(token)) => Ok(Box::new(OnToken::open(token, id)?)),
+        (Place::File, Some(token)) => Err(store(&format!(
+            "its masters are in its own file, not on {token:?}: open it without a token"
+        ))),
+        (Place::Token(_), None) => Err(store(
+            "its masters are on a token: name the token's module, label and PIN",
+        )),
+    }
 }
 
 fn encrypt(key: &[u8; 32], nonce: &[u8; 12], msg: &[u8], aad: &[u8]) -> Result<Vec<u8>> {
@@ -198,16 +231,20 @@ fn decrypt(key: &[u8; 32], nonce: &[u8; 12], msg: &[u8], aad: &[u8]) -> Option<Z
         .map(Zeroizing::new)
 }
 
-fn encode(vault: &Vault) -> Zeroizing<Vec<u8>> {
+fn encode(vault: &Vault) -> Result<Zeroizing<Vec<u8>>> {
     let capacity = 13 + vault.masters.len() * 20 + (vault.signing.len() + vault.service.len()) * 33;
     // Exact, so that no reallocation leaves a copy behind.
     let mut out = Zeroizing::new(Vec::with_capacity(capacity));
+    let place = vault.backend.place();
     out.extend_from_slice(&[CONTENT_VERSION, u8::from(vault.demo)]);
     out.extend_from_slice(&vault.created.to_bytes());
     out.extend_from_slice(&(vault.masters.len() as u16).to_be_bytes());
-    for (header, key) in &vault.masters {
+    for (header, check) in &vault.masters {
         out.extend_from_slice(&header.to_bytes());
-        out.extend_from_slice(key.expose());
+        match place {
+            Place::File => out.extend_from_slice(vault.backend.export(*header)?.expose()),
+            Place::Token(_) => out.extend_from_slice(check),
+        }
     }
     out.push(vault.signing.len() as u8);
     for (purpose, key) in &vault.signing {
@@ -223,10 +260,10 @@ fn encode(vault: &Vault) -> Zeroizing<Vec<u8>> {
         out.push(key_byte(*key));
         out.extend_from_slice(value.as_slice());
     }
-    out
+    Ok(out)
 }
 
-fn decode(content: &[u8]) -> Option<Vault> {
+fn decode(content: &[u8], backend: Box<dyn Backend>) -> Option<Vault> {
     let mut reader = Reader(content);
     let [version, demo] = reader.array()?;
     if version != CONTENT_VERSION || demo > 1 {
@@ -240,7 +277,14 @@ fn decode(content: &[u8]) -> Option<Vault> {
     let mut masters = BTreeMap::new();
     for _ in 0..n {
         let header = KeyHeader::from_bytes(reader.array()?).ok()?;
-        masters.insert(header, Key::new(reader.array()?));
+        let check = match backend.place() {
+            Place::Token(_) => reader.array()?,
+            Place::File => {
+                backend.import(header, &Key::new(reader.array()?)).ok()?;
+                backend.check_value(header).ok()?
+            }
+        };
+        masters.insert(header, check);
     }
     let [n] = reader.array()?;
     let mut signing = BTreeMap::new();
@@ -263,8 +307,10 @@ fn decode(content: &[u8]) -> Option<Vault> {
         demo: demo == 1,
         created,
         masters,
+        backend,
         service,
         signing,
+        regions: Regions::default(),
     })
 }
 
@@ -359,7 +405,7 @@ mod tests {
         let at = "2026-11-23T08:00:00".parse().expect("time");
         let (roots, _) =
             ceremony::run(&entropy, &officers, &["Wu", "Zheng", "Huang"], at).expect("ceremony");
-        let vault = Vault::form(&roots, &entropy, at).expect("masters");
+        let vault = Vault::form(&roots, &entropy, at, Box::new(Soft::default())).expect("masters");
         seal(&vault, "open sesame", KdfCost::LIGHT, &entropy).expect("sealed")
     }
 
@@ -374,14 +420,15 @@ mod tests {
     #[test]
     fn opens_with_the_passphrase_only() {
         let file = sealed();
-        let vault = unseal(&file, "open sesame").expect("opens");
+        let vault = unseal(&file, "open sesame", None).expect("opens");
         assert_eq!(vault.masters.len(), crate::catalog().len());
         assert_eq!(vault.signing.len(), SignPurpose::ALL.len());
         assert_eq!(vault.service.len(), ServiceKey::ALL.len());
         assert!(vault.demo);
-        assert!(why(unseal(&file, "open sesamE")).contains("wrong passphrase"));
+        assert!(why(unseal(&file, "open sesamE", None)).contains("wrong passphrase"));
         // No master lies in the file in clear.
-        for key in vault.masters.values() {
+        for header in vault.masters.keys() {
+            let key = vault.backend.export(*header).expect("held");
             assert!(!file.windows(16).any(|w| w == key.expose()));
         }
         for key in vault.service.values() {
@@ -393,7 +440,7 @@ mod tests {
     fn every_truncation_is_a_clear_error() {
         let file = sealed();
         for length in 0..file.len() {
-            let why = why(unseal(&file[..length], "open sesame"));
+            let why = why(unseal(&file[..length], "open sesame", None));
             assert!(
                 why.contains("restore") || why.contains("not a key store"),
                 "{length}: {why}"
@@ -407,7 +454,7 @@ mod tests {
         for at in 0..file.len() {
             let mut flipped = file.clone();
             flipped[at] ^= 1 << (at % 8);
-            let why = why(unseal(&flipped, "open sesame"));
+            let why = why(unseal(&flipped, "open sesame", None));
             assert!(
                 why.contains("restore") || why.contains("not a key store"),
                 "{at}: {why}"
@@ -425,27 +472,27 @@ mod tests {
             forged[at] ^= 0x01;
             let digest = Sha256::digest(&forged);
             forged.extend_from_slice(&digest);
-            assert!(unseal(&forged, "open sesame").is_err(), "{at}");
+            assert!(unseal(&forged, "open sesame", None).is_err(), "{at}");
         }
         for at in 8..20 {
             let mut forged = file[..body].to_vec();
             forged[at] ^= 0x80;
             let digest = Sha256::digest(&forged);
             forged.extend_from_slice(&digest);
-            assert!(unseal(&forged, "open sesame").is_err(), "{at}");
+            assert!(unseal(&forged, "open sesame", None).is_err(), "{at}");
         }
     }
 
     proptest! {
         #[test]
         fn foreign_files_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(unseal(&bytes, "x").is_err());
+            prop_assert!(unseal(&bytes, "x", None).is_err());
             let mut framed = MAGIC.to_vec();
             framed.extend_from_slice(&bytes);
             let digest = Sha256::digest(&framed);
             framed.extend_from_slice(&digest);
-            prop_assert!(unseal(&framed, "x").is_err());
-            let _ = decode(&bytes);
+            prop_assert!(unseal(&framed, "x", None).is_err());
+            let _ = decode(&bytes, Box::new(Soft::default()));
         }
     }
 }

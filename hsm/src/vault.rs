@@ -1,11 +1,16 @@
-//! The application masters in memory, and every derivation below them.
+//! Which application masters there are, and every derivation below them.
+//!
+//! Their values are the [`Backend`]'s; here are their names and check values.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{PoisonError, RwLock},
+};
 
 use card_spec::{
     SuiteId,
     id::{Generation, Pan, RegionCode, SamNo},
-    keys::{self, KeyHeader, KeyType, class},
+    keys::{self, Factor, KeyHeader, KeyType, class},
     scp03::StaticKeys,
     ssse,
     suite::Key,
@@ -15,36 +20,59 @@ use hsm_client::{CardRef, HsmError, Result, ServiceKey, SignPurpose};
 
 use crate::{
     Entropy, Roots,
+    backend::{Backend, CheckValue},
     hierarchy::{FIRST_VERSION, Family, application_master, catalog, family, name},
     service::{self, Key256, PersonalData},
     signing::Signer,
+    store,
 };
 
 /// Region keys kept ready. A province has a few dozen regions and a few keys each that are used
 /// all the time; beyond this the cache starts afresh.
 const REGIONS_MAX: usize = 2048;
 
-/// Everything secret that rests in the store.
+/// Everything secret that the HSM holds.
 pub(crate) struct Vault {
     pub(crate) demo: bool,
     pub(crate) created: CardTime,
-    pub(crate) masters: BTreeMap<KeyHeader, Key>,
+    /// Every master with its check value; the values are the backend's.
+    pub(crate) masters: BTreeMap<KeyHeader, CheckValue>,
+    pub(crate) backend: Box<dyn Backend>,
     pub(crate) service: BTreeMap<ServiceKey, Key256>,
     pub(crate) signing: BTreeMap<SignPurpose, Signer>,
+    pub(crate) regions: Regions,
 }
 
-/// Region keys derived so far: `(key, region, IIN)`.
-pub(crate) type RegionCache = BTreeMap<(KeyHeader, [u8; 3], [u8; 2]), Key>;
+/// Region keys derived so far, read by many threads at once: `(key, region, IIN)`.
+#[derive(Default)]
+pub(crate) struct Regions(RwLock<HashMap<Region, Key>>);
+
+type Region = (KeyHeader, [u8; 3], [u8; 2]);
+
+impl Regions {
+    fn get(&self, at: &Region) -> Option<Key> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(at).cloned()
+    }
+
+    fn put(&self, at: Region, key: Key) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= REGIONS_MAX {
+            keys.clear();
+        }
+        keys.insert(at, key);
+    }
+}
 
 impl Vault {
-    /// Derives every master of the catalog and the service keys; draws the storage key and the
-    /// signing keys.
-    pub(crate) fn form(roots: &Roots, entropy: &Entropy, created: CardTime) -> Result<Self> {
-        let mut masters = BTreeMap::new();
-        for header in catalog() {
-            let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
-            masters.insert(header, application_master(root, header));
-        }
+    /// Derives every master of the catalog into the backend and the service keys; draws the storage
+    /// key and the signing keys.
+    pub(crate) fn form(
+        roots: &Roots,
+        entropy: &Entropy,
+        created: CardTime,
+        backend: Box<dyn Backend>,
+    ) -> Result<Self> {
         let mut service = BTreeMap::new();
         for key in ServiceKey::ALL {
             let value = match key {
@@ -60,17 +88,61 @@ impl Vault {
         for purpose in SignPurpose::ALL {
             signing.insert(purpose, Signer::draw(entropy, purpose)?);
         }
+        // Last: what fails before leaves nothing on a token.
+        let masters = import_catalog(roots, &*backend)?;
         Ok(Self {
             demo: entropy.is_seeded(),
             created,
             masters,
+            backend,
             service,
             signing,
+            regions: Regions::default(),
         })
     }
 
-    pub(crate) fn master(&self, header: KeyHeader) -> Result<&Key> {
-        self.masters.get(&header).ok_or_else(|| unknown(header))
+    /// Wipes every master: the store that would name them could not be written.
+    pub(crate) fn discard(&self) {
+        // Best effort, on the way out with an error that says more.
+        for header in self.masters.keys() {
+            let _ = self.backend.destroy(*header);
+        }
+        let _ = self.backend.discard();
+    }
+
+    /// The key one level below a master.
+    fn below(&self, header: KeyHeader, factor: &Factor) -> Result<Key> {
+        self.holds(header)?;
+        self.backend.diversify(header, factor)
+    }
+
+    /// Whether there is such a master; that its suite is beyond the backend is said so.
+    fn holds(&self, header: KeyHeader) -> Result<()> {
+        if self.masters.contains_key(&header) {
+            return Ok(());
+        }
+        self.backend.supports(header.suite)?;
+        Err(unknown(header))
+    }
+
+    /// Suites of which there is no master, because the backend cannot hold them.
+    pub(crate) fn left_out(&self) -> Vec<SuiteId> {
+        let mut suites = SuiteId::ALL.to_vec();
+        suites.retain(|suite| self.masters.keys().all(|header| header.suite != *suite));
+        suites
+    }
+
+    /// Whether the backend holds the very masters that the store names.
+    pub(crate) fn check_backend(&self) -> Result<()> {
+        for (header, check) in &self.masters {
+            if self.backend.check_value(*header)? != *check {
+                return Err(store::store(&format!(
+                    "key {} is another one than this store's: restore the token that belongs to it",
+                    name(*header)
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn service_key(&self, key: ServiceKey) -> Result<&Key256> {
@@ -84,49 +156,39 @@ impl Vault {
     }
 
     /// The region key of a purse, social-security or medical master.
-    pub(crate) fn region_key<'c>(
+    pub(crate) fn region_key(
         &self,
-        cache: &'c mut RegionCache,
         header: KeyHeader,
         region: RegionCode,
         iin: [u8; 2],
-    ) -> Result<&'c Key> {
+    ) -> Result<Key> {
         let at = (header, region.to_bytes(), iin);
-        if cache.len() >= REGIONS_MAX && !cache.contains_key(&at) {
-            cache.clear();
+        if let Some(key) = self.regions.get(&at) {
+            return Ok(key);
         }
-        match cache.entry(at) {
-            std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                let master = self.master(header)?;
-                let key = match family(header.key_type) {
-                    Family::Purse => keys::region_key(master, header.suite, region, iin),
-                    Family::Social => keys::ssse_region_key(master, header.suite, region),
-                    Family::IssuerDomain | Family::Sam => {
-                        return Err(wrong_usage(header, "region keys"));
-                    }
-                };
-                Ok(entry.insert(key))
+        let factor = match family(header.key_type) {
+            Family::Purse => keys::region_factor(header.suite, region, iin),
+            Family::Social => keys::ssse_region_factor(header.suite, region),
+            Family::IssuerDomain | Family::Sam => {
+                return Err(wrong_usage(header, "region keys"));
             }
-        }
+        };
+        let key = self.below(header, &factor)?;
+        self.regions.put(at, key.clone());
+        Ok(key)
     }
 
     /// The key of one card.
-    pub(crate) fn card_key(
-        &self,
-        cache: &mut RegionCache,
-        header: KeyHeader,
-        card: &CardRef,
-    ) -> Result<Key> {
+    pub(crate) fn card_key(&self, header: KeyHeader, card: &CardRef) -> Result<Key> {
         if card.pan.is_sample() {
             return Err(HsmError::Refused {
                 why: format!("{} is a sample card: its keys are published", card.pan),
             });
         }
-        let region = self.region_key(cache, header, card.region, card.pan.iin())?;
+        let region = self.region_key(header, card.region, card.pan.iin())?;
         Ok(match family(header.key_type) {
-            Family::Social => keys::ssse_card_key(region, header.suite, &ssse::f1(card.pan)),
-            _ => keys::card_key(region, header, card.pan, card.generation),
+            Family::Social => keys::ssse_card_key(&region, header.suite, &ssse::f1(card.pan)),
+            _ => keys::card_key(&region, header, card.pan, card.generation),
         })
     }
 
@@ -137,18 +199,57 @@ impl Vault {
         }
         let [a, b, c, d, e, f] = sam.to_bytes();
         let factor = [a, b, c, d, e, f, header.key_type as u8, header.index];
-        Ok(self.master(header)?.diversify_an10922(&factor))
+        self.below(header, &Factor::an10922(factor))
     }
 
-    /// The masters of an issuer-domain key set.
-    pub(crate) fn isd_masters(&self, kvn: u8) -> Result<IsdMasters> {
-        let master = |key_type| self.master(isd_header(key_type, kvn)).cloned();
-        Ok(IsdMasters {
-            enc: master(KeyType::IsdEnc)?,
-            mac: master(KeyType::IsdMac)?,
-            dek: master(KeyType::IsdDek)?,
+    /// The static keys of one card of an issuer-domain key set: one level over the ten bytes of
+    /// diversification data, in the place of the PAN, generation 0.
+    pub(crate) fn isd_card_set(&self, kvn: u8, serial: Pan) -> Result<StaticKeys> {
+        let derive = |key_type| {
+            let header = isd_header(key_type, kvn);
+            self.below(header, &isd_factor(header, serial))
+        };
+        Ok(StaticKeys {
+            enc: derive(KeyType::IsdEnc)?,
+            mac: derive(KeyType::IsdMac)?,
+            dek: derive(KeyType::IsdDek)?,
         })
     }
+
+    /// The values of the masters of an issuer-domain key set, for whoever must have them.
+    pub(crate) fn isd_masters(&self, kvn: u8) -> Result<IsdMasters> {
+        let export = |key_type| {
+            let header = isd_header(key_type, kvn);
+            self.holds(header)?;
+            self.backend.export(header)
+        };
+        Ok(IsdMasters {
+            enc: export(KeyType::IsdEnc)?,
+            mac: export(KeyType::IsdMac)?,
+            dek: export(KeyType::IsdDek)?,
+        })
+    }
+}
+
+/// Imports every master of the catalog that the backend can hold, or none.
+fn import_catalog(roots: &Roots, backend: &dyn Backend) -> Result<BTreeMap<KeyHeader, CheckValue>> {
+    let mut masters = BTreeMap::new();
+    let mut held = catalog();
+    held.retain(|header| backend.supports(header.suite).is_ok());
+    let imported = held.into_iter().try_for_each(|header| {
+        let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
+        backend.import(header, &application_master(root, header))?;
+        masters.insert(header, CheckValue::default());
+        masters.insert(header, backend.check_value(header)?);
+        Ok(())
+    });
+    if imported.is_err() {
+        for header in masters.keys() {
+            let _ = backend.destroy(*header);
+        }
+        let _ = backend.discard();
+    }
+    imported.map(|()| masters)
 }
 
 /// Header of a key without classes.
@@ -170,7 +271,11 @@ const fn isd_header(key_type: KeyType, kvn: u8) -> KeyHeader {
     }
 }
 
-/// The three masters of one issuer-domain key set.
+fn isd_factor(header: KeyHeader, serial: Pan) -> Factor {
+    keys::card_factor(header, serial, Generation(0))
+}
+
+/// The three masters of one issuer-domain key set, outside the vault.
 pub(crate) struct IsdMasters {
     enc: Key,
     mac: Key,
@@ -178,11 +283,10 @@ pub(crate) struct IsdMasters {
 }
 
 impl IsdMasters {
-    /// The static keys of one card: one level over the ten bytes of diversification data, in the
-    /// place of the PAN, generation 0.
+    /// As [`Vault::isd_card_set`].
     pub(crate) fn card_set(&self, kvn: u8, serial: Pan) -> StaticKeys {
         let derive = |master: &Key, key_type| {
-            keys::card_key(master, isd_header(key_type, kvn), serial, Generation(0))
+            master.diversify(&isd_factor(isd_header(key_type, kvn), serial))
         };
         StaticKeys {
             enc: derive(&self.enc, KeyType::IsdEnc),

@@ -10,19 +10,14 @@ use hsm_client::{HsmError, KeyOrder, Result};
 use crate::{
     hierarchy::{Family, allowed_in_sam, family},
     sessions::{OpenSession, malformed},
-    vault::{RegionCache, Vault, wrong_usage},
+    vault::{Vault, wrong_usage},
 };
 
 /// Most keys in one order (a SAM of a province: 100 regions and a dozen keys).
 const KEYS_MAX: usize = 4096;
 
 /// Diversifies and wraps. Everything is checked before the first key is derived.
-pub(crate) fn wrap(
-    vault: &Vault,
-    cache: &mut RegionCache,
-    session: &OpenSession,
-    order: &KeyOrder,
-) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn wrap(vault: &Vault, session: &OpenSession, order: &KeyOrder) -> Result<Vec<Vec<u8>>> {
     let sealed = |header: KeyHeader, key: &Key| {
         let check = kcv(key, header.suite, kcv_kind(header.suite));
         (session.encrypt(*key.expose()), check)
@@ -33,7 +28,7 @@ pub(crate) fn wrap(
             headers
                 .iter()
                 .map(|header| {
-                    let key = vault.card_key(cache, *header, card)?;
+                    let key = vault.card_key(*header, card)?;
                     let (encrypted, check) = sealed(*header, &key);
                     Ok(card_key(*header, encrypted, check).to_vec())
                 })
@@ -54,8 +49,8 @@ pub(crate) fn wrap(
             }
             for region in regions {
                 for header in headers.iter().filter(|h| !is_own(h)) {
-                    let key = vault.region_key(cache, *header, *region, *iin)?;
-                    let (encrypted, check) = sealed(*header, key);
+                    let key = vault.region_key(*header, *region, *iin)?;
+                    let (encrypted, check) = sealed(*header, &key);
                     out.push(sam_key(region.to_bytes(), *header, encrypted, check).to_vec());
                 }
             }

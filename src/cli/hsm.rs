@@ -124,7 +124,9 @@ pub fn run(command: &Hsm) -> Done {
 /// The HSM's error with its exit code.
 pub fn stop(error: HsmError) -> Stop {
     let code = match &error {
-        HsmError::Store { .. } | HsmError::NotAuthentic { .. } => Code::Auth,
+        HsmError::Store { .. } | HsmError::NotAuthentic { .. } | HsmError::Backend { .. } => {
+            Code::Auth
+        }
         HsmError::UnknownKey { .. } => Code::NotFound,
         _ => Code::Failure,
     };
@@ -165,6 +167,15 @@ fn open_config(settings: &config::Hsm, actor: &str) -> Done<hsm::Config> {
         clock: Arc::new(now),
         ledger_key: Some(*ledger),
         limits: LoadLimits::default(),
+        token: settings.token.as_ref().map(open_token).transpose()?,
+    })
+}
+
+fn open_token(token: &config::Token) -> Done<hsm::Token> {
+    Ok(hsm::Token {
+        module: token.module.clone(),
+        label: token.label.clone(),
+        pin: secret::token_pin(token.pin_file.as_deref())?,
     })
 }
 
@@ -180,9 +191,15 @@ fn init(
     let mut files = NewFiles::default();
     let (roots, transcript) = ceremony(officers, &names, components, &mut files)?;
     let config = open_config(&settings, "onecard hsm init")?;
-    SoftHsm::create(config, KdfCost::PRODUCTION, roots, &transcript)
+    let hsm = SoftHsm::create(config, KdfCost::PRODUCTION, roots, &transcript)
         .map_err(|error| Stop::new(Code::Failure, error))?;
     files.keep();
+    for suite in hsm.left_out() {
+        eprintln!(
+            "The token cannot hold {} keys: this HSM has none, and refuses what needs them.",
+            suite.name()
+        );
+    }
     if as_json {
         return json(&transcript);
     }

@@ -28,17 +28,41 @@ pub fn line(path: &Path, what: &str) -> Done<Zeroizing<String>> {
 
 /// The passphrase from its file, or asked for when there is a terminal.
 pub fn passphrase(file: Option<&Path>) -> Done<Zeroizing<String>> {
+    file_or_asked(
+        file,
+        "the key-store passphrase",
+        "[hsm] passphrase_file",
+        "Key-store passphrase 密钥库口令: ",
+    )
+}
+
+/// The user PIN of a token, likewise.
+pub fn token_pin(file: Option<&Path>) -> Done<Zeroizing<String>> {
+    file_or_asked(
+        file,
+        "the token's PIN",
+        "[hsm.token] pin_file",
+        "Token PIN 令牌口令: ",
+    )
+}
+
+fn file_or_asked(
+    file: Option<&Path>,
+    what: &str,
+    setting: &str,
+    prompt: &str,
+) -> Done<Zeroizing<String>> {
     if let Some(path) = file {
-        return line(path, "the key-store passphrase");
+        return line(path, what);
     }
     if !std::io::stdin().is_terminal() {
         return Err(Stop::new(
             Code::Auth,
-            "no passphrase: name a file in [hsm] passphrase_file, or run in a terminal",
+            format!("{what} is missing: name a file in {setting}, or run in a terminal"),
         ));
     }
-    let text = rpassword::prompt_password("Key-store passphrase 密钥库口令: ")
-        .map_err(Stop::because("reading the passphrase"))?;
+    let text =
+        rpassword::prompt_password(prompt).map_err(Stop::because(&format!("reading {what}")))?;
     Ok(Zeroizing::new(text))
 }
 

@@ -6,8 +6,9 @@
 use crate::{
     FormatError, SuiteId,
     id::{Generation, IssuerId, Pan, RegionCode},
-    suite::{Key, cmac},
+    suite::{Key, an10922, cmac, pboc_block},
 };
+use zeroize::Zeroize;
 
 /// What a key may be used for. One byte, stored in every key header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -183,26 +184,113 @@ impl KeyHeader {
     }
 }
 
-/// The region key under an application master, for keys of the purse and the issuer domain.
+/// What one level of diversification mixes into a key: `key.diversify(&factor)`.
 ///
-/// AES: AN10922 over the region code. PBOC suites: one level over the issuer identifier without
-/// its generation, so `iin` matters there; pass the card's IIN.
-pub fn region_key(master: &Key, suite: SuiteId, region: RegionCode, iin: [u8; 2]) -> Key {
-    match suite {
-        SuiteId::Aes => master.diversify_an10922(&region.to_bytes()),
-        SuiteId::Sm4 | SuiteId::Tdes => {
-            let r = region.to_bytes();
-            master.diversify_pboc(suite, &[iin[0], iin[1], r[0], r[1], r[0], r[1], r[2], 0])
+/// It is kept apart from the key so that a key that nobody may see can be diversified by whoever
+/// holds it (a hardware token).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factor {
+    /// AN10922 over the first `length` bytes (AES).
+    An10922 {
+        /// M, filled with zeros.
+        input: [u8; 31],
+        /// Its length.
+        length: u8,
+    },
+    /// PBOC's E(F | ~F), with 3DES or SM4.
+    Pboc(SuiteId, [u8; 8]),
+}
+
+impl Factor {
+    /// AN10922 over M.
+    pub fn an10922<const N: usize>(m: [u8; N]) -> Self {
+        const { assert!(N <= 31, "AN10922 takes at most 31 bytes of M") };
+        let mut input = [0; 31];
+        input[..N].copy_from_slice(&m);
+        Self::An10922 {
+            input,
+            length: N as u8,
+        }
+    }
+
+    /// The eight bytes of a factor that every suite takes.
+    fn of_suite(suite: SuiteId, factor: [u8; 8]) -> Self {
+        match suite {
+            SuiteId::Aes => Self::an10922(factor),
+            SuiteId::Sm4 | SuiteId::Tdes => Self::Pboc(suite, factor),
+        }
+    }
+
+    /// The key one level below one that is only reached through `encrypt`: ECB of whole blocks, in
+    /// place.
+    pub fn apply<E>(&self, mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Key, E> {
+        match self {
+            Self::An10922 { input, length } => {
+                let length = usize::from(*length).min(input.len());
+                an10922(&input[..length], encrypt)
+            }
+            Self::Pboc(_, factor) => {
+                let mut block = pboc_block(factor);
+                encrypt(&mut block)?;
+                let key = Key::new(block);
+                block.zeroize();
+                Ok(key)
+            }
+        }
+    }
+
+    /// The suite it belongs to.
+    pub const fn suite(&self) -> SuiteId {
+        match self {
+            Self::An10922 { .. } => SuiteId::Aes,
+            Self::Pboc(suite, _) => *suite,
         }
     }
 }
 
-/// The card key under a region key (purse and issuer-domain keys; the medical purse's keys are
-/// social-security keys, because a medical PSAM is given F1 and F2 only: [`ssse_card_key`]).
+impl Key {
+    /// The key one level below.
+    pub fn diversify(&self, factor: &Factor) -> Self {
+        match factor {
+            Factor::An10922 { input, length } => {
+                let length = usize::from(*length).min(input.len());
+                self.diversify_an10922(&input[..length])
+            }
+            Factor::Pboc(suite, factor) => self.diversify_pboc(*suite, factor),
+        }
+    }
+}
+
+/// The region key under an application master, for keys of the purse: see [`region_factor`].
+pub fn region_key(master: &Key, suite: SuiteId, region: RegionCode, iin: [u8; 2]) -> Key {
+    master.diversify(&region_factor(suite, region, iin))
+}
+
+/// Application master -> region, for keys of the purse.
+///
+/// AES: AN10922 over the region code. PBOC suites: one level over the issuer identifier without
+/// its generation, so `iin` matters there; pass the card's IIN.
+pub fn region_factor(suite: SuiteId, region: RegionCode, iin: [u8; 2]) -> Factor {
+    let r = region.to_bytes();
+    match suite {
+        SuiteId::Aes => Factor::an10922(r),
+        SuiteId::Sm4 | SuiteId::Tdes => {
+            Factor::Pboc(suite, [iin[0], iin[1], r[0], r[1], r[0], r[1], r[2], 0])
+        }
+    }
+}
+
+/// The card key under a region key: see [`card_factor`].
+pub fn card_key(region: &Key, header: KeyHeader, pan: Pan, generation: Generation) -> Key {
+    region.diversify(&card_factor(header, pan, generation))
+}
+
+/// Region -> card, for purse and issuer-domain keys (the medical purse's keys are social-security
+/// keys, because a medical PSAM is given F1 and F2 only: [`ssse_card_key`]).
 ///
 /// AES: AN10922 over `PAN(10) | generation | key type | key index`. PBOC suites: one level over
 /// the last eight bytes of the PAN.
-pub fn card_key(region: &Key, header: KeyHeader, pan: Pan, generation: Generation) -> Key {
+pub fn card_factor(header: KeyHeader, pan: Pan, generation: Generation) -> Factor {
     match header.suite {
         SuiteId::Aes => {
             let mut input = [0u8; 13];
@@ -210,9 +298,9 @@ pub fn card_key(region: &Key, header: KeyHeader, pan: Pan, generation: Generatio
             input[10] = generation.0;
             input[11] = header.key_type as u8;
             input[12] = header.index;
-            region.diversify_an10922(&input)
+            Factor::an10922(input)
         }
-        suite => region.diversify_pboc(suite, &pan.serial8()),
+        suite => Factor::Pboc(suite, pan.serial8()),
     }
 }
 
@@ -231,9 +319,15 @@ pub fn card_key_from_psam_fields(
     ))
 }
 
-/// The region key of a social-security key: factor F2 = six ASCII digits of the city code and "sx".
+/// The region key of a social-security key: see [`ssse_region_factor`].
 pub fn ssse_region_key(master: &Key, suite: SuiteId, region: RegionCode) -> Key {
-    one_level(master, suite, &ssse_f2(region))
+    master.diversify(&ssse_region_factor(suite, region))
+}
+
+/// Application master -> region, for social-security keys: factor F2 = six ASCII digits of the city
+/// code and "sx".
+pub fn ssse_region_factor(suite: SuiteId, region: RegionCode) -> Factor {
+    Factor::of_suite(suite, ssse_f2(region))
 }
 
 /// F2 of a region.
@@ -249,19 +343,12 @@ pub fn ssse_f2(region: RegionCode) -> [u8; 8] {
 /// The card's social-security (and medical) key under a region key: factor F1 = last eight bytes of the ATR.
 /// Type and index do not enter: each (type, key id) has its own master.
 pub fn ssse_card_key(region: &Key, suite: SuiteId, f1: &[u8; 8]) -> Key {
-    one_level(region, suite, f1)
+    region.diversify(&Factor::of_suite(suite, *f1))
 }
 
 /// The process key of one authentication: a further level over the card's challenge.
 pub fn ssse_process_key(card: &Key, suite: SuiteId, challenge: &[u8; 8]) -> Key {
-    one_level(card, suite, challenge)
-}
-
-fn one_level(key: &Key, suite: SuiteId, factor: &[u8; 8]) -> Key {
-    match suite {
-        SuiteId::Aes => key.diversify_an10922(factor),
-        SuiteId::Sm4 | SuiteId::Tdes => key.diversify_pboc(suite, factor),
-    }
+    card.diversify(&Factor::of_suite(suite, *challenge))
 }
 
 /// Which of the incompatible key check values a value is.

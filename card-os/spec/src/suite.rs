@@ -136,38 +136,19 @@ impl Key {
 
     /// One diversification level of the PBOC suites, factor of eight bytes.
     pub fn diversify_pboc(&self, suite: SuiteId, factor: &[u8; 8]) -> Self {
-        let mut block = [0u8; 16];
-        block[..8].copy_from_slice(factor);
-        for (target, byte) in block[8..].iter_mut().zip(factor) {
-            *target = !byte;
-        }
+        let mut block = pboc_block(factor);
         self.encrypt_ecb(suite, &mut block);
         Self(block)
     }
 
     /// AN10922 AES-128 diversification. `input` is M, at most 31 bytes.
-    ///
-    /// The message is always padded to 32 bytes, which differs from plain CMAC for short M.
     pub fn diversify_an10922(&self, input: &[u8]) -> Self {
-        debug_assert!(input.len() <= 31, "AN10922 takes at most 31 bytes of M");
-        let input = &input[..input.len().min(31)];
         let cipher = Cipher::new(SuiteId::Aes, &self.0);
-        let mut zero = [0u8; 16];
-        cipher.encrypt(&mut zero);
-        let k1 = double(zero);
-        let mut message = [0u8; 32];
-        message[0] = 0x01;
-        message[1..=input.len()].copy_from_slice(input);
-        let last = if input.len() == 31 {
-            k1
-        } else {
-            message[1 + input.len()] = 0x80;
-            double(k1)
-        };
-        for (byte, k) in message[16..].iter_mut().zip(last) {
-            *byte ^= k;
-        }
-        Self(cipher.cbc_mac(&[0; 8], &[&message], Padding::None))
+        let Ok(key) = an10922(input, |blocks| {
+            cipher.encrypt(blocks);
+            Ok::<(), core::convert::Infallible>(())
+        });
+        key
     }
 
     /// The session key for a MAC over the given input (see [`crate::purse::mac`] for the inputs).
@@ -263,6 +244,52 @@ impl Key {
     }
 }
 
+/// PBOC's `F | ~F`.
+pub(crate) fn pboc_block(factor: &[u8; 8]) -> [u8; 16] {
+    let mut block = [0u8; 16];
+    block[..8].copy_from_slice(factor);
+    for (target, byte) in block[8..].iter_mut().zip(factor) {
+        *target = !byte;
+    }
+    block
+}
+
+/// AN10922 AES-128 diversification with whoever can encrypt blocks under the key (ECB, in place).
+/// `input` is M, at most 31 bytes.
+///
+/// The message is always padded to 32 bytes, which differs from plain CMAC for short M. What
+/// `encrypt` is given here tells nothing of the key but the two CMAC subkeys.
+pub fn an10922<E>(
+    input: &[u8],
+    mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>,
+) -> Result<Key, E> {
+    debug_assert!(input.len() <= 31, "AN10922 takes at most 31 bytes of M");
+    let input = &input[..input.len().min(31)];
+    let mut message = [0u8; 32];
+    message[0] = 0x01;
+    message[1..=input.len()].copy_from_slice(input);
+    if input.len() < 31 {
+        message[1 + input.len()] = 0x80;
+    }
+    // Two independent blocks in one call: zeros, for the subkeys, and the first of the message.
+    let mut blocks = [0u8; 32];
+    blocks[16..].copy_from_slice(&message[..16]);
+    encrypt(&mut blocks)?;
+    let mut zero = [0u8; 16];
+    zero.copy_from_slice(&blocks[..16]);
+    let k1 = double(zero);
+    let last = if input.len() == 31 { k1 } else { double(k1) };
+    let mut block = [0u8; 16];
+    for (i, byte) in block.iter_mut().enumerate() {
+        *byte = blocks[16 + i] ^ message[16 + i] ^ last[i];
+    }
+    let encrypted = encrypt(&mut block);
+    let key = Key(block);
+    block.zeroize();
+    blocks.zeroize();
+    encrypted.map(|()| key)
+}
+
 /// A key ready for MACs of one suite, wiped on drop.
 #[derive(Clone, ZeroizeOnDrop)]
 pub struct MacKey {
@@ -314,20 +341,18 @@ impl MacKey {
     fn full(&self, challenge: Option<&[u8; 8]>, parts: &[&[u8]]) -> [u8; 16] {
         let iv8 = challenge.unwrap_or(&[0; 8]);
         match self.kind {
-            MacKind::SingleDes => self.left_des().cbc_mac(iv8, parts, Padding::Iso),
+            MacKind::SingleDes => self.left_des().cbc_mac(iv8, parts),
             MacKind::RetailDes => {
                 let left = self.left_des();
                 let mut right = [0u8; 8];
                 right.copy_from_slice(&self.bytes[8..]);
-                let mut mac = left.cbc_mac(iv8, parts, Padding::Iso);
+                let mut mac = left.cbc_mac(iv8, parts);
                 Cipher::Des(Des::new((&right).into())).decrypt(&mut mac[..8]);
                 left.encrypt(&mut mac[..8]);
                 right.zeroize();
                 mac
             }
-            MacKind::Sm4 => {
-                Cipher::new(SuiteId::Sm4, &self.bytes).cbc_mac(iv8, parts, Padding::Iso)
-            }
+            MacKind::Sm4 => Cipher::new(SuiteId::Sm4, &self.bytes).cbc_mac(iv8, parts),
             MacKind::Aes => {
                 let prefix = challenge.map_or(&[][..], |c| &c[..]);
                 cmac_with_prefix(&self.bytes, prefix, parts)
@@ -387,15 +412,6 @@ enum Cipher {
     Aes(Aes128),
 }
 
-/// What follows the message of a CBC-MAC.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Padding {
-    /// Nothing: the message is whole blocks.
-    None,
-    /// 80 and zeros up to the block size (ISO/IEC 9797-1 padding method 2).
-    Iso,
-}
-
 impl Cipher {
     fn new(suite: SuiteId, key: &[u8; 16]) -> Self {
         match suite {
@@ -445,8 +461,9 @@ impl Cipher {
         }
     }
 
-    /// CBC-MAC over the parts; the initial value is `iv8` and zeros. One block, then zeros.
-    fn cbc_mac(&self, iv8: &[u8; 8], parts: &[&[u8]], padding: Padding) -> [u8; 16] {
+    /// CBC-MAC over the parts, followed by 80 and zeros up to the block size (ISO/IEC 9797-1 padding
+    /// method 2); the initial value is `iv8` and zeros. One block, then zeros.
+    fn cbc_mac(&self, iv8: &[u8; 8], parts: &[&[u8]]) -> [u8; 16] {
         let size = self.block();
         let mut state = [0u8; 16];
         state[..8].copy_from_slice(iv8);
@@ -461,10 +478,8 @@ impl Cipher {
                 }
             }
         }
-        if padding == Padding::Iso {
-            state[at] ^= 0x80;
-            self.encrypt(&mut state[..size]);
-        }
+        state[at] ^= 0x80;
+        self.encrypt(&mut state[..size]);
         state
     }
 }

@@ -88,6 +88,22 @@ pub enum HsmError {
         /// What failed and what to do.
         why: String,
     },
+    /// 30: the token that holds the masters cannot be used.
+    #[error("HSM 30: {backend}: {why}")]
+    Backend {
+        /// Which token.
+        backend: String,
+        /// What failed and what to do.
+        why: String,
+    },
+    /// 31: the place that holds the masters cannot do this, and nothing else does it instead.
+    #[error("HSM 31: {backend} cannot {what}")]
+    Unsupported {
+        /// Which backend.
+        backend: String,
+        /// What was asked, and the way out.
+        what: String,
+    },
 }
 
 impl HsmError {
@@ -103,6 +119,8 @@ impl HsmError {
             Self::Malformed { .. } => 7,
             Self::Unreachable { .. } => 8,
             Self::Store { .. } => 9,
+            Self::Backend { .. } => 30,
+            Self::Unsupported { .. } => 31,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use card_spec::{
     SuiteId,
     id::SamNo,
-    keys::{KeyType, kcv},
+    keys::KeyType,
     perso::{InitializeUpdateAnswer, KVN_ISSUER, kcv_kind, pin_block},
     purse::{TxType, mac::Load},
     sam::RAISE_CEILING_HEADER,
@@ -63,16 +63,13 @@ impl Hsm for SoftHsm {
             .vault
             .masters
             .iter()
-            .map(|(header, key)| {
-                let kind = kcv_kind(header.suite);
-                KeyInfo {
-                    key_type: header.key_type,
-                    index: header.index,
-                    version: header.version,
-                    suite: header.suite,
-                    kcv: hex::encode_upper(kcv(key, header.suite, kind)),
-                    kcv_kind: kind,
-                }
+            .map(|(header, check)| KeyInfo {
+                key_type: header.key_type,
+                index: header.index,
+                version: header.version,
+                suite: header.suite,
+                kcv: hex::encode_upper(check),
+                kcv_kind: kcv_kind(header.suite),
             })
             .collect())
     }
@@ -97,10 +94,7 @@ impl Hsm for SoftHsm {
         let answer = InitializeUpdateAnswer::from_bytes(init_update)
             .map_err(|_| malformed("an INITIALIZE UPDATE answer has 29 or 32 bytes and SCP 03"))?;
         let card = serial(answer.diversification)?;
-        let keys = self
-            .vault
-            .isd_masters(answer.kvn)?
-            .card_set(answer.kvn, card);
+        let keys = self.noting(self.vault.isd_card_set(answer.kvn, card))?;
         let result = OpenSession::open(&keys, &host, &answer, level);
         let detail = json!({
             "card": card,
@@ -123,10 +117,7 @@ impl Hsm for SoftHsm {
         let mut sessions = locked(&self.sessions);
         let open = sessions.get(session)?;
         let card = serial(open.diversification)?;
-        let issuer = self
-            .vault
-            .isd_masters(KVN_ISSUER)?
-            .card_set(KVN_ISSUER, card);
+        let issuer = self.noting(self.vault.isd_card_set(KVN_ISSUER, card))?;
         let command = open.put_key(&issuer)?;
         self.note("put-issuer-keys", json!({ "card": card }))?;
         Ok(command)
@@ -137,7 +128,7 @@ impl Hsm for SoftHsm {
         let mut sessions = locked(&self.sessions);
         let open = sessions.get(session)?;
         open.needs_issuer_set()?;
-        let wrapped = wrapping::wrap(&self.vault, &mut locked(&self.regions), open, order)?;
+        let wrapped = self.noting(wrapping::wrap(&self.vault, open, order))?;
         let detail = match order {
             KeyOrder::Card { card, headers } => json!({
                 "chip": serial(open.diversification)?,
@@ -192,11 +183,10 @@ impl Hsm for SoftHsm {
 
     fn verify(&self, checks: &[ProofCheck]) -> Result<Vec<Result<bool>>> {
         self.sound()?;
-        let mut regions = locked(&self.regions);
-        Ok(checks
+        let verified = checks
             .iter()
-            .map(|check| proofs::verify(&self.vault, &mut regions, check))
-            .collect())
+            .map(|check| proofs::verify(&self.vault, check));
+        self.noting(Ok(verified.collect()))
     }
 
     fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
@@ -222,7 +212,7 @@ impl Hsm for SoftHsm {
     fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]> {
         self.sound()?;
         let header = only(KeyType::SamCeiling, SuiteId::Aes, FIRST_VERSION);
-        let key = self.vault.sam_own_key(header, sam)?;
+        let key = self.noting(self.vault.sam_own_key(header, sam))?;
         self.note("sam-ceiling", json!({ "sam": sam, "ceiling": ceiling }))?;
         self.sync()?;
         Ok(sm::mac(
@@ -323,9 +313,7 @@ impl SoftHsm {
         let hold = &request.hold;
         proofs::amounts(&[hold.amount, request.balance_before])?;
         let header = only(KeyType::Dlk, request.suite, request.version);
-        let dlk = self
-            .vault
-            .card_key(&mut locked(&self.regions), header, &request.card)?;
+        let dlk = self.noting(self.vault.card_key(header, &request.card))?;
         let asked = Asked {
             pan: hold.pan,
             seq: hold.seq,

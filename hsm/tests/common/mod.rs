@@ -34,6 +34,7 @@ pub fn config(directory: &Path) -> Config {
         clock: Arc::new(|| NOW.parse().unwrap()),
         ledger_key: Some(ledger().verifying_key().to_bytes()),
         limits: LoadLimits::default(),
+        token: None,
     }
 }
 
@@ -42,7 +43,10 @@ pub fn officers() -> Officers {
 }
 
 pub fn create(directory: &Path) -> SoftHsm {
-    let config = config(directory);
+    create_from(config(directory)).unwrap()
+}
+
+pub fn create_from(config: Config) -> hsm_client::Result<SoftHsm> {
     let custodians = ["Wu", "Zheng", "Huang"];
     let (roots, transcript) = ceremony::run(
         &config.entropy,
@@ -51,7 +55,7 @@ pub fn create(directory: &Path) -> SoftHsm {
         NOW.parse().unwrap(),
     )
     .unwrap();
-    SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript).unwrap()
+    SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript)
 }
 
 pub fn card() -> CardRef {

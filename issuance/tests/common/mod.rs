@@ -53,6 +53,7 @@ pub fn soft_hsm(directory: &std::path::Path) -> (Arc<SoftHsm>, SigningKey) {
         clock: Arc::new(move || now),
         ledger_key: Some(ledger.verifying_key().to_bytes()),
         limits: LoadLimits::default(),
+        token: None,
     };
     let hsm = SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript).unwrap();
     (Arc::new(hsm), ledger)

@@ -304,6 +304,7 @@ fn open_hsm(
         clock: Arc::new(move || hsm_clock.now()),
         ledger_key: Some(public),
         limits: LoadLimits::default(),
+        token: None,
     };
     let hsm = SoftHsm::create(config, KdfCost::LIGHT, roots, &transcript)
         .map_err(WorldError::at("creating the key store"))?;

@@ -1,0 +1,86 @@
+//! Masters in this process's memory; they rest in the encrypted store.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use card_spec::{
+    SuiteId,
+    keys::{Factor, KeyHeader, kcv},
+    perso::kcv_kind,
+    suite::Key,
+};
+use hsm_client::Result;
+
+use super::{Backend, CheckValue, News, Place, import_refused};
+use crate::vault::unknown;
+
+/// The backend of every HSM without a token.
+#[derive(Default)]
+pub(crate) struct Soft(RwLock<BTreeMap<KeyHeader, Key>>);
+
+impl Soft {
+    fn keys(&self) -> RwLockReadGuard<'_, BTreeMap<KeyHeader, Key>> {
+        // No write can be interrupted halfway: a poisoned map is a whole one.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<KeyHeader, Key>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, header: KeyHeader, f: impl FnOnce(&Key) -> T) -> Result<T> {
+        let keys = self.keys();
+        keys.get(&header).map(f).ok_or_else(|| unknown(header))
+    }
+}
+
+impl Backend for Soft {
+    fn place(&self) -> Place {
+        Place::File
+    }
+
+    fn supports(&self, _: SuiteId) -> Result<()> {
+        Ok(())
+    }
+
+    fn import(&self, header: KeyHeader, key: &Key) -> Result<()> {
+        match self.keys_mut().entry(header) {
+            Entry::Vacant(entry) => {
+                entry.insert(key.clone());
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(import_refused(header)),
+        }
+    }
+
+    fn diversify(&self, header: KeyHeader, factor: &Factor) -> Result<Key> {
+        self.with(header, |key| key.diversify(factor))
+    }
+
+    fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
+        self.with(header, |key| kcv(key, header.suite, kcv_kind(header.suite)))
+    }
+
+    fn export(&self, header: KeyHeader) -> Result<Key> {
+        self.with(header, Key::clone)
+    }
+
+    fn destroy(&self, header: KeyHeader) -> Result<()> {
+        self.keys_mut().remove(&header);
+        Ok(())
+    }
+
+    fn bind(&self, _: &mut [u8; 32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn discard(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn news(&self) -> Vec<News> {
+        Vec::new()
+    }
+}
