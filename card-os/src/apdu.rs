@@ -1,7 +1,7 @@
 //! The command as every application sees it, and the answer it gives back.
 
 use crate::error::Error;
-use card_spec::Sw;
+use card_spec::{Fen, Sw};
 use heapless::Vec;
 use iso7816::command::{CommandView, FromSliceError};
 
@@ -10,6 +10,17 @@ use iso7816::command::{CommandView, FromSliceError};
 pub(crate) struct Out {
     bytes: Vec<u8, 256>,
     pub(crate) overflow: bool,
+}
+
+impl Out {
+    /// An amount in its four bytes. One that has no such form marks the answer as one that does not
+    /// fit.
+    pub(crate) fn put_amount(&mut self, amount: Fen) {
+        match amount.to_card() {
+            Ok(bytes) => put(self, &bytes),
+            Err(_) => self.overflow = true,
+        }
+    }
 }
 
 impl core::ops::Deref for Out {

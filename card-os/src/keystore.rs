@@ -78,12 +78,17 @@ pub(crate) fn find<N: Nvm>(
     store: &Store<N>,
     app: App,
     wanted: &dyn Fn(&Slot) -> bool,
-) -> Option<Slot> {
+    missing: Error,
+) -> Result<Slot, Error> {
     // Slots fill from the front and are never emptied.
-    (0..SLOTS)
-        .map_while(|i| read(store, i))
-        .find(|(owner, slot)| *owner == app as u8 && wanted(slot))
-        .map(|(_, slot)| slot)
+    for i in 0..SLOTS {
+        match read(store, i) {
+            Some((owner, slot)) if owner == app as u8 && wanted(&slot) => return Ok(slot),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Err(missing)
 }
 
 /// Puts a key into its slot: over the one with the same identity, or into the next free slot.

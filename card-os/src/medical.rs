@@ -123,9 +123,11 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
 
     fn tac_key(&self, suite: SuiteId) -> Result<Key, Error> {
         self.area
-            .key(&|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite)
+            .key(
+                &|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite,
+                Error::KEY_INDEX,
+            )
             .map(|slot| slot.key)
-            .ok_or(Error::KEY_INDEX)
     }
 
     fn seq(&self, at: usize) -> Result<u16, Error> {
@@ -149,7 +151,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
             0x02 => totals.self_paid,
             _ => totals.pooled,
         };
-        put(out, &amount.to_card()?);
+        out.put_amount(amount);
         if which != 0x01 {
             put(out, &year_to_bcd(totals.year));
         }
@@ -176,7 +178,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
             balance_before: balance,
         };
         let suite = slot.header.suite;
-        put(out, &balance.to_card()?);
+        out.put_amount(balance);
         put(out, &seq.to_be_bytes());
         put(out, &[slot.header.version, suite as u8]);
         put(out, &rnd);
@@ -200,7 +202,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let expected = load.mac2(header.suite, &key, time);
         at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
         let after = load.balance_before + load.amount;
-        self.area.write(at::BALANCE, &after.to_card()?);
+        self.area.write_amount(at::BALANCE, after);
         self.area
             .write(at::ONLINE_SEQ, &load.seq.saturating_add(1).to_be_bytes());
         put(out, &load.tac(header.suite, &mtk, time));
@@ -276,7 +278,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let totals = self.totals_after(split, time)?;
         let expected = visit.mac1(suite, &key);
         at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
-        self.area.write(at::BALANCE, &balance.to_card()?);
+        self.area.write_amount(at::BALANCE, balance);
         self.area.write(at::TOTALS, &totals);
         self.area
             .write(at::OFFLINE_SEQ, &seq.saturating_add(1).to_be_bytes());

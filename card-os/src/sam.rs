@@ -209,9 +209,10 @@ impl<N: Nvm> Sam<'_, N> {
         region: [u8; 3],
         wanted: &dyn Fn(KeyHeader) -> bool,
     ) -> Result<Slot, Error> {
-        self.area
-            .key(&|slot| slot.region == region && wanted(slot.header))
-            .ok_or(Error::KEY_INDEX)
+        self.area.key(
+            &|slot| slot.region == region && wanted(slot.header),
+            Error::KEY_INDEX,
+        )
     }
 
     /// The one key of a region that satisfies the condition. Among several versions or suites a

@@ -312,12 +312,15 @@ const fn names_suite(target: App, key_type: KeyType) -> bool {
 }
 
 fn has_other_suite<N: Nvm>(store: &mut Store<N>, target: App, header: KeyHeader) -> bool {
-    let other = store.area(target).key(&|slot| {
-        slot.header.key_type == header.key_type
-            && slot.header.index == header.index
-            && slot.header.suite != header.suite
-    });
-    other.is_some()
+    let other = store.area(target).key(
+        &|slot| {
+            slot.header.key_type == header.key_type
+                && slot.header.index == header.index
+                && slot.header.suite != header.suite
+        },
+        Error::KEY_INDEX,
+    );
+    other.is_ok()
 }
 
 /// `pin id | tries | E_DEK(length | PIN | FF..)`.

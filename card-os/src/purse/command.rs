@@ -41,6 +41,20 @@ impl Op {
         )
     }
 
+    /// What begins or ends a transaction.
+    pub(super) const fn touches_transaction(self) -> bool {
+        matches!(
+            self,
+            Self::InitLoad
+                | Self::Credit
+                | Self::InitPurchase
+                | Self::InitCapp
+                | Self::Debit
+                | Self::InitOverdraft
+                | Self::UpdateOverdraft
+        )
+    }
+
     /// A blocked purse still shows its files and obeys its maintainer.
     pub(super) const fn works_when_blocked(self) -> bool {
         matches!(

@@ -13,6 +13,7 @@ mod overdraft;
 mod perso;
 mod purchase;
 mod table;
+mod transaction;
 
 pub(crate) use perso::{key_stored, personalise, set_pin};
 pub(crate) use table::FILES;
@@ -30,8 +31,7 @@ use crate::{
 };
 use card_spec::{
     Fen, aid,
-    keys::KeyType,
-    purse::{TxType, files, mac::Purchase},
+    purse::{TxType, files},
 };
 
 use command::{COMMANDS, Op};
@@ -162,6 +162,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         }
         let op = COMMANDS.find(c)?;
         self.admit(op.works_when_blocked(), op.wants_contacts())?;
+        // INIT opens a transaction, and what ends one consumes it, whatever comes of either. Between
+        // them other commands may come.
+        let open = match op.touches_transaction() {
+            true => core::mem::take(&mut self.ram.transaction),
+            false => Transaction::None,
+        };
         match op {
             Op::Balance => self.balance(c.p1, out),
             Op::Verify => self.verify(c.data),
@@ -169,13 +175,22 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             Op::UnblockPin => self.unblock_pin(c),
             Op::ReloadPin => self.reload_pin(c),
             Op::InitLoad => self.init_load(c.data, out),
-            Op::Credit => self.credit(c.array()?, out),
+            Op::Credit => match &open {
+                Transaction::Load(open) => self.credit(open, c.array()?, out),
+                _ => Err(Error::CONDITIONS),
+            },
             Op::InitPurchase => self.init_purchase(TxType::Purchase, c.data, out),
             Op::InitCapp => self.init_purchase(TxType::Capp, c.data, out),
             Op::UpdateCache => self.update_cache(c.p1, c.p2, c.data),
-            Op::Debit => self.debit(c.array()?, out),
+            Op::Debit => match &open {
+                Transaction::Purchase(open) => self.debit(open, c.array()?, out),
+                _ => Err(Error::CONDITIONS),
+            },
             Op::InitOverdraft => self.init_overdraft(c.array()?, out),
-            Op::UpdateOverdraft => self.update_overdraft(c.array()?, out),
+            Op::UpdateOverdraft => match &open {
+                Transaction::Overdraft(open) => self.update_overdraft(open, c.array()?, out),
+                _ => Err(Error::CONDITIONS),
+            },
             Op::Prove => self.prove(c.p2, c.array()?, out),
             Op::Block => self.block(c, false),
             Op::BlockForGood => self.block(c, true),
@@ -201,21 +216,17 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         i32::from_be_bytes(self.area.array(at::BALANCE))
     }
 
-    fn limits(&self) -> Result<files::Limits, Error> {
-        Ok(files::Limits::from_bytes(&self.area.array(at::LIMITS))?)
+    fn limits(&self) -> files::Limits {
+        files::Limits::from_bytes(&self.area.array(at::LIMITS)).unwrap_or_else(|_| {
+            self.area.fail();
+            files::Limits::NOTHING
+        })
     }
 
     /// The balance that INIT, MACs and TACs speak of: the overdraft limit counted in, so never
     /// negative. Without an overdraft it is the money on the card.
-    fn available(&self) -> Result<Fen, Error> {
-        Ok(Fen(i64::from(self.balance_fen())) + self.limits()?.overdraft)
-    }
-
-    fn tac_key(&self, suite: card_spec::SuiteId) -> Result<card_spec::suite::Key, Error> {
-        self.area
-            .key(&|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == suite)
-            .map(|slot| slot.key)
-            .ok_or(Error::KEY_INDEX)
+    fn available(&self) -> Fen {
+        Fen(i64::from(self.balance_fen())) + self.limits().overdraft
     }
 
     /// P1 00 (PBOC) and 03 (T-Union): the money on the card. 01: the overdraft limit, 02: how much
@@ -223,11 +234,11 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     fn balance(&self, which: u8, out: &mut Out) -> Outcome {
         let balance = Fen(i64::from(self.balance_fen()));
         let amount = match which {
-            0x01 => self.limits()?.overdraft,
+            0x01 => self.limits().overdraft,
             0x02 => (-balance).max(Fen::ZERO),
             _ => balance.max(Fen::ZERO),
         };
-        put(out, &amount.to_card()?);
+        out.put_amount(amount);
         Ok(Answer::Exact)
     }
 
@@ -286,31 +297,5 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             }
         }
         Err(Error::NO_PROVE)
-    }
-}
-
-/// The eleven bytes kept for GET TRANSACTION PROVE.
-fn prove_record(tx: u8, seq_after: u16, mac2: [u8; 4], tac: [u8; 4]) -> [u8; 11] {
-    let mut kept = [0; 11];
-    kept[0] = tx;
-    kept[1..3].copy_from_slice(&seq_after.to_be_bytes());
-    kept[3..7].copy_from_slice(&mac2);
-    kept[7..].copy_from_slice(&tac);
-    kept
-}
-
-impl purchase::Open {
-    /// The facts that the MACs cover, once DEBIT named the terminal's side.
-    fn purchase(&self, terminal_seq: u32, time: card_spec::time::CardTime) -> Purchase {
-        Purchase {
-            amount: self.request.amount,
-            tx: self.tx,
-            terminal: self.request.terminal,
-            terminal_seq,
-            time,
-            seq: self.seq,
-            rnd: self.rnd,
-            context: self.context(),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! INITIALIZE FOR (CAPP) PURCHASE 消费初始化, UPDATE CAPP DATA CACHE, DEBIT 消费.
 
-use super::{METRO_RECORDS, Purse, Transaction, at, fci, prove_record};
+use super::{METRO_RECORDS, Purse, Transaction, at, fci, transaction::Begun};
 use crate::{
     apdu::{Answer, Out, Outcome, put},
     error::Error,
@@ -8,26 +8,22 @@ use crate::{
 };
 use card_spec::{
     Fen,
-    keys::{KeyHeader, KeyType},
+    keys::KeyType,
     purse::{
         InitRequest, TxType,
         files::{Journey, LogRecord, Metro},
-        mac::{Context, ContextBuilder},
+        mac::{Context, ContextBuilder, Purchase},
         sfi,
     },
-    suite::Key,
     time::{CardDate, CardTime},
 };
 use heapless::Vec;
 
 /// A purchase that was initialised.
 pub(super) struct Open {
-    pub(super) request: InitRequest,
-    pub(super) tx: TxType,
-    pub(super) seq: u16,
-    pub(super) rnd: [u8; 4],
-    header: KeyHeader,
-    key: Key,
+    begun: Begun,
+    request: InitRequest,
+    tx: TxType,
     cache: Option<Cache>,
 }
 
@@ -44,57 +40,28 @@ impl Cache {
     }
 }
 
-impl Open {
-    pub(super) fn context(&self) -> Context {
-        match &self.cache {
-            Some(cache) => cache.context.clone().finish(),
-            None => Context::default(),
-        }
-    }
-}
-
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// `kid | amount | terminal` -> `balance4 seq2 overdraft3 ver1 alg1 rnd4`.
     pub(super) fn init_purchase(&mut self, tx: TxType, data: &[u8], out: &mut Out) -> Outcome {
-        self.ram.transaction = Transaction::None;
         let request = InitRequest::from_bytes(data)?;
-        at::PURCHASE_ROW.check(&self.area)?;
-        let slot = self.area.key_by_index(KeyType::Dpk, request.kid)?;
-        let (balance, limits) = (self.available()?, self.limits()?);
-        if request.amount.0 > balance.0 {
+        let begun = self.begin(at::PURCHASE_ROW, KeyType::Dpk, request.kid, at::OFFLINE_SEQ)?;
+        let limits = self.limits();
+        if request.amount > begun.balance {
             return Err(Error::INSUFFICIENT);
         }
-        if request.amount.0 > limits.per_tap.0 {
+        if request.amount > limits.per_tap {
             return Err(Error::CONDITIONS);
         }
-        let seq = self.area.u16(at::OFFLINE_SEQ);
-        if seq == u16::MAX {
-            return Err(Error::COUNTER);
-        }
-        let mut rnd = [0u8; 4];
-        self.entropy.fill(&mut rnd);
-        put(out, &balance.to_card()?);
-        put(out, &seq.to_be_bytes());
-        put(out, &limits.overdraft.to_card()?[1..]);
-        put(out, &[slot.header.version, slot.header.suite as u8]);
-        put(out, &rnd);
-        let cache = if tx == TxType::Capp {
-            let context = ContextBuilder::new(&fci(&self.area));
-            Some(Cache {
-                context,
-                journeys: Vec::new(),
-                metro: Vec::new(),
-            })
-        } else {
-            None
-        };
+        Self::answer(&begun, Some(limits.overdraft), out);
+        let cache = (tx == TxType::Capp).then(|| Cache {
+            context: ContextBuilder::new(&fci(&self.area)),
+            journeys: Vec::new(),
+            metro: Vec::new(),
+        });
         self.ram.transaction = Transaction::Purchase(Open {
+            begun,
             request,
             tx,
-            seq,
-            rnd,
-            header: slot.header,
-            key: slot.key,
             cache,
         });
         Ok(Answer::Done)
@@ -137,52 +104,49 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
 
     /// `termseq4 | time7 | MAC1` -> `TAC | MAC2`. Balance, sequence, log, cached records, daily
     /// total, MAC2 and TAC change together or not at all.
-    pub(super) fn debit(&mut self, data: &[u8; 15], out: &mut Out) -> Outcome {
-        let Transaction::Purchase(open) = core::mem::take(&mut self.ram.transaction) else {
-            return Err(Error::CONDITIONS);
-        };
+    pub(super) fn debit(&mut self, open: &Open, data: &[u8; 15], out: &mut Out) -> Outcome {
+        let Open { begun, request, .. } = open;
         if open.cache.as_ref().is_some_and(Cache::is_empty) {
-            return Err(Error::CONDITIONS);
-        }
-        // Another logical channel may have paid since: a sequence is spent once.
-        if self.area.u16(at::OFFLINE_SEQ) != open.seq {
             return Err(Error::CONDITIONS);
         }
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let purchase = open.purchase(u32::from_be_bytes([s0, s1, s2, s3]), time);
-        let suite = open.header.suite;
-        let dtk = self.tac_key(suite)?;
-        let expected = purchase.mac1(suite, &open.key);
+        let dtk = self.resume(begun, at::OFFLINE_SEQ)?;
+        let purchase = Purchase {
+            amount: request.amount,
+            tx: open.tx,
+            terminal: request.terminal,
+            terminal_seq: u32::from_be_bytes([s0, s1, s2, s3]),
+            time,
+            seq: begun.seq,
+            rnd: begun.rnd,
+            context: match &open.cache {
+                Some(cache) => cache.context.clone().finish(),
+                None => Context::default(),
+            },
+        };
+        let expected = purchase.mac1(begun.suite, &begun.key);
         at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
 
-        let limits = self.limits()?;
+        let limits = self.limits();
         let (date, spent) = self.day(time.date())?;
         let spent = spent + purchase.amount;
-        if spent.0 > limits.per_day.0 {
+        if spent > limits.per_day {
             return self.refuse_keeping_counters();
         }
         let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::DATA)?;
         let after = self
             .balance_fen()
             .checked_sub(amount)
-            .filter(|after| Fen(i64::from(*after)) + limits.overdraft >= Fen::ZERO)
             .ok_or(Error::INSUFFICIENT)?;
-        let seq_after = open.seq.checked_add(1).ok_or(Error::COUNTER)?;
-        let mac2 = purchase.mac2(suite, &open.key);
-        let tac = purchase.tac(suite, &dtk, Fen(i64::from(after)) + limits.overdraft);
-        let record = LogRecord {
-            seq: open.seq,
-            overdraft: limits.overdraft,
-            amount: purchase.amount,
-            tx: purchase.tx,
-            terminal: purchase.terminal,
-            time,
-        };
+        let available = Fen(i64::from(after)) + limits.overdraft;
+        if available < Fen::ZERO {
+            return Err(Error::INSUFFICIENT);
+        }
+        let mac2 = purchase.mac2(begun.suite, &begun.key);
+        let tac = purchase.tac(begun.suite, &dtk, available);
         self.area.write(at::BALANCE, &after.to_be_bytes());
-        self.area.write(at::OFFLINE_SEQ, &seq_after.to_be_bytes());
-        self.write_day(date, spent)?;
-        at::LOG.append(&mut self.area, &record.to_bytes())?;
+        self.write_day(date, spent);
         if let Some(cache) = &open.cache {
             for journey in &cache.journeys {
                 at::JOURNEY.append(&mut self.area, journey)?;
@@ -191,8 +155,15 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
                 self.area.write(Self::metro_at(*number)?, metro);
             }
         }
-        let kept = prove_record(purchase.tx as u8, seq_after, mac2, tac);
-        self.area.write(at::PROVE_PURCHASE, &kept);
+        let record = LogRecord {
+            seq: begun.seq,
+            overdraft: limits.overdraft,
+            amount: purchase.amount,
+            tx: purchase.tx,
+            terminal: purchase.terminal,
+            time,
+        };
+        self.book(at::OFFLINE_SEQ, &record, at::PROVE_PURCHASE, mac2, tac)?;
         put(out, &tac);
         put(out, &mac2);
         Ok(Answer::Done)
@@ -215,9 +186,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         })
     }
 
-    pub(super) fn write_day(&mut self, date: CardDate, total: Fen) -> Result<(), Error> {
+    pub(super) fn write_day(&mut self, date: CardDate, total: Fen) {
         self.area.write(at::DAY, &date.to_bytes());
-        self.area.write(at::DAY + 4, &total.to_card()?);
-        Ok(())
+        self.area.write_amount(at::DAY + 4, total);
     }
 }

@@ -152,16 +152,16 @@ impl<N: Nvm> Ssse<'_, N> {
             .take()
             .and_then(|c| c.eight())
             .ok_or(Error::NO_CHALLENGE)?;
-        let slot = self
-            .area
-            .key(&|slot| {
+        let slot = self.area.key(
+            &|slot| {
                 slot.header.index == kid
                     && matches!(
                         slot.header.key_type,
                         KeyType::Rk | KeyType::Uk | KeyType::Puk
                     )
-            })
-            .ok_or(Error::REFERENCE)?;
+            },
+            Error::REFERENCE,
+        )?;
         let (given, terminal) = data.split_first_chunk::<8>().ok_or(Error::LENGTH)?;
         let terminal: &[u8; 8] = terminal.try_into().map_err(|_| Error::LENGTH)?;
         let suite = slot.header.suite;
@@ -182,10 +182,10 @@ impl<N: Nvm> Ssse<'_, N> {
     }
 
     fn internal(&mut self, kid: u8, challenge: &[u8; 8], out: &mut Out) -> Outcome {
-        let slot = self
-            .area
-            .key(&|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk)
-            .ok_or(Error::REFERENCE)?;
+        let slot = self.area.key(
+            &|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk,
+            Error::REFERENCE,
+        )?;
         let suite = slot.header.suite;
         let process = ssse_process_key(&slot.key, suite, challenge);
         put(out, &process.cryptogram8(suite, challenge));
@@ -209,10 +209,10 @@ impl<N: Nvm> Ssse<'_, N> {
             return Err(Error::CONDITIONS);
         }
         let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
-        let slot = self
-            .area
-            .key(&|slot| slot.header.key_type == KeyType::Puk)
-            .ok_or(Error::REFERENCE)?;
+        let slot = self.area.key(
+            &|slot| slot.header.key_type == KeyType::Puk,
+            Error::REFERENCE,
+        )?;
         pin::unblock(&mut self.area, pin.unblock, pin.at, &slot, challenge, c)?;
         self.ram.pin = None;
         Ok(Answer::Done)

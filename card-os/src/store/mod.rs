@@ -22,7 +22,7 @@ use crate::{
     layout::{self, App, BLOCK_SIZE, REGIONS, Region, STAGING_SIZE},
     nvm::{Nvm, PAGES},
 };
-use card_spec::keys::KeyType;
+use card_spec::{Fen, keys::KeyType};
 use core::cell::Cell;
 use entry::BLOCK;
 use heapless::Vec;
@@ -369,20 +369,39 @@ impl<N: Nvm> Area<'_, N> {
         self.store.write(self.app.region(), at, data);
     }
 
+    /// An amount in its four bytes; one that has no such form fails the command.
+    pub(crate) fn write_amount(&mut self, at: usize, amount: Fen) {
+        match amount.to_card() {
+            Ok(bytes) => self.write(at, &bytes),
+            Err(_) => self.store.fail(),
+        }
+    }
+
+    /// What lies here is not what it must be: the command fails.
+    pub(crate) fn fail(&self) {
+        self.store.fail();
+    }
+
     /// For security counters: durable now, before anything else happens.
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
         self.store.commit()
     }
 
     /// The first key that satisfies the condition, among this application's own.
-    pub(crate) fn key(&self, wanted: &dyn Fn(&Slot) -> bool) -> Option<Slot> {
-        keystore::find(self.store, self.app, wanted)
+    pub(crate) fn key(
+        &self,
+        wanted: &dyn Fn(&Slot) -> bool,
+        missing: Error,
+    ) -> Result<Slot, Error> {
+        keystore::find(self.store, self.app, wanted, missing)
     }
 
     /// The key of a type with an index.
     pub(crate) fn key_by_index(&self, key_type: KeyType, index: u8) -> Result<Slot, Error> {
-        self.key(&|slot| slot.header.key_type == key_type && slot.header.index == index)
-            .ok_or(Error::KEY_INDEX)
+        self.key(
+            &|slot| slot.header.key_type == key_type && slot.header.index == index,
+            Error::KEY_INDEX,
+        )
     }
 
     /// Puts a key among this application's own.

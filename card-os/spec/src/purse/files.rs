@@ -511,6 +511,13 @@ pub struct Limits {
 impl Limits {
     /// Length in a personalisation data group.
     pub const LEN: usize = 16;
+    /// A purse that may hold and spend nothing.
+    pub const NOTHING: Self = Self {
+        max_balance: Fen::ZERO,
+        per_tap: Fen::ZERO,
+        per_day: Fen::ZERO,
+        overdraft: Fen::ZERO,
+    };
 
     /// The 16 bytes: four amounts.
     pub fn to_bytes(&self) -> Result<[u8; 16], FormatError> {
