@@ -82,7 +82,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let suite = header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = load.mac2(suite, &key, time);
-        at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
+        at::LOAD_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
 
         let tac = load.tac(suite, &dtk, time);
         let amount = i32::try_from(load.amount.0).map_err(|_| Error::DATA)?;

@@ -87,7 +87,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let suite = header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = update.mac2(suite, &key, limit, time);
-        at::OVERDRAFT_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
+        at::OVERDRAFT_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
 
         let limits = Limits {
             overdraft: limit,

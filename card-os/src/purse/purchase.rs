@@ -19,6 +19,7 @@ use card_spec::{
     time::{CardDate, CardTime},
 };
 use heapless::Vec;
+use subtle::ConstantTimeEq;
 
 /// A purchase that was initialised.
 pub(super) struct Open {
@@ -58,7 +59,6 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     pub(super) fn init_purchase(&mut self, tx: TxType, data: &[u8], out: &mut Out) -> Outcome {
         self.ram.transaction = Transaction::None;
         let request = InitRequest::from_bytes(data)?;
-        at::PURCHASE_ROW.check(&self.area)?;
         let slot = self.area.key_by_index(KeyType::Dpk, request.kid)?;
         let (balance, limits) = (self.available()?, self.limits()?);
         if request.amount.0 > balance.0 {
@@ -154,13 +154,15 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let suite = open.header.suite;
         let dtk = self.tac_key(suite)?;
         let expected = purchase.mac1(suite, &open.key);
-        at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
+        if !bool::from(expected.ct_eq(&mac1)) {
+            return Err(Error::MAC);
+        }
 
         let limits = self.limits()?;
         let (date, spent) = self.day(time.date())?;
         let spent = spent + purchase.amount;
         if spent.0 > limits.per_day.0 {
-            return self.refuse_keeping_counters();
+            return Err(Error::CONDITIONS);
         }
         let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::DATA)?;
         let after = self
@@ -196,13 +198,6 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         put(out, &tac);
         put(out, &mac2);
         Ok(Answer::Done)
-    }
-
-    /// The MAC was right, only the day's limit is reached: the failure counted in advance must be
-    /// taken back although the command fails.
-    fn refuse_keeping_counters(&mut self) -> Outcome {
-        self.area.commit()?;
-        Err(Error::CONDITIONS)
     }
 
     /// Date and total that a purchase on `date` adds to. A terminal whose clock is behind adds to

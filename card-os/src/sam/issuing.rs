@@ -49,7 +49,7 @@ impl<N: Nvm> Sam<'_, N> {
             .key(&|slot| slot.header.key_type == key_type)
             .ok_or(Error::REFERENCE)?;
         let expected = sm::mac(own.header.suite, &own.key, challenge, header, data);
-        row.guard(&mut self.area, &[&expected], mac, Error::SM_WRONG)?;
+        row.guard(&mut self.area, &expected, mac, Error::SM_WRONG)?;
         self.area.commit()?;
         Ok((own, challenge))
     }
