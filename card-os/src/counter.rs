@@ -6,7 +6,7 @@
 //! | what is guessed | row | in a row | over the air | lifetime |
 //! |---|---|---|---|---|
 //! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling and WRITE KEY | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
-//! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | [`Row::spite`] | 1,000 | 1,000 | 60,000 |
+//! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | none | none | none | none |
 //! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side | [`Row::cryptogram`] | 15 | 5 | none |
 //! | 8-byte cryptogram and 8-byte C-MAC: EXTERNAL AUTHENTICATE of the issuer domain | [`Row::unguessable`] | none | 5 | none |
 //! | MAC2 at a SAM, with it INIT SAM FOR PURCHASE | [`Row::lifetime`] | none | - | 60,000 |
@@ -22,11 +22,16 @@
 //!    row of its own) starts all rows but its own. Of every application: a key stored over SCP03
 //!    makes the rows that guard it new, lifetime included, because nobody has guessed at it yet.
 //!    The issuer domain's own row counts over the air only: nobody can lock the issuer out.
-//! 6. The failure is counted and committed before the comparison, so that pulling the card out buys
+//! 6. The purchase and the field lock have no row. Their MACs must be taken over the air from anybody,
+//!    so a row of any length is a switch with which anybody turns the card off: a thousand tries take
+//!    ten seconds. And nothing is won against a guesser: at a hundred tries a second he needs a year
+//!    beside the card for one hit, and gets one fare paid to a terminal that clearing knows, or a lock
+//!    that the maintainer takes off. A wrong one writes nothing, so it does not wear the memory either.
+//! 7. The failure is counted and committed before the comparison, so that pulling the card out buys
 //!    no free guess.
 
 use crate::{card::Interface, error::Error, nvm::Nvm, store::Area};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 /// `failures in a row 2 | failures since the key was stored 2`, at an offset of an area.
 #[derive(Debug, Clone, Copy)]
@@ -50,17 +55,6 @@ impl Row {
             at,
             in_a_row: Some(3),
             lifetime: Some(200),
-        }
-    }
-
-    /// For four-byte MACs that anybody may offer over the air and that bring a guesser nothing
-    /// (a purchase nobody can claim, a locked card): enough that a moment in a pocket cannot fill
-    /// the row, and a chance below 2^-16 to guess one in the key's life.
-    pub(crate) const fn spite(at: usize) -> Self {
-        Self {
-            at,
-            in_a_row: Some(1000),
-            lifetime: Some(60_000),
         }
     }
 
@@ -118,11 +112,11 @@ impl Row {
     }
 
     /// Counts a failure and commits it, compares in constant time, and takes the failure back if
-    /// what was given is one of the expected. The taking back belongs to the command's own commit.
+    /// what was given is what was expected. The taking back belongs to the command's own commit.
     pub(crate) fn guard<N: Nvm>(
         self,
         area: &mut Area<'_, N>,
-        expected: &[&[u8]],
+        expected: &[u8],
         given: &[u8],
         wrong: Error,
     ) -> Result<(), Error> {
@@ -130,11 +124,7 @@ impl Row {
         let (row, life) = self.read(area);
         self.write(area, row.saturating_add(1), life.saturating_add(1));
         area.commit()?;
-        let mut right = Choice::from(0);
-        for one in expected {
-            right |= one.ct_eq(given);
-        }
-        if !bool::from(right) {
+        if !bool::from(expected.ct_eq(given)) {
             return Err(wrong);
         }
         self.write(area, 0, life);

@@ -200,7 +200,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let mtk = self.tac_key(header.suite)?;
         let expected = load.mac2(header.suite, &key, time);
-        at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
+        at::LOAD_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
         let after = load.balance_before + load.amount;
         self.area.write_amount(at::BALANCE, after);
         self.area
@@ -277,7 +277,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let balance = self.personal() - split.personal;
         let totals = self.totals_after(split, time)?;
         let expected = visit.mac1(suite, &key);
-        at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
+        at::PURCHASE_ROW.guard(&mut self.area, &expected, &mac1, Error::MAC)?;
         self.area.write_amount(at::BALANCE, balance);
         self.area.write(at::TOTALS, &totals);
         self.area

@@ -136,7 +136,7 @@ pub(crate) fn unblock<N: Nvm>(
     };
     plain.copy_from_slice(data);
     let expected = sm::mac(suite, &slot.key, challenge, c.mac_header(), data);
-    row.guard(area, &[&expected], &mac, Error::SM_WRONG)?;
+    row.guard(area, &expected, &mac, Error::SM_WRONG)?;
     // The MAC was right, whatever is inside: the failure is taken back now.
     area.commit()?;
     sm::decrypt(suite, &slot.key, challenge, plain);

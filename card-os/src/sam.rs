@@ -303,7 +303,7 @@ impl<N: Nvm> Sam<'_, N> {
 
     fn credit(&mut self, mac2: &[u8; 4]) -> Outcome {
         let expected = self.ram.expected_mac2.take().ok_or(Error::CONDITIONS)?;
-        at::CREDIT_ROW.guard(&mut self.area, &[&expected], mac2, Error::MAC)?;
+        at::CREDIT_ROW.guard(&mut self.area, &expected, mac2, Error::MAC)?;
         Ok(Answer::Done)
     }
 

@@ -17,16 +17,12 @@ use card_spec::{
 use common::{SEED, Tap, ask, card, put, sam_no, select_purse, send, time};
 use virtual_card::{Interface, VirtualCard, sample};
 
-const CARD_V1: &[u8] = include_bytes!("snapshots/card-v1.img");
 const SAM_V1: &[u8] = include_bytes!("snapshots/sam-v1.img");
 
 /// Areas of layout 1: where they begin, and their bytes without the CRC-32 behind them.
-const PURSE: (usize, usize) = (79, 1_203);
 const SAM: (usize, usize) = (5_388, 34);
 
 /// Rows: `in a row 2 | life 2`, at these places of their area.
-const PURCHASE_ROW: usize = 460;
-const FIELD_LOCK_ROW: usize = 464;
 const CREDIT_ROW: usize = 26;
 
 /// The card with so many wrong MACs in the life of a row's key.
@@ -73,7 +69,7 @@ fn a_sam_that_judges_no_more_lets_nobody_pay() {
         assert_eq!(send(&mut sam, &init).sw, Sw::PERMANENTLY_LOCKED);
         assert_eq!(sequence(&mut sam), before);
         let public = purse::files::Public::from_fci(&tap.fci(&paying)).unwrap();
-        let lock = sam::deliver_lock_key(public.pan.serial8(), public.issuer, None);
+        let lock = sam::deliver_lock_key(public.pan.serial8(), public.issuer, Some(SuiteId::Aes));
         put(&mut sam, &lock);
         ask(&mut sam, &sam::lock_mac([1; 4]));
 
@@ -133,54 +129,6 @@ fn sequence(sam: &mut VirtualCard) -> u32 {
     select_purse(&mut card);
     let answer = ask(&mut copy, &init_sam(&mut card));
     sam::Mac1::from_bytes(&answer).unwrap().terminal_seq
-}
-
-/// The purse's long rows end after 60,000, each alone, and only a stored key gives them back.
-#[test]
-fn the_long_rows_of_the_purse_end() {
-    let guess = |card: &mut VirtualCard| match Tap::new(Fen(1)).init(card) {
-        Ok(_) => send(card, &purse::debit(1, time(), [0; 4])).sw,
-        Err(sw) => sw,
-    };
-    let mut card = aged(CARD_V1, PURSE, PURCHASE_ROW, 59_999);
-    let mut sam = common::sam_for(class::TRANSIT);
-    select_purse(&mut card);
-    Tap::new(Fen(1)).pay(&mut card, &mut sam);
-    assert_eq!(guess(&mut card), Sw::MAC_WRONG);
-    assert_eq!(guess(&mut card), Sw::PERMANENTLY_LOCKED);
-    let unblock = common::maintenance(
-        &mut card,
-        SuiteId::Aes,
-        &key(KeyType::Damk),
-        [0x84, 0x18, 0, 0],
-        &[],
-    );
-    put(&mut card, &unblock);
-    assert_eq!(guess(&mut card), Sw::PERMANENTLY_LOCKED);
-    // The holder's money is not lost: it is still told, and the field lock still works.
-    assert_eq!(ask(&mut card, &purse::get_balance()).len(), 4);
-    let dpk = sample::header(KeyType::Dpk, class::TRANSIT, SuiteId::Aes);
-    common::store_key(&mut card, aid::T_UNION, dpk);
-    select_purse(&mut card);
-    Tap::new(Fen(1)).pay(&mut card, &mut sam);
-
-    let mut card = aged(CARD_V1, PURSE, FIELD_LOCK_ROW, 59_999);
-    select_purse(&mut card);
-    let wrong = apdu::build(0x84, 0x1E, 0, 0, &[0; 4], None);
-    let lock = |card: &mut VirtualCard| {
-        let dack = key(KeyType::Dack);
-        common::maintenance(card, SuiteId::Aes, &dack, [0x84, 0x1E, 0, 0], &[])
-    };
-    ask(&mut card, &apdu::get_challenge(8));
-    assert_eq!(send(&mut card, &wrong).sw, Sw::SM_WRONG);
-    let command = lock(&mut card);
-    assert_eq!(send(&mut card, &command).sw, Sw::PERMANENTLY_LOCKED);
-    Tap::new(Fen(1)).pay(&mut card, &mut sam);
-    let dack = sample::header(KeyType::Dack, class::ONLY, SuiteId::Aes);
-    common::store_key(&mut card, aid::T_UNION, dack);
-    select_purse(&mut card);
-    let command = lock(&mut card);
-    put(&mut card, &command);
 }
 
 /// The ceiling of a SAM: 200 wrong MACs in its key's life, right ones in between. Payments go on.

@@ -69,16 +69,4 @@ fn security_counters_commit_first() {
     common::select_purse(&mut card);
     common::put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
     assert_eq!(common::send(&mut card, &load).sw, Sw::AUTH_BLOCKED);
-
-    // Nor of a purchase MAC: the thousandth torn guess is the last.
-    let tap = common::Tap::new(Fen(1));
-    for _ in 0..1000 {
-        common::select_purse(&mut card);
-        tap.init(&mut card).unwrap();
-        card.script(Some(Cut::Power(PowerCut::AfterCommit(1))));
-        let guess = exchange(&mut card, &purse::debit(1, time(), [0; 4]));
-        assert_eq!(guess.unwrap_err(), ChannelError::CardRemoved);
-    }
-    common::select_purse(&mut card);
-    assert_eq!(tap.init(&mut card), Err(Sw::AUTH_BLOCKED));
 }

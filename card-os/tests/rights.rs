@@ -53,7 +53,7 @@ fn deliver_lock(card: &mut VirtualCard) {
     let public = purse::files::Public::from_fci(&fci).unwrap();
     put(
         card,
-        &sam::deliver_lock_key(public.pan.serial8(), public.issuer, None),
+        &sam::deliver_lock_key(public.pan.serial8(), public.issuer, Some(SuiteId::Aes)),
     );
 }
 

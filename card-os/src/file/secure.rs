@@ -70,7 +70,7 @@ impl File {
         )?;
         let suite = header.suite;
         let expected = sm::mac(suite, &key, challenge, secured.header, command.data);
-        row.guard(area, &[&expected], &secured.mac, Error::SM_WRONG)?;
+        row.guard(area, &expected, &secured.mac, Error::SM_WRONG)?;
         // The MAC was right, whatever comes of the command: the failure is taken back now.
         area.commit()?;
         let writes = command.action.writes();

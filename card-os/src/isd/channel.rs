@@ -110,7 +110,7 @@ impl<N: Nvm> Isd<'_, N> {
         expected[8..].copy_from_slice(&chain[..MAC]);
         at::AUTH_ROW.through(self.interface).guard(
             &mut self.store.area(App::Isd),
-            &[&expected],
+            &expected,
             command.data,
             Error::SECURITY,
         )?;

@@ -274,7 +274,7 @@ impl<N: Nvm> Pki<'_, N> {
             secured.header,
             data,
         );
-        at::UPDATE_ROW.guard(&mut self.area, &[&expected], &secured.mac, Error::SM_WRONG)?;
+        at::UPDATE_ROW.guard(&mut self.area, &expected, &secured.mac, Error::SM_WRONG)?;
         // The MAC was right, whatever is wrong with what it covers.
         self.area.commit()?;
         certificate::add(&mut self.area, offset, data)?;

@@ -29,7 +29,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if request.amount == Fen::ZERO {
             return Err(Error::DATA);
         }
-        let begun = self.begin(at::LOAD_ROW, KeyType::Dlk, request.kid, at::ONLINE_SEQ)?;
+        at::LOAD_ROW.check(&self.area)?;
+        let begun = self.begin(KeyType::Dlk, request.kid, at::ONLINE_SEQ)?;
         let limits = self.limits();
         if begun.balance + request.amount > limits.max_balance + limits.overdraft {
             return Err(Error::CONDITIONS);
@@ -55,7 +56,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let dtk = self.resume(begun, at::ONLINE_SEQ)?;
         let expected = load.mac2(begun.suite, &begun.key, time);
-        at::LOAD_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
+        at::LOAD_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
 
         let tac = load.tac(begun.suite, &dtk, time);
         let amount = i32::try_from(load.amount.0).map_err(|_| Error::DATA)?;

@@ -14,6 +14,7 @@ use card_spec::{
     keys::KeyType,
     sm::{self, Challenge8},
 };
+use subtle::{Choice, ConstantTimeEq};
 
 impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     pub(super) fn verify(&mut self, candidate: &[u8]) -> Outcome {
@@ -58,7 +59,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             }
             SuiteId::Sm4 | SuiteId::Tdes => slot.key.tac_key(suite).mac4(&[new]),
         };
-        at::PIN_ROW.guard(&mut self.area, &[&expected], &mac, Error::SM_WRONG)?;
+        at::PIN_ROW.guard(&mut self.area, &expected, &mac, Error::SM_WRONG)?;
         self.area.commit()?;
         pin::reload(&mut self.area, at::PIN, new)?;
         self.ram.pin = None;
@@ -66,24 +67,23 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     /// APPLICATION BLOCK. DACK is accepted for the field lock (the temporary form) alone, DAMK for
-    /// both forms. The field lock has its own row: whoever burns the row of maintenance must not
-    /// end with a card that the field lock cannot stop.
+    /// both forms.
     pub(super) fn block(&mut self, c: &Command<'_>, permanent: bool) -> Outcome {
-        let challenge = self.take_challenge()?;
-        let mut expected = heapless::Vec::<[u8; 4], 2>::new();
-        for (key_type, allowed) in [(KeyType::Dack, !permanent), (KeyType::Damk, true)] {
-            if let (true, Ok(slot)) = (allowed, self.any_key(key_type)) {
-                let mac = sm::mac(slot.header.suite, &slot.key, challenge, c.mac_header(), &[]);
-                let _ = expected.push(mac);
+        if permanent {
+            self.by_damk(at::MAINTENANCE_ROW, c)?;
+        } else {
+            let challenge = self.take_challenge()?;
+            let mut right = Choice::from(0);
+            for key_type in [KeyType::Dack, KeyType::Damk] {
+                if let Ok(slot) = self.any_key(key_type) {
+                    let (suite, header) = (slot.header.suite, c.mac_header());
+                    right |= sm::mac(suite, &slot.key, challenge, header, &[]).ct_eq(c.data);
+                }
+            }
+            if !bool::from(right) {
+                return Err(Error::SM_WRONG);
             }
         }
-        let row = if permanent {
-            at::MAINTENANCE_ROW
-        } else {
-            at::FIELD_LOCK_ROW
-        };
-        let expected: heapless::Vec<&[u8], 2> = expected.iter().map(|e| &e[..]).collect();
-        row.guard(&mut self.area, &expected, c.data, Error::SM_WRONG)?;
         // A permanent block is never weakened to a temporary one.
         if state(&self.area) != State::PermanentlyBlocked {
             let to = if permanent {
@@ -106,8 +106,6 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         self.area.write(at::STATE, &[State::Ready as u8]);
         for row in [
             at::LOAD_ROW,
-            at::PURCHASE_ROW,
-            at::FIELD_LOCK_ROW,
             at::MAINTENANCE_ROW,
             at::PIN_ROW,
             at::OVERDRAFT_ROW,
@@ -128,7 +126,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let challenge = self.take_challenge()?;
         let slot = self.any_key(KeyType::Damk)?;
         let expected = sm::mac(slot.header.suite, &slot.key, challenge, c.mac_header(), &[]);
-        row.guard(&mut self.area, &[&expected], c.data, Error::SM_WRONG)
+        row.guard(&mut self.area, &expected, c.data, Error::SM_WRONG)
     }
 
     pub(super) fn forget(&mut self) {

@@ -56,8 +56,7 @@ mod at {
     pub(super) const PROVE_PURCHASE: usize = DAY + 8;
     pub(super) const PROVE_LOAD: usize = PROVE_PURCHASE + 11;
     pub(super) const LOAD_ROW: Row = Row::mac(PROVE_LOAD + 11);
-    pub(super) const PURCHASE_ROW: Row = Row::spite(PROVE_LOAD + 11 + ROW);
-    pub(super) const FIELD_LOCK_ROW: Row = Row::spite(PROVE_LOAD + 11 + 2 * ROW);
+    // Two rows that layouts 1 and 2 used: purchase and field lock.
     pub(super) const MAINTENANCE_ROW: Row = Row::mac(PROVE_LOAD + 11 + 3 * ROW);
     pub(super) const UNBLOCK_ROW: Row = Row::mac(PROVE_LOAD + 11 + 4 * ROW);
     /// PIN UNBLOCK and RELOAD PIN.

@@ -32,7 +32,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if self.ram.pin.is_none() {
             return Err(Error::SECURITY);
         }
-        let begun = self.begin(at::OVERDRAFT_ROW, KeyType::Duk, kid, at::ONLINE_SEQ)?;
+        at::OVERDRAFT_ROW.check(&self.area)?;
+        let begun = self.begin(KeyType::Duk, kid, at::ONLINE_SEQ)?;
         let update = OverdraftUpdate {
             old_limit: self.limits().overdraft,
             terminal,
@@ -60,7 +61,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
         let dtk = self.resume(begun, at::ONLINE_SEQ)?;
         let expected = update.mac2(begun.suite, &begun.key, limit, time);
-        at::OVERDRAFT_ROW.guard(&mut self.area, &[&expected], &mac2, Error::MAC)?;
+        at::OVERDRAFT_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
 
         let limits = Limits {
             overdraft: limit,

@@ -46,9 +46,7 @@ pub(crate) fn set_pin<N: Nvm>(
 /// A key from the issuer makes the rows that guard it new.
 pub(crate) fn key_stored<N: Nvm>(area: &mut Area<'_, N>, key_type: KeyType) {
     match key_type {
-        KeyType::Dpk => at::PURCHASE_ROW.renew(area),
         KeyType::Dlk => at::LOAD_ROW.renew(area),
-        KeyType::Dack => at::FIELD_LOCK_ROW.renew(area),
         KeyType::Damk => {
             at::MAINTENANCE_ROW.renew(area);
             at::UNBLOCK_ROW.renew(area);

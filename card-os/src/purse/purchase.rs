@@ -18,6 +18,7 @@ use card_spec::{
     time::{CardDate, CardTime},
 };
 use heapless::Vec;
+use subtle::ConstantTimeEq;
 
 /// A purchase that was initialised.
 pub(super) struct Open {
@@ -44,7 +45,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// `kid | amount | terminal` -> `balance4 seq2 overdraft3 ver1 alg1 rnd4`.
     pub(super) fn init_purchase(&mut self, tx: TxType, data: &[u8], out: &mut Out) -> Outcome {
         let request = InitRequest::from_bytes(data)?;
-        let begun = self.begin(at::PURCHASE_ROW, KeyType::Dpk, request.kid, at::OFFLINE_SEQ)?;
+        let begun = self.begin(KeyType::Dpk, request.kid, at::OFFLINE_SEQ)?;
         let limits = self.limits();
         if request.amount > begun.balance {
             return Err(Error::INSUFFICIENT);
@@ -126,13 +127,15 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             },
         };
         let expected = purchase.mac1(begun.suite, &begun.key);
-        at::PURCHASE_ROW.guard(&mut self.area, &[&expected], &mac1, Error::MAC)?;
+        if !bool::from(expected.ct_eq(&mac1)) {
+            return Err(Error::MAC);
+        }
 
         let limits = self.limits();
         let (date, spent) = self.day(time.date())?;
         let spent = spent + purchase.amount;
         if spent > limits.per_day {
-            return self.refuse_keeping_counters();
+            return Err(Error::CONDITIONS);
         }
         let amount = i32::try_from(purchase.amount.0).map_err(|_| Error::DATA)?;
         let after = self
@@ -167,13 +170,6 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         put(out, &tac);
         put(out, &mac2);
         Ok(Answer::Done)
-    }
-
-    /// The MAC was right, only the day's limit is reached: the failure counted in advance must be
-    /// taken back although the command fails.
-    fn refuse_keeping_counters(&mut self) -> Outcome {
-        self.area.commit()?;
-        Err(Error::CONDITIONS)
     }
 
     /// Date and total that a purchase on `date` adds to. A terminal whose clock is behind adds to

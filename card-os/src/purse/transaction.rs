@@ -4,7 +4,6 @@
 use super::{Purse, at};
 use crate::{
     apdu::{Out, put},
-    counter::Row,
     error::Error,
     nvm::{Entropy, Nvm},
 };
@@ -25,12 +24,10 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// `seq_at`: the sequence that the transaction will use up.
     pub(super) fn begin(
         &mut self,
-        row: Row,
         key_type: KeyType,
         kid: u8,
         seq_at: usize,
     ) -> Result<Begun, Error> {
-        row.check(&self.area)?;
         let slot = self.area.key_by_index(key_type, kid)?;
         let seq = self.area.u16(seq_at);
         if seq == u16::MAX {

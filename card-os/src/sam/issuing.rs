@@ -48,7 +48,7 @@ impl<N: Nvm> Sam<'_, N> {
             .area
             .key(&|slot| slot.header.key_type == key_type, Error::REFERENCE)?;
         let expected = sm::mac(own.header.suite, &own.key, challenge, header, data);
-        row.guard(&mut self.area, &[&expected], mac, Error::SM_WRONG)?;
+        row.guard(&mut self.area, &expected, mac, Error::SM_WRONG)?;
         self.area.commit()?;
         Ok((own, challenge))
     }

@@ -169,7 +169,7 @@ impl<N: Nvm> Ssse<'_, N> {
         let expected = process.cryptogram8(suite, terminal);
         self.plan.authentications.through(self.interface).guard(
             &mut self.area,
-            &[&expected],
+            &expected,
             given,
             Error::SECURITY,
         )?;
