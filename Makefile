@@ -6,7 +6,7 @@
 #   make lint      format, clippy with warnings denied, licences
 #   make firmware  the card for a Cortex-M33, run in QEMU: sizes, stack, instructions a command
 #   make fuzz      every fuzz target of the card for FUZZ_SECONDS (20), from the committed corpus
-#   make bench     card benchmark (a command, never a timed test)
+#   make bench     benchmarks of card and HSM (commands, never timed tests)
 #   make audit     RustSec advisories (needs the network; not in CI)
 
 CARGO ?= cargo
@@ -74,6 +74,7 @@ fuzz:
 bench:
 	$(CARGO) build --release
 	target/release/onecard bench card --json
+	target/release/onecard bench hsm --json
 
 audit:
 	$(CARGO) deny check advisories

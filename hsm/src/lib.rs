@@ -9,12 +9,14 @@
 
 pub mod audit;
 mod backend;
+pub mod bench;
 pub mod ceremony;
 mod chain;
 mod entropy;
 mod hierarchy;
 mod loads;
 mod manufacturer;
+pub mod memory;
 mod officers;
 mod proofs;
 pub mod server;

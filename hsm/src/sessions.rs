@@ -39,7 +39,8 @@ pub(crate) struct OpenSession {
 #[derive(Default)]
 pub(crate) struct Sessions {
     last: u64,
-    open: BTreeMap<u64, OpenSession>,
+    /// Boxed: a map that grows leaves copies of its entries behind.
+    open: BTreeMap<u64, Box<OpenSession>>,
 }
 
 impl Sessions {
@@ -48,15 +49,18 @@ impl Sessions {
             self.open.pop_first();
         }
         self.last += 1;
-        self.open.insert(self.last, session);
+        self.open.insert(self.last, Box::new(session));
         SessionId(self.last)
     }
 
     pub(crate) fn get(&mut self, id: SessionId) -> Result<&mut OpenSession> {
-        self.open.get_mut(&id.0).ok_or(HsmError::UnknownSession)
+        self.open
+            .get_mut(&id.0)
+            .map(AsMut::as_mut)
+            .ok_or(HsmError::UnknownSession)
     }
 
-    pub(crate) fn remove(&mut self, id: SessionId) -> Result<OpenSession> {
+    pub(crate) fn remove(&mut self, id: SessionId) -> Result<Box<OpenSession>> {
         self.open.remove(&id.0).ok_or(HsmError::UnknownSession)
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     backend::{Backend, News, OnToken, Soft, Token},
     ceremony::Transcript,
     loads::Loads,
+    memory::WipeStack,
     sessions::{Sessions, malformed},
     store,
     vault::Vault,
@@ -62,7 +63,7 @@ pub struct Config {
 
 /// The HSM in software.
 pub struct SoftHsm {
-    vault: Vault,
+    pub(crate) vault: Vault,
     actor: String,
     entropy: Entropy,
     clock: Clock,
@@ -96,6 +97,7 @@ impl SoftHsm {
         roots: Roots,
         transcript: &Transcript,
     ) -> Result<Self> {
+        let _wipe = WipeStack;
         check_transcript(&roots, transcript)?;
         let directory = config.directory.clone();
         fs::create_dir_all(&directory)
@@ -146,6 +148,7 @@ impl SoftHsm {
 
     /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
     pub fn open(mut config: Config) -> Result<Self> {
+        let _wipe = WipeStack;
         let directory = config.directory.clone();
         let sealed = store::read(&directory.join(KEYSTORE))?;
         let lock = lock(&directory)?;

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use card_spec::{
@@ -43,19 +43,20 @@ pub(crate) struct Vault {
     pub(crate) regions: Regions,
 }
 
-/// Region keys derived so far, read by many threads at once: `(key, region, IIN)`.
+/// Region keys derived so far, read by many threads at once: `(key, region, IIN)`. Shared pointers,
+/// because a map that grows leaves copies of its entries behind.
 #[derive(Default)]
-pub(crate) struct Regions(RwLock<HashMap<Region, Key>>);
+pub(crate) struct Regions(RwLock<HashMap<Region, Arc<Key>>>);
 
 type Region = (KeyHeader, [u8; 3], [u8; 2]);
 
 impl Regions {
-    fn get(&self, at: &Region) -> Option<Key> {
+    fn get(&self, at: &Region) -> Option<Arc<Key>> {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(at).cloned()
     }
 
-    fn put(&self, at: Region, key: Key) {
+    fn put(&self, at: Region, key: Arc<Key>) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= REGIONS_MAX {
             keys.clear();
@@ -161,7 +162,7 @@ impl Vault {
         header: KeyHeader,
         region: RegionCode,
         iin: [u8; 2],
-    ) -> Result<Key> {
+    ) -> Result<Arc<Key>> {
         let at = (header, region.to_bytes(), iin);
         if let Some(key) = self.regions.get(&at) {
             return Ok(key);
@@ -173,8 +174,8 @@ impl Vault {
                 return Err(wrong_usage(header, "region keys"));
             }
         };
-        let key = self.below(header, &factor)?;
-        self.regions.put(at, key.clone());
+        let key = Arc::new(self.below(header, &factor)?);
+        self.regions.put(at, Arc::clone(&key));
         Ok(key)
     }
 

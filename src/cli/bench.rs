@@ -1,5 +1,7 @@
 //! `onecard bench`: figures, printed; never timed tests.
 
+mod hsm;
+
 use super::{json, script::InReader};
 use crate::out::say;
 use crate::{
@@ -40,6 +42,8 @@ pub enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// TACs that the HSM verifies a second, beside the same work in a plain loop 密钥机测速
+    Hsm(hsm::Args),
 }
 
 /// The taps, as scripts.
@@ -93,6 +97,7 @@ pub fn run(command: &Bench) -> Done {
             json,
         } => (reader, *rounds, *json),
         Bench::Firmware { image, json } => return super::firmware::run(image.as_ref(), *json),
+        Bench::Hsm(args) => return hsm::run(args),
     };
     let mut flows = Vec::new();
     match reader {

@@ -186,6 +186,7 @@ fn init(
     components: &Path,
     as_json: bool,
 ) -> Done {
+    protect();
     let settings = settings(path)?;
     let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
     let mut files = NewFiles::default();
@@ -311,7 +312,15 @@ fn component_file(folder: &Path, name: &str, files: &mut NewFiles) -> Done<Vec<C
     Ok(components)
 }
 
+/// Before the first secret is read.
+fn protect() {
+    if let Some(advice) = hsm::memory::protect().advice() {
+        eprintln!("Memory protection 内存保护: {advice}");
+    }
+}
+
 fn serve(path: &Path) -> Done {
+    protect();
     let settings = settings(path)?;
     let listener =
         hsm::server::bind(settings.address).map_err(|error| Stop::new(Code::Usage, error))?;

@@ -244,3 +244,31 @@ fn until(attempt: impl Fn() -> Output) -> Output {
     }
     attempt()
 }
+
+/// Every TAC of the workload must verify, in every suite, in process, through the server and with
+/// masters on a token; the figures of an unoptimised build say nothing.
+#[test]
+fn the_hsm_benchmark_runs_and_every_tac_verifies() {
+    let output = onecard(&["bench", "hsm", "--json", "--items", "20", "--rounds", "2"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let suites = report["suites"].as_array().expect("suites");
+    let names: Vec<_> = suites
+        .iter()
+        .map(|s| s["suite"].as_str().expect("name"))
+        .collect();
+    assert_eq!(names, ["aes", "sm4", "tdes"]);
+    for suite in suites {
+        for rate in ["plain", "in_process", "server"] {
+            assert!(
+                suite[format!("{rate}_per_second")].as_u64() > Some(0),
+                "{suite}"
+            );
+        }
+    }
+    assert!(
+        report["softhsm"]["region_keys_per_second"].as_u64() > Some(0),
+        "{report}"
+    );
+}

@@ -5,3 +5,4 @@ mod commands;
 mod day;
 mod reader;
 mod scripts;
+mod secrets;

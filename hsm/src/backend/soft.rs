@@ -16,23 +16,26 @@ use hsm_client::Result;
 use super::{Backend, CheckValue, News, Place, import_refused};
 use crate::vault::unknown;
 
-/// The backend of every HSM without a token.
+/// The backend of every HSM without a token. A map moves its entries about and leaves copies behind:
+/// here only pointers move.
 #[derive(Default)]
-pub(crate) struct Soft(RwLock<BTreeMap<KeyHeader, Key>>);
+pub(crate) struct Soft(RwLock<BTreeMap<KeyHeader, Box<Key>>>);
 
 impl Soft {
-    fn keys(&self) -> RwLockReadGuard<'_, BTreeMap<KeyHeader, Key>> {
+    fn keys(&self) -> RwLockReadGuard<'_, BTreeMap<KeyHeader, Box<Key>>> {
         // No write can be interrupted halfway: a poisoned map is a whole one.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keys_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<KeyHeader, Key>> {
+    fn keys_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<KeyHeader, Box<Key>>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, header: KeyHeader, f: impl FnOnce(&Key) -> T) -> Result<T> {
         let keys = self.keys();
-        keys.get(&header).map(f).ok_or_else(|| unknown(header))
+        keys.get(&header)
+            .map(|key| f(key))
+            .ok_or_else(|| unknown(header))
     }
 }
 
@@ -48,7 +51,7 @@ impl Backend for Soft {
     fn import(&self, header: KeyHeader, key: &Key) -> Result<()> {
         match self.keys_mut().entry(header) {
             Entry::Vacant(entry) => {
-                entry.insert(key.clone());
+                entry.insert(Box::new(key.clone()));
                 Ok(())
             }
             Entry::Occupied(_) => Err(import_refused(header)),

@@ -25,6 +25,7 @@ use super::{SoftHsm, locked};
 use crate::{
     hierarchy::{FIRST_VERSION, name},
     loads::Asked,
+    memory::WipeStack,
     proofs, service,
     sessions::{OpenSession, malformed, opened},
     signing::Signer,
@@ -90,6 +91,7 @@ impl Hsm for SoftHsm {
     }
 
     fn scp03_open(&self, host: [u8; 8], init_update: &[u8], level: u8) -> Result<Opened> {
+        let _wipe = WipeStack;
         self.sound()?;
         let answer = InitializeUpdateAnswer::from_bytes(init_update)
             .map_err(|_| malformed("an INITIALIZE UPDATE answer has 29 or 32 bytes and SCP 03"))?;
@@ -113,6 +115,7 @@ impl Hsm for SoftHsm {
     }
 
     fn put_issuer_keys(&self, session: SessionId) -> Result<Vec<u8>> {
+        let _wipe = WipeStack;
         self.sound()?;
         let mut sessions = locked(&self.sessions);
         let open = sessions.get(session)?;
@@ -124,6 +127,7 @@ impl Hsm for SoftHsm {
     }
 
     fn wrap_keys(&self, session: SessionId, order: &KeyOrder) -> Result<Vec<Vec<u8>>> {
+        let _wipe = WipeStack;
         self.sound()?;
         let mut sessions = locked(&self.sessions);
         let open = sessions.get(session)?;
@@ -182,6 +186,7 @@ impl Hsm for SoftHsm {
     }
 
     fn verify(&self, checks: &[ProofCheck]) -> Result<Vec<Result<bool>>> {
+        let _wipe = WipeStack;
         self.sound()?;
         let verified = checks
             .iter()
@@ -190,6 +195,7 @@ impl Hsm for SoftHsm {
     }
 
     fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
+        let _wipe = WipeStack;
         self.sound()?;
         self.check_hold(request)?;
         let decided = self.decide_load(request);
@@ -210,6 +216,7 @@ impl Hsm for SoftHsm {
     }
 
     fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]> {
+        let _wipe = WipeStack;
         self.sound()?;
         let header = only(KeyType::SamCeiling, SuiteId::Aes, FIRST_VERSION);
         let key = self.noting(self.vault.sam_own_key(header, sam))?;
