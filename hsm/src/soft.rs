@@ -24,7 +24,7 @@ use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
     audit::Audit,
     backend::{Backend, News, OnToken, Soft, Token},
-    ceremony::Transcript,
+    ceremony::{Subject, Transcript},
     loads::Loads,
     sessions::{Sessions, malformed},
     store,
@@ -273,16 +273,17 @@ impl Drop for SoftHsm {
 
 /// The transcript to be kept is that of these roots.
 fn check_transcript(roots: &Roots, transcript: &Transcript) -> Result<()> {
-    let same = roots.0.len() == transcript.roots.len()
+    let same = roots.0.len() == transcript.keys.len()
         && roots
             .0
             .iter()
-            .zip(&transcript.roots)
+            .zip(&transcript.keys)
             .all(|((suite, key), line)| {
                 let check = hex::encode_upper(kcv(key, *suite, kcv_kind(*suite)));
-                line.suite == *suite && line.kcv.as_ref() == Some(&check)
+                line.subject == Subject::Root(*suite) && line.kcv.as_ref() == Some(&check)
             });
-    if same && !transcript.aborted {
+    let confirmed = transcript.confirmed.len() == transcript.officers.len();
+    if same && confirmed && transcript.aborted.is_none() {
         return Ok(());
     }
     Err(malformed("the transcript is of another ceremony"))
