@@ -9,6 +9,7 @@
 
 pub mod audit;
 mod backend;
+pub mod backup;
 pub mod ceremony;
 mod chain;
 mod entropy;

@@ -1,5 +1,6 @@
 //! [`SoftHsm`]: the HSM in one process, its keys in memory and its files in one directory.
 
+mod backup;
 mod calls;
 
 use std::{
@@ -62,6 +63,7 @@ pub struct Config {
 
 /// The HSM in software.
 pub struct SoftHsm {
+    directory: PathBuf,
     vault: Vault,
     actor: String,
     entropy: Entropy,
@@ -180,6 +182,7 @@ impl SoftHsm {
             .transpose()
             .map_err(|_| malformed("the ledger's public key is no Ed25519 key"))?;
         Ok(Self {
+            directory: config.directory,
             vault,
             actor: config.actor,
             entropy: config.entropy,

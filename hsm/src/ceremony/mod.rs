@@ -17,6 +17,7 @@ mod part;
 mod transcript;
 
 pub use machine::{Ceremony, Plan, Step};
+pub(crate) use part::divide;
 pub use part::{CheckValue, Form, PART_MAX, Part, Sheet, Subject, deal};
 pub use transcript::{Dealing, DealtPart, KeyLine, PartLine, Transcript};
 
@@ -24,7 +25,7 @@ use card_spec::{SuiteId, suite::Key, time::CardTime};
 use hsm_client::HsmError;
 use zeroize::Zeroizing;
 
-use crate::{Entropy, Officers, SHARES_MAX, officers::person};
+use crate::{Entropy, Officers, SHARES_MAX, officers::person, service::Key256};
 
 /// Fewest components of a key.
 pub const COMPONENTS_MIN: u8 = 3;
@@ -127,6 +128,9 @@ pub struct Formed(Vec<(Subject, Zeroizing<Vec<u8>>)>);
 /// The formed roots, one a suite. No `Debug`, no serialisation; wiped on drop.
 pub struct Roots(pub(crate) Vec<(SuiteId, Key)>);
 
+/// A formed transport or backup key.
+pub struct FormedKey(pub(crate) Key256);
+
 impl Formed {
     /// All three roots.
     pub fn roots(self) -> Result<Roots, CeremonyError> {
@@ -137,6 +141,12 @@ impl Formed {
             roots.push((suite, Key::new(*value)));
         }
         Ok(Roots(roots))
+    }
+
+    /// The transport or the backup key.
+    pub fn single(self, subject: Subject) -> Result<FormedKey, CeremonyError> {
+        let value = self.key(subject)?.as_array().ok_or(CeremonyError::NoPart)?;
+        Ok(FormedKey(Key256::new(*value)))
     }
 
     fn key(&self, subject: Subject) -> Result<&[u8], CeremonyError> {

@@ -297,6 +297,23 @@ pub fn deal(
     Ok(dealt)
 }
 
+/// Divides a key that exists: the key of a backup.
+pub(crate) fn divide(
+    entropy: &Entropy,
+    quorum: Quorum,
+    custodians: &[&str],
+    subject: Subject,
+    key: &[u8],
+) -> Result<Vec<Sheet>, CeremonyError> {
+    let names = super::custodians(Form::Shares(quorum), custodians)?;
+    let set = entropy
+        .stream("part-set", subject.name().as_bytes(), 0)
+        .array()?;
+    let mut dealt = sheets(names);
+    add_shares(&mut dealt, entropy, quorum, set, subject, key)?;
+    Ok(dealt)
+}
+
 fn sheets(names: Vec<String>) -> Vec<Sheet> {
     let empty = |custodian| Sheet {
         custodian,
