@@ -2,6 +2,9 @@
 
 mod backup;
 mod calls;
+mod exchange;
+
+pub use exchange::{Imported, Kek};
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -147,11 +150,32 @@ impl SoftHsm {
     }
 
     /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
-    pub fn open(mut config: Config) -> Result<Self> {
+    pub fn open(config: Config) -> Result<Self> {
+        Self::opened(config, |_| Ok(None))
+    }
+
+    /// Opens an HSM whose logs are sound, changes its keys and writes the store anew. The change is
+    /// in the audit log before it is in the store.
+    fn open_changed(
+        config: Config,
+        change: impl FnOnce(&mut Vault) -> Result<(String, &'static str, Value)>,
+    ) -> Result<Self> {
+        Self::opened(config, |vault| change(vault).map(Some))
+    }
+
+    fn opened(
+        mut config: Config,
+        change: impl FnOnce(&mut Vault) -> Result<Option<(String, &'static str, Value)>>,
+    ) -> Result<Self> {
         let directory = config.directory.clone();
-        let sealed = store::read(&directory.join(KEYSTORE))?;
         let lock = lock(&directory)?;
-        let vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
+        let sealed = store::read(&directory.join(KEYSTORE))?;
+        let mut vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
+        let change = change(&mut vault)?;
+        let anew = match &change {
+            None => None,
+            Some(_) => Some(store::seal_again(&sealed, &vault, &config.passphrase)?),
+        };
         let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
@@ -165,6 +189,11 @@ impl SoftHsm {
         if sound {
             hsm.note("opened", json!({ "keys": hsm.vault.masters.len() }))?;
             hsm.sync()?;
+        }
+        if let (Some((actor, act, detail)), Some(anew)) = (change, anew) {
+            hsm.note_as(&actor, act, detail)?;
+            hsm.sync()?;
+            store::replace(&directory, KEYSTORE, &anew)?;
         }
         Ok(hsm)
     }

@@ -160,7 +160,7 @@ impl Formed {
 }
 
 /// The custodians of a form: one a part, all different.
-fn custodians(form: Form, names: &[&str]) -> Result<Vec<String>, CeremonyError> {
+pub(crate) fn custodians(form: Form, names: &[&str]) -> Result<Vec<String>, CeremonyError> {
     let enough = match form {
         Form::Components(of) => (COMPONENTS_MIN..=COMPONENTS_MAX).contains(&of),
         Form::Shares(_) => true,
