@@ -3,6 +3,7 @@
 mod backup;
 mod calls;
 mod exchange;
+mod record;
 
 pub use exchange::{Imported, Kek};
 
@@ -139,8 +140,7 @@ impl SoftHsm {
             remove_unfinished(&directory);
         })?;
         let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
-        let [a, b] = &transcript.officers;
-        hsm.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
+        hsm.keep_transcript(transcript)?;
         hsm.note(
             "created",
             json!({ "keys": hsm.vault.masters.len(), "left_out": hsm.vault.left_out() }),

@@ -7,7 +7,7 @@ use card_spec::{SuiteId, keys::kcv, perso::kcv_kind, suite::Key};
 use common::{NOW, config, create, officers};
 use hsm::{
     Entropy, KdfCost, SoftHsm, Zeroizing, audit,
-    ceremony::{self, Ceremony, CeremonyError, Form, Plan, Step, Subject},
+    ceremony::{self, Ceremony, CeremonyError, Form, Plan, Record, Step, Subject},
 };
 use hsm_client::{DataItem, Hsm, HsmError, ServiceKey, SignPurpose, State};
 
@@ -149,6 +149,35 @@ fn reopened_with_operating_system_randomness() {
             &ed25519_dalek::Signature::from_slice(&signature).unwrap(),
         )
         .unwrap();
+}
+
+/// The transcript is kept signed, and names the line of the audit log that holds it.
+#[test]
+fn the_transcript_is_signed_and_tied_to_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    let key = hsm.public_key(SignPurpose::Audit).unwrap();
+    let other = hsm.public_key(SignPurpose::Hotlist).unwrap();
+    drop(hsm);
+    let text = std::fs::read(directory.path().join("ceremony-1.json")).unwrap();
+    let record: Record = serde_json::from_slice(&text).unwrap();
+    record.verify(&key).unwrap();
+    assert!(record.verify(&other).is_err());
+    assert_eq!(record.transcript.confirmed, ["Lin Mei", "Chen Guo"]);
+    let log = std::fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
+    let line = log.lines().next().unwrap();
+    assert!(line.contains("\"act\":\"ceremony\"") && line.contains(&record.audit_head));
+    for change in [
+        |r: &mut Record| r.transcript.confirmed.truncate(1),
+        |r: &mut Record| r.transcript.keys[0].parts[0].check.push('0'),
+        |r: &mut Record| r.audit_line += 1,
+        |r: &mut Record| r.audit_head.replace_range(..1, "x"),
+        |r: &mut Record| r.signature.replace_range(..2, "00"),
+    ] {
+        let mut changed = record.clone();
+        change(&mut changed);
+        assert!(changed == record || changed.verify(&key).is_err());
+    }
 }
 
 fn store_error(result: hsm_client::Result<SoftHsm>) -> String {

@@ -12,13 +12,16 @@
 //! Roots are not kept: after `SoftHsm::create` only the application masters remain. A new version
 //! of the masters takes the custodians and their parts again.
 
+pub mod envelope;
 mod machine;
 mod part;
+mod record;
 mod transcript;
 
 pub use machine::{Ceremony, Plan, Step};
 pub(crate) use part::divide;
 pub use part::{CheckValue, Form, PART_MAX, Part, Sheet, Subject, deal};
+pub use record::Record;
 pub use transcript::{Dealing, DealtPart, KeyLine, PartLine, Transcript};
 
 use card_spec::{SuiteId, suite::Key, time::CardTime};

@@ -77,13 +77,11 @@ impl SoftHsm {
                 let _ = fs::remove_file(directory.join(name));
             }
         })?;
-        let [a, b] = &transcript.officers;
-        hsm.note_as(
-            &format!("{a} + {b}"),
+        hsm.note(
             "restored",
-            json!({ "backup": header.at, "audit_lines": header.audit_lines, "ceremony": transcript }),
+            json!({ "backup": header.at, "audit_lines": header.audit_lines, "audit_head": header.audit_head }),
         )?;
-        hsm.sync()?;
+        hsm.keep_transcript(transcript)?;
         Ok(hsm)
     }
 }
