@@ -56,17 +56,17 @@ fn ceremony(report: &Report) {
         "Key ceremony 密钥仪式 (check values only)",
         &["root 根密钥", "component 分量", "custodian 保管人", "KCV"],
     );
-    for root in &report.ceremony.roots {
-        for component in &root.components {
+    for key in &report.ceremony.keys {
+        for part in &key.parts {
             t.add_row([
-                root.suite.name().to_owned(),
-                component.number.to_string(),
-                component.custodian.clone(),
-                component.kcv.clone(),
+                key.subject.name().to_owned(),
+                part.number.to_string(),
+                part.custodian.clone(),
+                part.check.clone(),
             ]);
         }
-        let kcv = root.kcv.clone().unwrap_or_default();
-        t.add_row([root.suite.name(), "formed 合成", "", &kcv]);
+        let kcv = key.kcv.clone().unwrap_or_default();
+        t.add_row([key.subject.name(), "formed 合成", "", &kcv]);
     }
     say!("{t}");
     say!("\nApplication masters 应用主密钥, KCV by suite");

@@ -65,15 +65,20 @@ pub(crate) fn drawn(entropy: &Entropy) -> Result<Key256> {
     Ok(out)
 }
 
-/// As people may see it: the KCV is the left of E(01 x 16), as for AES keys of GlobalPlatform.
-pub(crate) fn info(key: ServiceKey, value: &Key256) -> ServiceKeyInfo {
+/// The check value of an AES-256 key: the left of E(01 x 16), as for AES keys of GlobalPlatform.
+pub(crate) fn check_value(value: &Key256) -> [u8; 3] {
     let mut block = [0x01; 16].into();
     Aes256::new((&**value).into()).encrypt_block(&mut block);
     let [a, b, c, ..] = <[u8; 16]>::from(block);
+    [a, b, c]
+}
+
+/// As people may see it.
+pub(crate) fn info(key: ServiceKey, value: &Key256) -> ServiceKeyInfo {
     ServiceKeyInfo {
         key,
         version: FIRST_VERSION,
-        kcv: hex::encode_upper([a, b, c]),
+        kcv: hex::encode_upper(check_value(value)),
         kcv_kind: KcvKind::GlobalPlatform,
     }
 }

@@ -1,6 +1,11 @@
 //! [`SoftHsm`]: the HSM in one process, its keys in memory and its files in one directory.
 
+mod backup;
 mod calls;
+mod exchange;
+mod record;
+
+pub use exchange::{Imported, Kek};
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -24,7 +29,7 @@ use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
     audit::Audit,
     backend::{Backend, News, OnToken, Soft, Token},
-    ceremony::Transcript,
+    ceremony::{Subject, Transcript},
     loads::Loads,
     memory::WipeStack,
     sessions::{Sessions, malformed},
@@ -63,6 +68,7 @@ pub struct Config {
 
 /// The HSM in software.
 pub struct SoftHsm {
+    directory: PathBuf,
     pub(crate) vault: Vault,
     actor: String,
     entropy: Entropy,
@@ -136,8 +142,7 @@ impl SoftHsm {
             remove_unfinished(&directory);
         })?;
         let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
-        let [a, b] = &transcript.officers;
-        hsm.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
+        hsm.keep_transcript(transcript)?;
         hsm.note(
             "created",
             json!({ "keys": hsm.vault.masters.len(), "left_out": hsm.vault.left_out() }),
@@ -147,12 +152,33 @@ impl SoftHsm {
     }
 
     /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
-    pub fn open(mut config: Config) -> Result<Self> {
+    pub fn open(config: Config) -> Result<Self> {
+        Self::opened(config, |_| Ok(None))
+    }
+
+    /// Opens an HSM whose logs are sound, changes its keys and writes the store anew. The change is
+    /// in the audit log before it is in the store.
+    fn open_changed(
+        config: Config,
+        change: impl FnOnce(&mut Vault) -> Result<(String, &'static str, Value)>,
+    ) -> Result<Self> {
+        Self::opened(config, |vault| change(vault).map(Some))
+    }
+
+    fn opened(
+        mut config: Config,
+        change: impl FnOnce(&mut Vault) -> Result<Option<(String, &'static str, Value)>>,
+    ) -> Result<Self> {
         let _wipe = WipeStack;
         let directory = config.directory.clone();
-        let sealed = store::read(&directory.join(KEYSTORE))?;
         let lock = lock(&directory)?;
-        let vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
+        let sealed = store::read(&directory.join(KEYSTORE))?;
+        let mut vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
+        let change = change(&mut vault)?;
+        let anew = match &change {
+            None => None,
+            Some(_) => Some(store::seal_again(&sealed, &vault, &config.passphrase)?),
+        };
         let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
@@ -166,6 +192,11 @@ impl SoftHsm {
         if sound {
             hsm.note("opened", json!({ "keys": hsm.vault.masters.len() }))?;
             hsm.sync()?;
+        }
+        if let (Some((actor, act, detail)), Some(anew)) = (change, anew) {
+            hsm.note_as(&actor, act, detail)?;
+            hsm.sync()?;
+            store::replace(&directory, KEYSTORE, &anew)?;
         }
         Ok(hsm)
     }
@@ -183,6 +214,7 @@ impl SoftHsm {
             .transpose()
             .map_err(|_| malformed("the ledger's public key is no Ed25519 key"))?;
         Ok(Self {
+            directory: config.directory,
             vault,
             actor: config.actor,
             entropy: config.entropy,
@@ -276,16 +308,17 @@ impl Drop for SoftHsm {
 
 /// The transcript to be kept is that of these roots.
 fn check_transcript(roots: &Roots, transcript: &Transcript) -> Result<()> {
-    let same = roots.0.len() == transcript.roots.len()
+    let same = roots.0.len() == transcript.keys.len()
         && roots
             .0
             .iter()
-            .zip(&transcript.roots)
+            .zip(&transcript.keys)
             .all(|((suite, key), line)| {
                 let check = hex::encode_upper(kcv(key, *suite, kcv_kind(*suite)));
-                line.suite == *suite && line.kcv.as_ref() == Some(&check)
+                line.subject == Subject::Root(*suite) && line.kcv.as_ref() == Some(&check)
             });
-    if same && !transcript.aborted {
+    let confirmed = transcript.confirmed.len() == transcript.officers.len();
+    if same && confirmed && transcript.aborted.is_none() {
         return Ok(());
     }
     Err(malformed("the transcript is of another ceremony"))

@@ -149,6 +149,21 @@ pub(crate) fn seal(
     Ok(file)
 }
 
+/// The bytes of a store file after a change of its keys: the same cost; salt and nonces are drawn,
+/// whatever the HSM's entropy is, because the keys under which they count stay.
+pub(crate) fn seal_again(before: &[u8], vault: &Vault, passphrase: &str) -> Result<Vec<u8>> {
+    let damaged = || store("the file is damaged or cut short: restore it from its backup");
+    // Magic, place and store id come first.
+    let mut reader = Reader(before.get(MAGIC.len() + 9..).ok_or_else(damaged)?);
+    let mut number = || reader.array().map(u32::from_be_bytes).ok_or_else(damaged);
+    let cost = KdfCost {
+        memory_kib: number()?,
+        passes: number()?,
+        lanes: number()?,
+    };
+    seal(vault, passphrase, cost, &Entropy::os())
+}
+
 /// The keys inside the bytes of a store file, and on its token.
 pub(crate) fn unseal(file: &[u8], passphrase: &str, token: Option<Token>) -> Result<Vault> {
     let damaged = || store("the file is damaged or cut short: restore it from its backup");
@@ -355,6 +370,12 @@ pub(crate) fn write_new(directory: &Path, name: &str, bytes: &[u8]) -> Result<()
             path.display()
         )));
     }
+    replace(directory, name, bytes)
+}
+
+/// Writes a file in the place of another, all or nothing.
+pub(crate) fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = directory.join(name);
     let temporary = directory.join(format!("{name}.new"));
     let written = private_file(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;

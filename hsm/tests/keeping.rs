@@ -6,8 +6,8 @@ mod common;
 use card_spec::{SuiteId, keys::kcv, perso::kcv_kind, suite::Key};
 use common::{NOW, config, create, officers};
 use hsm::{
-    Entropy, KdfCost, SoftHsm, audit,
-    ceremony::{self, Ceremony, CeremonyError, Step},
+    Entropy, KdfCost, SoftHsm, Zeroizing, audit,
+    ceremony::{self, Ceremony, CeremonyError, Form, Plan, Record, Step, Subject},
 };
 use hsm_client::{DataItem, Hsm, HsmError, ServiceKey, SignPurpose, State};
 
@@ -15,57 +15,70 @@ fn check(suite: SuiteId, component: [u8; 16]) -> [u8; 3] {
     kcv(&Key::new(component), suite, kcv_kind(suite))
 }
 
+/// Components on paper: no envelope says their set or number.
 #[test]
 fn ceremony_step_by_step() {
     let at = NOW.parse().unwrap();
-    let start = || Ceremony::new(&officers(), &["Wu", "Zheng", "Huang"], at).unwrap();
+    let three = Form::Components(3);
     assert!(matches!(
-        Ceremony::new(&officers(), &["Wu", "Zheng"], at),
+        Plan::roots(Form::Components(2), &["Wu", "Zheng"]),
         Err(CeremonyError::Custodians(2))
     ));
     assert!(matches!(
-        Ceremony::new(&officers(), &["Wu", "Zheng", "Wu"], at),
+        Plan::roots(three, &["Wu", "Zheng", " wu"]),
         Err(CeremonyError::SameCustodian(_))
     ));
-    let mut ceremony = start();
-    let aes = |fill| check(SuiteId::Aes, [fill; 16]);
+    let plan = Plan::roots(three, &["Wu", "Zheng", "Huang"]).unwrap();
+    let mut ceremony = Ceremony::new(plan.clone(), &officers(), at);
+    let mut enter = |who: &str, suite, fill: u8, checked: u8| {
+        let value = Zeroizing::new(vec![fill; 16]);
+        ceremony.enter_component(who, value, check(suite, [checked; 16]))
+    };
+    use SuiteId::{Aes, Sm4, Tdes};
     assert!(matches!(
-        ceremony.enter("Zheng", [1; 16], aes(1)),
+        enter("Zheng", Aes, 1, 1),
         Err(CeremonyError::Turn { .. })
     ));
     assert!(matches!(
-        ceremony.enter("Wu", [1; 16], aes(2)),
+        enter("Wu", Aes, 1, 2),
         Err(CeremonyError::CheckValue { .. })
     ));
-    assert_eq!(ceremony.enter("Wu", [1; 16], aes(1)), Ok(None));
-    assert_eq!(
-        ceremony.enter("Zheng", [1; 16], aes(1)),
-        Err(CeremonyError::Weak)
-    );
-    assert_eq!(ceremony.enter("Zheng", [2; 16], aes(2)), Ok(None));
-    // 1 ^ 2 ^ 3 = 0 would be no key.
-    assert_eq!(
-        ceremony.enter("Huang", [3; 16], aes(3)),
-        Err(CeremonyError::Weak)
-    );
-    // The root is the XOR of its components.
-    assert_eq!(
-        ceremony.enter("Huang", [4; 16], aes(4)),
-        Ok(Some(aes(1 ^ 2 ^ 4)))
-    );
+    for suite in [Aes, Sm4, Tdes] {
+        enter("Wu", suite, 1, 1).unwrap();
+    }
     assert!(matches!(
-        ceremony.next(),
-        Step::Component {
-            suite: SuiteId::Sm4,
-            number: 1,
-            of: 3,
-            ..
-        }
+        enter("Wu", Aes, 1, 1),
+        Err(CeremonyError::Entered(_))
     ));
-    let transcript = ceremony.abort();
-    assert!(transcript.aborted);
-    assert_eq!(transcript.roots[0].kcv, Some(hex::encode_upper(aes(7))));
-    assert!(matches!(start().finish(), Err(CeremonyError::Order(_))));
+    assert_eq!(enter("Zheng", Aes, 1, 1), Err(CeremonyError::Weak));
+    for suite in [Aes, Sm4, Tdes] {
+        enter("Zheng", suite, 2, 2).unwrap();
+    }
+    // 1 ^ 2 ^ 3 = 0 would be no key.
+    assert_eq!(enter("Huang", Aes, 3, 3), Err(CeremonyError::Weak));
+    for suite in [Aes, Sm4, Tdes] {
+        enter("Huang", suite, 4, 4).unwrap();
+    }
+    let Step::Confirm { formed, officers } = ceremony.next() else {
+        panic!("{:?}", ceremony.next());
+    };
+    // Each root is the XOR of its components.
+    let sums = [Aes, Sm4, Tdes].map(|s| (Subject::Root(s), check(s, [7; 16])));
+    assert_eq!(formed, sums);
+    assert_eq!(officers.len(), 2);
+    ceremony.confirm(&officers[1]).unwrap();
+    assert!(matches!(
+        ceremony.confirm(&officers[1]),
+        Err(CeremonyError::Officer(_))
+    ));
+    let transcript = ceremony.abort("Lin Mei");
+    assert_eq!(transcript.aborted.as_deref(), Some("Lin Mei"));
+    assert_eq!(
+        transcript.keys[0].kcv,
+        Some(hex::encode_upper(check(Aes, [7; 16])))
+    );
+    let begun = Ceremony::new(plan, &common::officers(), at);
+    assert!(matches!(begun.finish(), Err(CeremonyError::Order(_))));
 }
 
 #[test]
@@ -136,6 +149,35 @@ fn reopened_with_operating_system_randomness() {
             &ed25519_dalek::Signature::from_slice(&signature).unwrap(),
         )
         .unwrap();
+}
+
+/// The transcript is kept signed, and names the line of the audit log that holds it.
+#[test]
+fn the_transcript_is_signed_and_tied_to_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    let key = hsm.public_key(SignPurpose::Audit).unwrap();
+    let other = hsm.public_key(SignPurpose::Hotlist).unwrap();
+    drop(hsm);
+    let text = std::fs::read(directory.path().join("ceremony-1.json")).unwrap();
+    let record: Record = serde_json::from_slice(&text).unwrap();
+    record.verify(&key).unwrap();
+    assert!(record.verify(&other).is_err());
+    assert_eq!(record.transcript.confirmed, ["Lin Mei", "Chen Guo"]);
+    let log = std::fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
+    let line = log.lines().next().unwrap();
+    assert!(line.contains("\"act\":\"ceremony\"") && line.contains(&record.audit_head));
+    for change in [
+        |r: &mut Record| r.transcript.confirmed.truncate(1),
+        |r: &mut Record| r.transcript.keys[0].parts[0].check.push('0'),
+        |r: &mut Record| r.audit_line += 1,
+        |r: &mut Record| r.audit_head.replace_range(..1, "x"),
+        |r: &mut Record| r.signature.replace_range(..2, "00"),
+    ] {
+        let mut changed = record.clone();
+        change(&mut changed);
+        assert!(changed == record || changed.verify(&key).is_err());
+    }
 }
 
 fn store_error(result: hsm_client::Result<SoftHsm>) -> String {

@@ -22,8 +22,8 @@ use card_spec::{
 };
 use common::{NOW, card, config, load, load_request, officers};
 use hsm::{
-    KdfCost, SoftHsm,
-    ceremony::{Ceremony, Step},
+    KdfCost, SoftHsm, Zeroizing,
+    ceremony::{Ceremony, Form, Plan},
 };
 use hsm_client::{Hsm, ProofCheck, SignPurpose};
 
@@ -71,20 +71,22 @@ fn values() -> Vec<(String, [u8; 16])> {
 }
 
 fn live_and_die(directory: &Path, inverted: &[Needle]) {
-    let mut ceremony =
-        Ceremony::new(&officers(), &["Wu", "Zheng", "Huang"], NOW.parse().unwrap()).unwrap();
-    while let Step::Component {
-        suite,
-        number,
-        custodian,
-        ..
-    } = ceremony.next()
-    {
-        let value = component(suite, number);
-        let check = kcv(&Key::new(value), suite, kcv_kind(suite));
-        ceremony.enter(&custodian, value, check).unwrap();
+    let plan = Plan::roots(Form::Components(3), &["Wu", "Zheng", "Huang"]).unwrap();
+    let mut ceremony = Ceremony::new(plan, &officers(), NOW.parse().unwrap());
+    for (number, custodian) in (1..).zip(["Wu", "Zheng", "Huang"]) {
+        for suite in SuiteId::ALL {
+            let value = component(suite, number);
+            let check = kcv(&Key::new(value), suite, kcv_kind(suite));
+            ceremony
+                .enter_component(custodian, Zeroizing::new(value.to_vec()), check)
+                .unwrap();
+        }
     }
-    let (roots, transcript) = ceremony.finish().unwrap();
+    for officer in officers().names() {
+        ceremony.confirm(officer).unwrap();
+    }
+    let (formed, transcript) = ceremony.finish().unwrap();
+    let roots = formed.roots().unwrap();
     drop(SoftHsm::create(config(directory), KdfCost::LIGHT, roots, &transcript).unwrap());
     let hsm = SoftHsm::open(config(directory)).unwrap();
     let l = load(1, Fen(1000));

@@ -11,27 +11,10 @@ use card_spec::{
         TxType,
         mac::{Context, Purchase},
     },
-    suite::Key,
 };
-use common::{
-    NOW, ReferenceCard, card, config, create, header, issuer_session, key_of, load, load_request,
-    officers,
-};
+use common::{NOW, card, card_keys, config, create, load, load_request, officers};
 use hsm::SoftHsm;
-use hsm_client::{Hsm, HsmError, KeyOrder, ProofCheck};
-
-/// Keys as the card holds them.
-fn card_keys<const N: usize>(hsm: &SoftHsm, suite: SuiteId, types: [KeyType; N]) -> [Key; N] {
-    let mut blank = ReferenceCard::blank(hsm, "00000000000000000042".parse().unwrap());
-    let session = issuer_session(hsm, &mut blank);
-    let order = KeyOrder::Card {
-        card: card(),
-        headers: types.map(|t| header(t, 1, suite)).to_vec(),
-    };
-    let items = hsm.wrap_keys(session, &order).unwrap();
-    let keys: Vec<Key> = items.iter().map(|i| key_of(&blank, i).1).collect();
-    keys.try_into().ok().unwrap()
-}
+use hsm_client::{Hsm, HsmError, ProofCheck};
 
 fn purchase() -> Purchase {
     Purchase {

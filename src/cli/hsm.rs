@@ -20,7 +20,7 @@ use card_spec::{
 use clap::Subcommand;
 use hsm::{
     Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm,
-    ceremony::{Ceremony, CeremonyError, Step, Transcript},
+    ceremony::{Ceremony, CeremonyError, Form, Plan, Step, Subject, Transcript},
 };
 use hsm_client::{Hsm as _, HsmError, TcpHsm};
 use std::{
@@ -205,17 +205,17 @@ fn init(
         return json(&transcript);
     }
     say!("Key store created in {}", settings.store.display());
-    for root in &transcript.roots {
-        let components: Vec<String> = root
-            .components
+    for key in &transcript.keys {
+        let parts: Vec<String> = key
+            .parts
             .iter()
-            .map(|c| format!("{}:{}", c.custodian, c.kcv))
+            .map(|p| format!("{}:{}", p.custodian, p.check))
             .collect();
         say!(
-            "root {}  components {}  KCV {}",
-            root.suite.name(),
-            components.join(" "),
-            root.kcv.as_deref().unwrap_or("-")
+            "{}  components {}  KCV {}",
+            key.subject,
+            parts.join(" "),
+            key.kcv.as_deref().unwrap_or("-")
         );
     }
     say!("Hand each file in the components directory to its custodian and keep none here.");
@@ -231,33 +231,29 @@ fn ceremony(
     files: &mut NewFiles,
 ) -> Done<(Roots, Transcript)> {
     let failed = |error: CeremonyError| Stop::new(Code::Auth, format!("key ceremony: {error}"));
-    let mut ceremony = Ceremony::new(officers, names, now()).map_err(failed)?;
-    let mut held = Vec::new();
+    let of = u8::try_from(names.len()).unwrap_or(u8::MAX);
+    let plan = Plan::roots(Form::Components(of), names).map_err(failed)?;
+    let mut ceremony = Ceremony::new(plan, officers, now());
     for name in names {
-        held.push((*name, component_file(folder, name, files)?));
+        for component in component_file(folder, name, files)? {
+            let Step::Part { subject, .. } = ceremony.next() else {
+                break;
+            };
+            if subject != Subject::Root(component.suite) {
+                let wrong = format!("{name}'s file has no {subject} component where it belongs");
+                return Err(Stop::new(Code::Auth, wrong));
+            }
+            let value = Zeroizing::new(component.value.to_vec());
+            ceremony
+                .enter_component(name, value, component.kcv)
+                .map_err(failed)?;
+        }
     }
-    while let Step::Component {
-        suite, custodian, ..
-    } = ceremony.next()
-    {
-        let (_, components) = held
-            .iter()
-            .find(|(name, _)| *name == custodian)
-            .ok_or_else(|| Stop::new(Code::Usage, format!("custodian {custodian} has no file")))?;
-        let component = components
-            .iter()
-            .find(|c| c.suite == suite)
-            .ok_or_else(|| {
-                Stop::new(
-                    Code::Auth,
-                    format!("{custodian}'s file has no {} component", suite.name()),
-                )
-            })?;
-        ceremony
-            .enter(&custodian, *component.value, component.kcv)
-            .map_err(failed)?;
+    for officer in officers.names() {
+        ceremony.confirm(officer).map_err(failed)?;
     }
-    ceremony.finish().map_err(failed)
+    let (formed, transcript) = ceremony.finish().map_err(failed)?;
+    Ok((formed.roots().map_err(failed)?, transcript))
 }
 
 /// One component of one root, as a custodian's file holds it.

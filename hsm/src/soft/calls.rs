@@ -354,7 +354,7 @@ impl SoftHsm {
         Ok(mac2)
     }
 
-    fn signing_key(&self, purpose: SignPurpose) -> Result<&Signer> {
+    pub(super) fn signing_key(&self, purpose: SignPurpose) -> Result<&Signer> {
         self.vault
             .signing
             .get(&purpose)

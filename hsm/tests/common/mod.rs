@@ -17,7 +17,7 @@ use card_spec::{
 };
 use ed25519_dalek::{Signer, SigningKey};
 use hsm::{Config, Entropy, KdfCost, LoadLimits, Officers, SoftHsm, Zeroizing, ceremony};
-use hsm_client::{CardRef, Hold, Hsm, LoadRequest};
+use hsm_client::{CardRef, Hold, Hsm, KeyOrder, LoadRequest};
 
 pub const NOW: &str = "2026-11-23T08:00:00";
 
@@ -206,6 +206,19 @@ pub fn key_of(card: &ReferenceCard, item: &[u8]) -> (KeyHeader, Key) {
         "KCV"
     );
     (header, key)
+}
+
+/// Keys as the card holds them.
+pub fn card_keys<const N: usize>(hsm: &SoftHsm, suite: SuiteId, types: [KeyType; N]) -> [Key; N] {
+    let mut blank = ReferenceCard::blank(hsm, "00000000000000000042".parse().unwrap());
+    let session = issuer_session(hsm, &mut blank);
+    let order = KeyOrder::Card {
+        card: card(),
+        headers: types.map(|t| header(t, 1, suite)).to_vec(),
+    };
+    let items = hsm.wrap_keys(session, &order).unwrap();
+    let keys: Vec<Key> = items.iter().map(|i| key_of(&blank, i).1).collect();
+    keys.try_into().ok().unwrap()
 }
 
 pub fn load(seq: u16, amount: Fen) -> Load {

@@ -1,0 +1,306 @@
+//! Export and import of keys by a [`SoftHsm`].
+
+use card_spec::{
+    keys::{KeyHeader, kcv},
+    perso::kcv_kind,
+    suite::Key,
+};
+use hsm_client::{HsmError, Result, ServiceKey};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{Config, SoftHsm, backup::refused};
+use crate::{
+    Officers,
+    ceremony::{COMPONENTS_MAX, COMPONENTS_MIN, CeremonyError, FormedKey},
+    exchange::{self, Bundle, Component, Item, KeyName, Wrapping},
+    hierarchy::name,
+    service::{Key256, check_value},
+    sessions::malformed,
+    signing::Signer,
+    vault::Vault,
+};
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Imported {
+    /// Keys that are new here.
+    pub added: Vec<KeyName>,
+    /// Keys that were here already, with the same value.
+    pub known: Vec<KeyName>,
+}
+
+/// The key-encryption key of an exchange.
+pub enum Kek<'a> {
+    /// The HSM's own transport key.
+    Own,
+    /// One that a ceremony formed.
+    Formed(&'a FormedKey),
+}
+
+impl SoftHsm {
+    /// Wraps keys for another HSM. Two officers answer for it.
+    pub fn export(
+        &self,
+        officers: &Officers,
+        kek: &Kek<'_>,
+        wrapping: Wrapping,
+        keys: &[KeyName],
+    ) -> Result<Bundle> {
+        if keys.is_empty() || keys.len() > exchange::KEYS_MAX {
+            return Err(malformed("a bundle has 1 to 4096 keys"));
+        }
+        let kek = kek_of(&self.vault, kek)?;
+        let counter = self.logs()?.audit.lines();
+        let mut stream = self.entropy.stream("export", &[], counter);
+        let mut items = Vec::with_capacity(keys.len());
+        for key in keys {
+            let value = value(&self.vault, *key)?;
+            items.push(Item {
+                key: *key,
+                check: check(*key, &value)?,
+                wrapped: exchange::wrap(&kek, wrapping, *key, &value, &stream.array()?)?,
+            });
+        }
+        let bundle = Bundle {
+            at: (self.clock)(),
+            kek_kcv: hex::encode_upper(check_value(&kek)),
+            wrapping,
+            keys: items,
+        };
+        let named: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        self.note_as(
+            &officers.actor(),
+            "keys-exported",
+            json!({ "keys": named, "kek": bundle.kek_kcv, "wrapping": wrapping }),
+        )?;
+        self.sync()?;
+        Ok(bundle)
+    }
+
+    /// A master as components for paper: their XOR is the key. Two officers answer for it.
+    pub fn export_components(
+        &self,
+        officers: &Officers,
+        header: KeyHeader,
+        custodians: &[&str],
+    ) -> Result<Vec<Component>> {
+        let count = u8::try_from(custodians.len()).unwrap_or(u8::MAX);
+        let names =
+            crate::ceremony::custodians(crate::ceremony::Form::Components(count), custodians)
+                .map_err(refused)?;
+        let key = self.vault.backend.export(header)?;
+        let counter = self.logs()?.audit.lines();
+        let mut stream = self
+            .entropy
+            .stream("components", &header.to_bytes(), counter);
+        let mut rest = Zeroizing::new(*key.expose());
+        let mut components = Vec::with_capacity(names.len());
+        for (custodian, left) in names.into_iter().zip((0..count).rev()) {
+            let value = if left == 0 {
+                rest.clone()
+            } else {
+                let drawn = Zeroizing::new(stream.array::<16>()?);
+                rest.iter_mut().zip(drawn.iter()).for_each(|(r, d)| *r ^= d);
+                drawn
+            };
+            let check = kcv(&Key::new(*value), header.suite, kcv_kind(header.suite));
+            components.push(Component {
+                custodian,
+                value,
+                check,
+            });
+        }
+        let lines: Vec<_> = components
+            .iter()
+            .map(|c| json!({ "custodian": c.custodian, "check": hex::encode_upper(c.check) }))
+            .collect();
+        self.note_as(
+            &officers.actor(),
+            "components-exported",
+            json!({ "key": name(header), "components": lines }),
+        )?;
+        self.sync()?;
+        Ok(components)
+    }
+
+    /// Opens an HSM and takes keys in from a bundle: all of them or none. `expected` is what the
+    /// officers agreed to receive; nothing else is taken, and a key that is here with another value
+    /// refuses the bundle. The service must be stopped: the store is written anew.
+    pub fn import(
+        config: Config,
+        officers: &Officers,
+        kek: &Kek<'_>,
+        bundle: &Bundle,
+        expected: &[KeyName],
+    ) -> Result<(Self, Imported)> {
+        let mut done = Imported {
+            added: Vec::new(),
+            known: Vec::new(),
+        };
+        let hsm = Self::open_changed(config, |vault| {
+            let kek = kek_of(vault, kek)?;
+            if hex::encode_upper(check_value(&kek)) != bundle.kek_kcv {
+                return Err(HsmError::NotAuthentic {
+                    what: format!(
+                        "the transport key (the bundle is under the one of check value {})",
+                        bundle.kek_kcv
+                    ),
+                });
+            }
+            let mut opened = Vec::with_capacity(bundle.keys.len());
+            for item in &bundle.keys {
+                if !expected.contains(&item.key) {
+                    return Err(HsmError::WrongUsage {
+                        key: item.key.to_string(),
+                        operation: "this import: the officers expect other keys".to_owned(),
+                    });
+                }
+                let value = exchange::unwrap(kek.as_slice(), bundle.wrapping, item)?;
+                if check(item.key, &value)? != item.check {
+                    return Err(HsmError::NotAuthentic {
+                        what: format!("check value {} of {}", item.check, item.key),
+                    });
+                }
+                opened.push((item.key, value));
+            }
+            // Every item is sound: now they are taken in.
+            for (key, value) in opened {
+                if take_in(vault, key, &value)? {
+                    done.added.push(key);
+                } else {
+                    done.known.push(key);
+                }
+            }
+            let named = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+            Ok((
+                officers.actor(),
+                "keys-imported",
+                json!({ "added": named(&done.added), "known": named(&done.known), "kek": bundle.kek_kcv }),
+            ))
+        })?;
+        Ok((hsm, done))
+    }
+
+    /// Opens an HSM and takes one master in from components.
+    pub fn import_components(
+        config: Config,
+        officers: &Officers,
+        header: KeyHeader,
+        components: &[Component],
+        expected: [u8; 3],
+    ) -> Result<Self> {
+        let count = u8::try_from(components.len()).unwrap_or(u8::MAX);
+        if !(COMPONENTS_MIN..=COMPONENTS_MAX).contains(&count) {
+            return Err(refused(CeremonyError::Custodians(components.len())));
+        }
+        let (suite, kind) = (header.suite, kcv_kind(header.suite));
+        let mut sum = Zeroizing::new([0; 16]);
+        for component in components {
+            if kcv(&Key::new(*component.value), suite, kind) != component.check {
+                return Err(refused(CeremonyError::CheckValue {
+                    expected: hex::encode_upper(component.check),
+                }));
+            }
+            sum.iter_mut()
+                .zip(component.value.iter())
+                .for_each(|(s, c)| *s ^= c);
+        }
+        if *sum == [0; 16] {
+            return Err(refused(CeremonyError::Weak));
+        }
+        if kcv(&Key::new(*sum), suite, kind) != expected {
+            return Err(HsmError::NotAuthentic {
+                what: format!(
+                    "check value {} of {}: a component is missing or of another key",
+                    hex::encode_upper(expected),
+                    name(header)
+                ),
+            });
+        }
+        Self::open_changed(config, |vault| {
+            take_in(vault, KeyName::Master(header), sum.as_slice())?;
+            let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
+            Ok((
+                officers.actor(),
+                "components-imported",
+                json!({ "key": name(header), "custodians": custodians }),
+            ))
+        })
+    }
+}
+
+fn kek_of(vault: &Vault, kek: &Kek<'_>) -> Result<Key256> {
+    match kek {
+        Kek::Own => vault.service_key(ServiceKey::Transport).cloned(),
+        Kek::Formed(FormedKey(key)) => Ok(key.clone()),
+    }
+}
+
+/// The value of a key that may leave.
+fn value(vault: &Vault, key: KeyName) -> Result<Zeroizing<Vec<u8>>> {
+    let value = match key {
+        KeyName::Master(header) => vault.backend.export(header)?.expose().to_vec(),
+        KeyName::Service(ServiceKey::Storage) => {
+            return Err(HsmError::WrongUsage {
+                key: key.to_string(),
+                operation: "an export: it opens this store and no other".to_owned(),
+            });
+        }
+        KeyName::Service(service) => vault.service_key(service)?.to_vec(),
+        KeyName::Signing(purpose) => {
+            let signer = vault.signing.get(&purpose);
+            let signer = signer.ok_or_else(|| HsmError::UnknownKey {
+                key: key.to_string(),
+            })?;
+            signer.secret().to_vec()
+        }
+    };
+    Ok(Zeroizing::new(value))
+}
+
+/// The check value of a key, hex.
+fn check(key: KeyName, value: &[u8]) -> Result<String> {
+    let wrong = || malformed("a wrapped key has not the length of its kind");
+    Ok(match key {
+        KeyName::Master(header) => {
+            let key = Key::new(*value.as_array().ok_or_else(wrong)?);
+            hex::encode_upper(kcv(&key, header.suite, kcv_kind(header.suite)))
+        }
+        KeyName::Service(_) => {
+            let key = Key256::new(*value.as_array().ok_or_else(wrong)?);
+            hex::encode_upper(check_value(&key))
+        }
+        KeyName::Signing(purpose) => {
+            let secret = Zeroizing::new(*value.as_array().ok_or_else(wrong)?);
+            let signer = Signer::from_secret(purpose, secret).ok_or_else(wrong)?;
+            let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(signer.public_key()?));
+            hex::encode_upper([a, b, c, d])
+        }
+    })
+}
+
+/// Puts one key into the vault; false when the very same is there.
+fn take_in(vault: &mut Vault, key: KeyName, value: &[u8]) -> Result<bool> {
+    let wrong = || malformed("a wrapped key has not the length of its kind");
+    let here = match key {
+        KeyName::Service(ServiceKey::Storage) => return Err(wrong()),
+        KeyName::Master(header) if !vault.masters.contains_key(&header) => {
+            let key = Key::new(*value.as_array().ok_or_else(wrong)?);
+            vault.backend.supports(header.suite)?;
+            vault.backend.import(header, &key)?;
+            let check = vault.backend.check_value(header)?;
+            vault.masters.insert(header, check);
+            return Ok(true);
+        }
+        _ => self::value(vault, key)?,
+    };
+    if bool::from(here.as_slice().ct_eq(value)) {
+        return Ok(false);
+    }
+    Err(HsmError::Refused {
+        why: format!("there is another {key} here: retire it or give the new one another version"),
+    })
+}
