@@ -31,7 +31,9 @@ mod at {
     pub(super) const ONLINE_SEQ: usize = 16;
     pub(super) const LOAD_ROW: Row = Row::mac(18);
     pub(super) const PURCHASE_ROW: Row = Row::mac(18 + ROW);
-    pub(super) const END: usize = 18 + 2 * ROW;
+    /// As [`TOTALS`], of the year that was paid in before.
+    pub(super) const OTHER_TOTALS: usize = 18 + 2 * ROW;
+    pub(super) const END: usize = OTHER_TOTALS + 10;
 }
 pub(crate) const AREA: usize = at::END;
 
@@ -112,8 +114,8 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         Fen::from_card(self.area.array(at::BALANCE))
     }
 
-    fn totals(&self) -> Result<Totals, Error> {
-        let [a, b, c, d, e, f, g, h, y, z] = self.area.array(at::TOTALS);
+    fn totals(&self, at: usize) -> Result<Totals, Error> {
+        let [a, b, c, d, e, f, g, h, y, z] = self.area.array(at);
         Ok(Totals {
             self_paid: Fen::from_card([a, b, c, d]),
             pooled: Fen::from_card([e, f, g, h]),
@@ -145,7 +147,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
 
     /// P2 01: the personal account; 02 and 03: the year's self-paid and pooled totals, with the year.
     fn balance(&self, which: u8, out: &mut Out) -> Outcome {
-        let totals = self.totals()?;
+        let totals = self.totals(at::TOTALS)?;
         let amount = match which {
             0x01 => self.personal(),
             0x02 => totals.self_paid,
@@ -219,7 +221,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let split = Split::from_bytes(amounts.try_into().map_err(|_| Error::LENGTH)?);
         let terminal = SamNo::from_bytes(terminal.try_into().map_err(|_| Error::LENGTH)?)?;
         let slot = self.area.key_by_index(KeyType::Mpk, *kid)?;
-        let (balance, totals) = (self.personal(), self.totals()?);
+        let (balance, totals) = (self.personal(), self.totals(at::TOTALS)?);
         if split.personal.0 > balance.0 {
             return Err(Error::INSUFFICIENT);
         }
@@ -275,11 +277,14 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         let mtk = self.tac_key(suite)?;
         // The totals are computed before the MAC is judged: an overflow must not cost a try.
         let balance = self.personal() - split.personal;
-        let totals = self.totals_after(split, time)?;
+        let (old, totals) = self.totals_after(split, time)?;
         let expected = visit.mac1(suite, &key);
         at::PURCHASE_ROW.guard(&mut self.area, &expected, &mac1, Error::MAC)?;
         self.area.write_amount(at::BALANCE, balance);
         self.area.write(at::TOTALS, &totals);
+        if let Some(old) = old {
+            self.area.write(at::OTHER_TOTALS, &old);
+        }
         self.area
             .write(at::OFFLINE_SEQ, &seq.saturating_add(1).to_be_bytes());
         put(out, &visit.tac(suite, &mtk, balance));
@@ -287,24 +292,27 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         Ok(Answer::Done)
     }
 
-    /// The totals start again with the year of the transaction; a clock that is behind adds to
-    /// the year already begun.
-    fn totals_after(&self, split: Split, time: CardTime) -> Result<[u8; 10], Error> {
-        let old = self.totals()?;
+    /// The totals of the transaction's year, and those shown until now if they are another year's.
+    /// The year comes from a window's clock: two years are kept, so that one that is fast or slow
+    /// leaves the right one as it was.
+    fn totals_after(
+        &self,
+        split: Split,
+        time: CardTime,
+    ) -> Result<(Option<[u8; 10]>, [u8; 10]), Error> {
         let year = time.date().year();
-        let base = if year > old.year {
-            Totals {
-                self_paid: Fen::ZERO,
-                pooled: Fen::ZERO,
-                year,
-            }
-        } else {
-            old
-        };
+        let (shown, other) = (self.totals(at::TOTALS)?, self.totals(at::OTHER_TOTALS)?);
+        let old = (shown.year != year).then(|| self.area.array(at::TOTALS));
+        let base = [shown, other].into_iter().find(|kept| kept.year == year);
+        let base = base.unwrap_or(Totals {
+            self_paid: Fen::ZERO,
+            pooled: Fen::ZERO,
+            year,
+        });
         let [a, b, c, d] = (base.self_paid + split.self_paid).to_card()?;
         let [e, f, g, h] = (base.pooled + split.pooled).to_card()?;
-        let [y, z] = year_to_bcd(base.year);
-        Ok([a, b, c, d, e, f, g, h, y, z])
+        let [y, z] = year_to_bcd(year);
+        Ok((old, [a, b, c, d, e, f, g, h, y, z]))
     }
 }
 

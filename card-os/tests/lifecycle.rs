@@ -9,7 +9,7 @@ use card_spec::{
     perso::{
         self, CardState,
         CardState::{CardLocked, Initialized, OpReady, Secured, Terminated},
-        Dgi, KVN_TRANSPORT,
+        Dgi, KVN_ISSUER, KVN_TRANSPORT,
     },
     tlv::Tlv,
 };
@@ -28,9 +28,12 @@ fn status(result: Result<impl Sized, HostError>) -> Sw {
     }
 }
 
+/// Under the transport keys or, once those were replaced, under the issuer's.
 fn session(card: &mut VirtualCard) -> Scp03 {
-    let keys = sample::transport_keys();
-    Scp03::open(card, &keys, KVN_TRANSPORT, 0x33, [1; 8]).unwrap()
+    let (transport, own) = (sample::transport_keys(), sample::issuer_keys());
+    Scp03::open(card, &transport, KVN_TRANSPORT, 0x33, [1; 8])
+        .or_else(|_| Scp03::open(card, &own, KVN_ISSUER, 0x33, [1; 8]))
+        .unwrap()
 }
 
 /// A blank card that was brought into a state, and the session that did it.
@@ -44,6 +47,10 @@ fn in_state(state: CardState) -> (VirtualCard, Scp03) {
         CardLocked => &[Initialized, Secured, CardLocked],
         Terminated => &[Terminated],
     };
+    if state != OpReady {
+        host.put_keys(&mut card, KVN_ISSUER, &sample::issuer_keys())
+            .unwrap();
+    }
     for step in way {
         host.set_status(&mut card, *step).unwrap();
     }
@@ -88,6 +95,18 @@ fn every_step() {
     }
 }
 
+/// A card goes into use only under its issuer's keys.
+#[test]
+fn no_card_goes_into_use_under_transport_keys() {
+    let (mut card, mut host) = in_state(OpReady);
+    host.set_status(&mut card, Initialized).unwrap();
+    let refused = status(host.set_status(&mut card, Secured));
+    assert_eq!(refused, Sw::CONDITIONS);
+    host.put_keys(&mut card, KVN_ISSUER, &sample::issuer_keys())
+        .unwrap();
+    host.set_status(&mut card, Secured).unwrap();
+}
+
 #[test]
 fn a_terminated_card_says_only_that() {
     let (mut card, mut host) = in_state(Terminated);
@@ -128,7 +147,7 @@ fn a_locked_card_is_not_personalised() {
     let keys = sample::issuer_keys();
     let refused = status(host.put_keys(&mut card, 0x30, &keys));
     assert_eq!(refused, Sw::CONDITIONS);
-    // The transport keys still open it, and open it up.
+    // The issuer's keys still open it, and open it up.
     let mut host = session(&mut card);
     host.set_status(&mut card, Secured).unwrap();
     host.personalise(&mut card, aid::SSSE, &[(Dgi::PROFILE, vec![2])])

@@ -239,9 +239,8 @@ fn two_days() {
         on(noon, Fen::yuan(150)).pay(&mut card, &mut sam);
         full(&mut card, &mut sam, noon, 0);
         on(noon, Fen::ZERO).pay(&mut card, &mut sam);
-        // The last second of the day is still this day, and so is every day before it.
+        // The last second of the day is still this day.
         full(&mut card, &mut sam, &day.replace("00:00:00", "23:59:59"), 0);
-        full(&mut card, &mut sam, "2026-03-15T12:00:00", 0);
         if noon.contains("-16") {
             // A load is made online: from it on the day starts again.
             load(&mut card, SuiteId::Aes, Fen::yuan(400)).unwrap();
@@ -251,6 +250,35 @@ fn two_days() {
         }
         load(&mut card, SuiteId::Aes, Fen::yuan(500)).unwrap();
     }
+}
+
+/// Clocks that are wrong: one that is years fast costs the days before nothing but its own limit, going
+/// back and forth buys no third limit, a date after the card's validity is refused, and a load
+/// makes all new.
+#[test]
+fn a_fast_clock_spoils_no_day() {
+    let mut card = card_with(SuiteId::Aes, LIMITS, Fen::yuan(1000));
+    let mut sam = sam_for(class::TRANSIT);
+    let fast = "2030-01-01T12:00:00";
+    on(fast, Fen::yuan(200)).pay(&mut card, &mut sam);
+    for day in 1..=5 {
+        let day = format!("2026-03-{day:02}T12:00:00");
+        for _ in 0..2 {
+            on(&day, Fen::yuan(60)).pay(&mut card, &mut sam);
+        }
+    }
+    let today = "2026-03-06T12:00:00";
+    load(&mut card, SuiteId::Aes, Fen::yuan(800)).unwrap();
+    // The load is of a later day: it is not undone by going back, once.
+    for earlier in [today, today, "2026-03-05T12:00:00"] {
+        on(earlier, Fen::yuan(150)).pay(&mut card, &mut sam);
+    }
+    for refused in [today, "2026-03-05T12:00:00", "2036-01-01T00:00:00"] {
+        let result = on(refused, Fen::yuan(51)).try_pay(&mut card, &mut sam);
+        assert_eq!(result, Err(Sw::CONDITIONS), "{refused}");
+    }
+    // The last day of validity.
+    on("2035-12-31T23:59:59", Fen::yuan(51)).pay(&mut card, &mut sam);
 }
 
 /// GET TRANSACTION PROVE of every type: exactly the MAC2 and TAC of the newest of its kind, under

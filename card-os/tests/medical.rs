@@ -117,10 +117,16 @@ fn yearly_totals_start_again_with_the_year() {
     assert_eq!(balances(&mut card).1, [0, 0, 0, 46, 0x20, 0x26]);
     pay(&mut card, &mut sam, "2027-01-01T00:00:10".parse().unwrap());
     assert_eq!(balances(&mut card).1, [0, 0, 0, 23, 0x20, 0x27]);
-    // A window whose clock is behind adds to the year that has begun.
+    // A window whose clock is behind, or far ahead, adds to its year and leaves the right one as it was.
     pay(&mut card, &mut sam, "2026-12-31T23:59:59".parse().unwrap());
+    assert_eq!(balances(&mut card).1, [0, 0, 0, 69, 0x20, 0x26]);
+    pay(&mut card, &mut sam, "2027-01-01T08:00:00".parse().unwrap());
     assert_eq!(balances(&mut card).1, [0, 0, 0, 46, 0x20, 0x27]);
-    assert_eq!(balances(&mut card).0, 50_000 - 4 * 452);
+    pay(&mut card, &mut sam, "2033-01-01T08:00:00".parse().unwrap());
+    assert_eq!(balances(&mut card).1, [0, 0, 0, 23, 0x20, 0x33]);
+    pay(&mut card, &mut sam, "2027-01-02T08:00:00".parse().unwrap());
+    assert_eq!(balances(&mut card).1, [0, 0, 0, 69, 0x20, 0x27]);
+    assert_eq!(balances(&mut card).0, 50_000 - 7 * 452);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! GET STATUS, SET STATUS, and making a damaged card new.
 
-use super::{Isd, at, card_state, is_app_locked};
+use super::{Isd, at, card_state, is_app_locked, keysets::KeySet};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
@@ -11,7 +11,10 @@ use crate::{
     select::app_named,
     ssse,
 };
-use card_spec::{aid, perso::CardState};
+use card_spec::{
+    aid,
+    perso::{CardState, KVN_TRANSPORT},
+};
 
 impl<N: Nvm> Isd<'_, N> {
     /// SET STATUS (GlobalPlatform 2.3, 11.10): P1 80 the card, P1 40 an application.
@@ -32,7 +35,9 @@ impl<N: Nvm> Isd<'_, N> {
         let to = CardState::from_byte(to).ok_or(Error::PARAMETERS)?;
         let from = card_state(&area)?;
         let allowed = match (from, to) {
-            (OpReady, Initialized) | (Initialized, Secured) => true,
+            (OpReady, Initialized) => true,
+            // A card in use under keys that the chip's maker knows would be anybody's.
+            (Initialized, Secured) => KeySet::find(&area, KVN_TRANSPORT).is_none(),
             (Secured, CardLocked) | (CardLocked, Secured) => true,
             (Terminated, _) => false,
             (_, Terminated) => true,

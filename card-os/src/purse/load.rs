@@ -63,7 +63,8 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let after = self.balance_fen().checked_add(amount).ok_or(Error::DATA)?;
         self.area.write(at::BALANCE, &after.to_be_bytes());
         // An issuer's time: the offline spending of the day starts again from here.
-        self.write_day(time.date(), Fen::ZERO);
+        self.write_day(at::DAY, time.date().to_bytes(), Fen::ZERO);
+        self.area.write(at::EARLIER_DAY, &[0; 8]);
         let record = LogRecord {
             seq: load.seq,
             overdraft: self.limits().overdraft,

@@ -42,6 +42,8 @@ mod at {
 
     pub(super) const STATE: usize = 0;
     pub(super) const FILE15: usize = 1;
+    /// Last day of the card's validity, in file 15.
+    pub(super) const VALID_TO: usize = FILE15 + 24;
     pub(super) const FILE16: usize = FILE15 + files::Public::LEN;
     pub(super) const FILE17: usize = FILE16 + super::HOLDER;
     pub(super) const LIMITS: usize = FILE17 + files::Region::LEN;
@@ -50,7 +52,7 @@ mod at {
     pub(super) const BALANCE: usize = METRO + super::METRO_RECORDS as usize * files::Metro::LEN;
     pub(super) const OFFLINE_SEQ: usize = BALANCE + 4;
     pub(super) const ONLINE_SEQ: usize = OFFLINE_SEQ + 2;
-    /// Date 4 and total 4 of the offline spending of that date.
+    /// Date 4 and total 4 of the offline spending of that date: the latest date.
     pub(super) const DAY: usize = ONLINE_SEQ + 2;
     /// `type 1 | sequence 2 | MAC2 4 | TAC 4` of the last purchase, then of the last load.
     pub(super) const PROVE_PURCHASE: usize = DAY + 8;
@@ -67,7 +69,9 @@ mod at {
     /// `type 1 | sequence 2 | MAC2 4 | TAC 4` of the last change of the overdraft limit.
     pub(super) const PROVE_OVERDRAFT: usize = JOURNEY.end();
     pub(super) const OVERDRAFT_ROW: Row = Row::mac(PROVE_OVERDRAFT + 11);
-    pub(super) const END: usize = PROVE_OVERDRAFT + 11 + ROW;
+    /// As [`DAY`], for the dates before it.
+    pub(super) const EARLIER_DAY: usize = PROVE_OVERDRAFT + 11 + ROW;
+    pub(super) const END: usize = EARLIER_DAY + 8;
 }
 pub(crate) const AREA: usize = at::END;
 

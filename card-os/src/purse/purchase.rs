@@ -132,7 +132,10 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         }
 
         let limits = self.limits();
-        let (date, spent) = self.day(time.date())?;
+        if time.date().to_bytes() > self.area.array(at::VALID_TO) {
+            return Err(Error::CONDITIONS);
+        }
+        let (total_at, date, spent) = self.spent(time.date());
         let spent = spent + purchase.amount;
         if spent > limits.per_day {
             return Err(Error::CONDITIONS);
@@ -149,7 +152,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let mac2 = purchase.mac2(begun.suite, &begun.key);
         let tac = purchase.tac(begun.suite, &dtk, available);
         self.area.write(at::BALANCE, &after.to_be_bytes());
-        self.write_day(date, spent);
+        self.write_day(total_at, date, spent);
         if let Some(cache) = &open.cache {
             for journey in &cache.journeys {
                 at::JOURNEY.append(&mut self.area, journey)?;
@@ -172,18 +175,29 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         Ok(Answer::Done)
     }
 
-    /// Date and total that a purchase on `date` adds to. A terminal whose clock is behind adds to
-    /// the later day: going back must not buy a fresh limit.
-    fn day(&self, date: CardDate) -> Result<(CardDate, Fen), Error> {
-        let [a, b, c, d, total @ ..] = self.area.array::<8>(at::DAY);
-        Ok(match CardDate::from_bytes([a, b, c, d]) {
-            Ok(stored) if stored >= date => (stored, Fen::from_card(total)),
-            _ => (date, Fen::ZERO),
-        })
+    /// The total that a purchase on `date` adds to: its place, the date it is of, and what was spent.
+    /// Dates come from terminals' clocks. Going back must not buy a fresh limit, and a clock that is
+    /// fast must not use up the days that it skips: so there are two totals whose dates only go on,
+    /// one for the latest date and one for all before it.
+    fn spent(&self, date: CardDate) -> (usize, [u8; 4], Fen) {
+        let stored = |at| {
+            let [a, b, c, d, total @ ..] = self.area.array::<8>(at);
+            ([a, b, c, d], Fen::from_card(total))
+        };
+        let day = date.to_bytes();
+        let at = if day >= stored(at::DAY).0 {
+            at::DAY
+        } else {
+            at::EARLIER_DAY
+        };
+        match stored(at) {
+            (of, total) if of >= day => (at, of, total),
+            _ => (at, day, Fen::ZERO),
+        }
     }
 
-    pub(super) fn write_day(&mut self, date: CardDate, total: Fen) {
-        self.area.write(at::DAY, &date.to_bytes());
-        self.area.write_amount(at::DAY + 4, total);
+    pub(super) fn write_day(&mut self, at: usize, date: [u8; 4], total: Fen) {
+        self.area.write(at, &date);
+        self.area.write_amount(at + 4, total);
     }
 }

@@ -20,10 +20,19 @@ enum Mode {
     Nothing,
     Part,
     Scattered,
+    /// Erasing: the head and the first entries stay, the others are gone. Programming: all but the last
+    /// word.
+    FrontKept,
     Done,
 }
 
-const MODES: [Mode; 4] = [Mode::Nothing, Mode::Part, Mode::Scattered, Mode::Done];
+const MODES: [Mode; 5] = [
+    Mode::Nothing,
+    Mode::Part,
+    Mode::Scattered,
+    Mode::FrontKept,
+    Mode::Done,
+];
 
 #[derive(Clone)]
 struct Flash {
@@ -107,6 +116,7 @@ impl Nvm for &mut Flash {
                     Some(Mode::Part) if i < half => *from,
                     Some(Mode::Part) if i == half => from | noise,
                     Some(Mode::Scattered) if i == 0 => from | noise,
+                    Some(Mode::FrontKept) if i + 1 < data.len() / WORD => *from,
                     Some(_) => 0xFF,
                 };
             }
@@ -126,6 +136,8 @@ impl Nvm for &mut Flash {
                     Some(Mode::Nothing) => *byte,
                     Some(Mode::Part) if i < PAGE / WORD / 2 => 0xFF,
                     Some(Mode::Part) => *byte,
+                    Some(Mode::FrontKept) if i < PAGE / WORD / 2 => *byte,
+                    Some(Mode::FrontKept) => 0xFF,
                     Some(Mode::Scattered) => match noise % 3 {
                         0 => 0xFF,
                         1 => *byte | (noise >> (8 * k)) as u8,
@@ -215,7 +227,7 @@ fn a_cut_leaves_all_or_nothing() {
     });
     let (mut before, mut after, mut recoveries) = (0, 0, 0);
     for round in 0..6_000 {
-        flash.left = Some((1 + random.next() % 40, MODES[random.below(4)]));
+        flash.left = Some((1 + random.next() % 40, MODES[random.below(5)]));
         let mut store = Store::new(&mut flash);
         store.mount();
         let mut next = model.clone();
@@ -223,7 +235,7 @@ fn a_cut_leaves_all_or_nothing() {
         while flash.dead {
             flash.dead = false;
             if random.below(3) > 0 {
-                flash.left = Some((1 + random.next() % 14, MODES[random.below(4)]));
+                flash.left = Some((1 + random.next() % 14, MODES[random.below(5)]));
                 recoveries += 1;
             }
             Store::new(&mut flash).mount();

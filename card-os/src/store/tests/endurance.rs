@@ -55,7 +55,7 @@ fn cuts_anywhere_use_no_room_up() {
             flash.dead = false;
             flash.left = None;
             if random.below(3) == 0 {
-                flash.left = Some((1 + random.next() % 12, MODES[random.below(4)]));
+                flash.left = Some((1 + random.next() % 12, MODES[random.below(5)]));
             }
             let mut store = Store::new(&mut flash);
             store.mount();
@@ -219,7 +219,7 @@ fn the_longest_transaction_of_a_full_card_fits_and_is_cut() {
     for round in 0..40u32 {
         flash.left = None;
         if round % 5 != 4 {
-            flash.left = Some((1 + random.next() % 900, MODES[random.below(4)]));
+            flash.left = Some((1 + random.next() % 900, MODES[random.below(5)]));
         }
         let mut next = model.clone();
         let mut store = Store::new(&mut flash);
@@ -240,7 +240,7 @@ fn the_longest_transaction_of_a_full_card_fits_and_is_cut() {
             flash.dead = false;
             flash.left = None;
             if random.below(8) > 0 {
-                flash.left = Some((1 + random.next() % 500, MODES[random.below(4)]));
+                flash.left = Some((1 + random.next() % 500, MODES[random.below(5)]));
             }
             Store::new(&mut flash).mount();
         }
