@@ -1,7 +1,7 @@
 //! What lies in a page: a head, then slots. A slot holds an entry, one version of one block, and
 //! behind an entry that ended its transaction the word that says so a second time.
 
-use crate::nvm::PAGE;
+use crate::{layout::BLOCKS, nvm::PAGE};
 
 /// Bytes of a logical block.
 pub(super) const BLOCK: usize = 64;
@@ -73,6 +73,11 @@ pub(super) struct Version {
 }
 
 impl Head {
+    /// The block of which this is a version; `None` of a staged one, and of one that does not exist.
+    pub(super) fn of_block(self) -> Option<usize> {
+        Some(usize::from(self.block)).filter(|block| !self.staged && *block < BLOCKS)
+    }
+
     pub(super) const fn version(self) -> Version {
         Version {
             txn: self.txn,

@@ -15,14 +15,14 @@
 //!   of collecting is gone on with, and what was collected stays free.
 
 use super::entry::{
-    BLOCK, CONFIRMATION, Confirmation, Digest, ENTRY, HEAD, Head, PAGE_HEAD, PageHead, Place,
-    SLOTS, check, seal,
+    BLOCK, Confirmation, Digest, ENTRY, HEAD, Head, PageHead, Place, SLOTS, check, seal,
 };
 use crate::{
     error::Error,
     layout::{BLOCKS, ISSUER_BLOCKS, STAGED_BLOCKS},
     nvm::{Nvm, PAGE, PAGES},
 };
+use core::cell::Cell;
 use zeroize::Zeroize;
 
 /// Pages that stay free for collecting.
@@ -40,8 +40,14 @@ pub(crate) enum Soundness {
     Dead,
 }
 
-/// Page and slot of the next entry to look at.
-type Cursor = (usize, usize);
+/// Where the next entry to look at may be.
+#[derive(Default)]
+pub(super) struct Cursor {
+    page: usize,
+    slot: usize,
+    /// Sequence of the page.
+    sequence: u32,
+}
 
 pub(super) struct Log<N> {
     pub(super) nvm: N,
@@ -67,6 +73,8 @@ pub(super) struct Log<N> {
     taint: u32,
     /// An open transaction has entries in the memory already.
     pub(super) spilled: bool,
+    /// Something could not be read since it was last set back.
+    pub(super) fault: Cell<bool>,
 }
 
 impl<N: Nvm> Log<N> {
@@ -85,6 +93,7 @@ impl<N: Nvm> Log<N> {
             digest: Digest { all: 0, issuer: 0 },
             taint: 0,
             spilled: false,
+            fault: Cell::new(false),
         }
     }
 
@@ -95,19 +104,21 @@ impl<N: Nvm> Log<N> {
         self.spilled = false;
         self.ordinal = 0;
         self.txn = 1;
-        self.open_last()?;
-        let Some((newest, stored)) = self.newest()? else {
+        self.fault.set(false);
+        self.open_last();
+        let Some((newest, stored)) = self.newest() else {
             return Ok(Soundness::Dead);
         };
         self.newest = newest.txn;
         self.txn = newest.txn.saturating_add(1);
-        self.choose()?;
+        self.choose();
         for block in 0..BLOCKS {
-            self.settle(block, newest.txn)?;
+            self.settle(block);
         }
         self.recount();
-        self.digest = self.fresh_digest()?;
+        self.digest = self.fresh_digest();
         self.taint = stored.map_or(1, |stored| self.digest.all ^ stored);
+        self.readable()?;
         let sound = match (self.taint, self.digest.issuer == newest.issuer) {
             (_, false) => Soundness::Dead,
             (0, true) => Soundness::Sound,
@@ -116,93 +127,102 @@ impl<N: Nvm> Log<N> {
         Ok(sound)
     }
 
-    /// Slots of a page before the first erased one. The page's head does not matter: what a torn
-    /// erase leaves are versions that others replaced long ago.
-    fn used(&self, page: usize) -> Result<usize, Error> {
-        for slot in 0..SLOTS {
-            if self.head(Place::new(page, slot))?.is_none() {
-                return Ok(slot);
-            }
-        }
-        Ok(SLOTS)
-    }
-
-    fn page_head(&self, page: usize) -> Result<Option<PageHead>, Error> {
-        let mut head = [0; PAGE_HEAD];
-        self.nvm.read(page * PAGE, &mut head)?;
-        Ok(PageHead::from_bytes(&head))
-    }
-
-    fn head(&self, place: Place) -> Result<Option<Head>, Error> {
-        let mut head = [0; HEAD];
-        self.nvm.read(place.at(), &mut head)?;
-        Ok(Head::from_bytes(head))
-    }
-
-    fn entry(&self, place: Place) -> Result<[u8; ENTRY], Error> {
-        let mut entry = [0; ENTRY];
-        self.nvm.read(place.at(), &mut entry)?;
-        Ok(entry)
-    }
-
-    /// Every entry that is there: its place, its head, and the sequence of its page.
-    fn each(
-        &self,
-        look: &mut dyn FnMut(Place, Head, u32) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        for page in 0..PAGES {
-            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
-            for slot in 0..SLOTS {
-                let place = Place::new(page, slot);
-                let Some(head) = self.head(place)? else {
-                    break;
-                };
-                look(place, head, sequence)?;
-            }
+    /// Whether everything could be read that was asked for.
+    pub(super) fn readable(&self) -> Result<(), Error> {
+        if self.fault.get() {
+            return Err(Error::MEMORY);
         }
         Ok(())
+    }
+
+    /// What cannot be read looks erased.
+    fn bytes<const L: usize>(&self, at: usize) -> [u8; L] {
+        let mut out = [0; L];
+        if self.nvm.read(at, &mut out).is_err() {
+            self.fault.set(true);
+            out.fill(0xFF);
+        }
+        out
+    }
+
+    /// Slots of a page before the first erased one. The page's head does not matter: what a torn
+    /// erase leaves are versions that others replaced long ago.
+    fn used(&self, page: usize) -> usize {
+        (0..SLOTS)
+            .find(|slot| self.head(Place::new(page, *slot)).is_none())
+            .unwrap_or(SLOTS)
+    }
+
+    fn page_head(&self, page: usize) -> Option<PageHead> {
+        PageHead::from_bytes(&self.bytes(page * PAGE))
+    }
+
+    fn head(&self, place: Place) -> Option<Head> {
+        Head::from_bytes(self.bytes(place.at()))
+    }
+
+    fn entry(&self, place: Place) -> [u8; ENTRY] {
+        self.bytes(place.at())
+    }
+
+    fn sequence(&self, page: usize) -> u32 {
+        self.page_head(page).unwrap_or_default().sequence
+    }
+
+    /// The next entry that is there.
+    fn next_entry(&self, at: &mut Cursor) -> Option<(Place, Head)> {
+        while at.page < PAGES {
+            if at.slot == 0 {
+                at.sequence = self.sequence(at.page);
+            }
+            let place = Place::new(at.page, at.slot);
+            at.slot += 1;
+            if at.slot <= SLOTS
+                && let Some(head) = self.head(place)
+            {
+                return Some((place, head));
+            }
+            (at.page, at.slot) = (at.page + 1, 0);
+        }
+        None
     }
 
     /// The newest transaction, and the digest that its last entry stored: `None` if that entry was
     /// there and is damaged. Checksums take time, so heads are compared first and only the winner is
     /// checked; what fails is passed over.
-    fn newest(&self) -> Result<Option<(Confirmation, Option<u32>)>, Error> {
+    fn newest(&self) -> Option<(Confirmation, Option<u32>)> {
         let mut below = u32::MAX;
         let mut confirmed: Option<Confirmation> = None;
         loop {
             let mut best = None;
-            self.each(&mut |place, head, _| {
-                if head.last && !head.staged && head.txn < below && best < Some(head.txn) {
+            let mut at = Cursor::default();
+            while let Some((place, head)) = self.next_entry(&mut at) {
+                if head.last && head.txn < below && best < Some(head.txn) {
                     best = Some(head.txn);
                 }
-                let mut word = [0; CONFIRMATION];
-                self.nvm.read(place.at() + ENTRY, &mut word)?;
-                if let Some(word) = Confirmation::from_bytes(word)
+                if let Some(word) = Confirmation::from_bytes(self.bytes(place.at() + ENTRY))
                     && confirmed.is_none_or(|most| word.txn > most.txn)
                 {
                     confirmed = Some(word);
                 }
-                Ok(())
-            })?;
+            }
             let Some(txn) = best else {
-                return Ok(confirmed.map(|lost| (lost, None)));
+                return confirmed.map(|lost| (lost, None));
             };
             // A transaction that was cut off in its last entry leaves its number to the next one, so
             // there may be several; a whole one is the one that counts.
-            let mut whole = None;
-            self.each(&mut |place, head, _| {
-                if head.last && !head.staged && head.txn == txn && whole.is_none() {
+            let mut at = Cursor::default();
+            while let Some((place, head)) = self.next_entry(&mut at) {
+                if head.last
+                    && head.txn == txn
+                    && let Some(all) = check(&self.entry(place))
+                {
                     let issuer = head.tag;
-                    whole =
-                        check(&self.entry(place)?).map(|all| (Confirmation { txn, issuer }, all));
+                    return Some(match confirmed {
+                        Some(lost) if lost.txn > txn => (lost, None),
+                        _ => (Confirmation { txn, issuer }, Some(all)),
+                    });
                 }
-                Ok(())
-            })?;
-            if let Some((whole, digest)) = whole {
-                return Ok(Some(match confirmed {
-                    Some(lost) if lost.txn > txn => (lost, None),
-                    _ => (whole, Some(digest)),
-                }));
             }
             below = txn;
         }
@@ -210,71 +230,54 @@ impl<N: Nvm> Log<N> {
 
     /// Chooses the valid version of each block by the heads. Entries of a later number are the rest
     /// of a transaction that was cut off: the next one takes a number behind theirs.
-    fn choose(&mut self) -> Result<(), Error> {
-        for page in 0..PAGES {
-            let sequence = self.page_head(page)?.unwrap_or_default().sequence;
-            for slot in 0..self.used(page)? {
-                let place = Place::new(page, slot);
-                let Some(head) = self.head(place)? else {
-                    break;
-                };
-                let block = usize::from(head.block);
-                if head.staged || block >= BLOCKS {
-                    continue;
+    fn choose(&mut self) {
+        let mut at = Cursor::default();
+        while let Some((place, head)) = self.next_entry(&mut at) {
+            let Some(block) = head.of_block() else {
+                continue;
+            };
+            if head.txn > self.newest {
+                if check(&self.entry(place)).is_some() {
+                    self.txn = self.txn.max(head.txn.saturating_add(1));
                 }
-                if head.txn > self.newest {
-                    if check(&self.entry(place)?).is_some() {
-                        self.txn = self.txn.max(head.txn.saturating_add(1));
-                    }
-                } else if self.is_later(place, head, sequence, self.map[block])? {
-                    self.map[block] = place;
-                }
+            } else if self.is_later(place, head, at.sequence, self.map[block]) {
+                self.map[block] = place;
             }
         }
-        Ok(())
     }
 
     /// Whether an entry is to be preferred to the present one.
-    fn is_later(
-        &self,
-        place: Place,
-        head: Head,
-        sequence: u32,
-        present: Place,
-    ) -> Result<bool, Error> {
+    fn is_later(&self, place: Place, head: Head, sequence: u32, present: Place) -> bool {
         if present.is_none() {
-            return Ok(true);
+            return true;
         }
-        let Some(old) = self.head(present)? else {
-            return Ok(true);
+        let Some(old) = self.head(present) else {
+            return true;
         };
         if head.version() != old.version() {
-            return Ok(head.version() > old.version());
+            return head.version() > old.version();
         }
-        let old = self.page_head(present.page())?.unwrap_or_default().sequence;
-        Ok((sequence, place.at()) > (old, present.at()))
+        (sequence, place.at()) > (self.sequence(present.page()), present.at())
     }
 
     /// Checks the chosen version of a block. If it is not whole, the best whole one takes its place.
-    fn settle(&mut self, block: usize, until: u32) -> Result<(), Error> {
+    fn settle(&mut self, block: usize) {
         let chosen = self.map[block];
-        if chosen.is_none() || check(&self.entry(chosen)?).is_some() {
-            return Ok(());
+        if chosen.is_none() || check(&self.entry(chosen)).is_some() {
+            return;
         }
         let mut best = Place::NONE;
-        self.each(&mut |place, head, sequence| {
-            if usize::from(head.block) == block
-                && !head.staged
-                && head.txn <= until
-                && check(&self.entry(place)?).is_some()
-                && self.is_later(place, head, sequence, best)?
+        let mut at = Cursor::default();
+        while let Some((place, head)) = self.next_entry(&mut at) {
+            if head.of_block() == Some(block)
+                && head.txn <= self.newest
+                && check(&self.entry(place)).is_some()
+                && self.is_later(place, head, at.sequence, best)
             {
                 best = place;
             }
-            Ok(())
-        })?;
+        }
         self.map[block] = best;
-        Ok(())
     }
 
     /// Whether power-up found a transaction that was cut off.
@@ -282,38 +285,26 @@ impl<N: Nvm> Log<N> {
         self.txn != self.newest.saturating_add(1)
     }
 
-    /// The block of the next entry, from `at` on, of a transaction that was cut off; and where to
-    /// go on looking.
-    pub(super) fn next_cut_off(&self, mut at: Cursor) -> Result<Option<(usize, Cursor)>, Error> {
-        while at.0 < PAGES {
-            let place = Place::new(at.0, at.1);
-            at = if at.1 + 1 < self.used(at.0)? {
-                (at.0, at.1 + 1)
-            } else {
-                (at.0 + 1, 0)
-            };
-            if let Some(head) = self.head(place)?
-                && !head.staged
+    /// The block of the next entry of a transaction that was cut off.
+    pub(super) fn next_cut_off(&self, at: &mut Cursor) -> Option<usize> {
+        while let Some((place, head)) = self.next_entry(at) {
+            if let Some(block) = head.of_block()
                 && head.txn > self.newest
                 && head.txn < self.txn
-                && usize::from(head.block) < BLOCKS
-                && check(&self.entry(place)?).is_some()
-                && !self.is_overruled(head.block.into())?
+                && check(&self.entry(place)).is_some()
+                && !self.is_overruled(block)
             {
-                return Ok(Some((head.block.into(), at)));
+                return Some(block);
             }
         }
-        Ok(None)
+        None
     }
 
     /// Whether the open transaction wrote the block already: cut-off recoveries leave several
     /// entries of one block, and overruling each of them would outgrow the room.
-    fn is_overruled(&self, block: usize) -> Result<bool, Error> {
-        let place = *self.map.get(block).ok_or(Error::MEMORY)?;
-        if place.is_none() {
-            return Ok(false);
-        }
-        Ok(self.head(place)?.is_some_and(|head| head.txn == self.txn))
+    fn is_overruled(&self, block: usize) -> bool {
+        let place = self.map[block];
+        !place.is_none() && self.head(place).is_some_and(|head| head.txn == self.txn)
     }
 
     /// Counts what must survive, from the map.
@@ -328,52 +319,57 @@ impl<N: Nvm> Log<N> {
 
     /// Goes on writing in the page that was opened last. No page is erased before a later one was
     /// opened, so behind its entries it is erased, whatever a cut did to others.
-    fn open_last(&mut self) -> Result<(), Error> {
+    fn open_last(&mut self) {
         (self.open, self.next, self.sequence) = (PAGES, SLOTS, 0);
         for page in 0..PAGES {
-            if let Some(head) = self.page_head(page)?
-                && head.sequence > self.sequence
-            {
-                (self.open, self.sequence) = (page, head.sequence);
+            let sequence = self.sequence(page);
+            if sequence > self.sequence {
+                (self.open, self.sequence) = (page, sequence);
             }
         }
         if self.open < PAGES {
-            self.next = self.used(self.open)?;
+            self.next = self.used(self.open);
             // A word that took some bits and looks erased would spoil the slot.
-            if self.next < SLOTS && self.entry(Place::new(self.open, self.next))? != [0xFF; ENTRY] {
+            if self.next < SLOTS && self.entry(Place::new(self.open, self.next)) != [0xFF; ENTRY] {
                 self.next = SLOTS;
             }
         }
-        Ok(())
     }
 
-    fn fresh_digest(&self) -> Result<Digest, Error> {
+    fn fresh_digest(&self) -> Digest {
         let mut digest = Digest::default();
-        for (block, place) in self.map.iter().take(BLOCKS).enumerate() {
-            if place.is_none() {
-                continue;
-            }
-            if let Some(head) = self.head(*place)? {
-                digest.toggle(block as u16, head.version(), block < ISSUER_BLOCKS);
-            }
+        for block in 0..BLOCKS {
+            self.toggle(&mut digest, block);
         }
-        Ok(digest)
+        digest
     }
 
-    /// Reads a part of a block's valid version.
-    pub(super) fn read(&self, block: usize, from: usize, out: &mut [u8]) -> Result<(), Error> {
-        let place = *self.map.get(block).ok_or(Error::MEMORY)?;
-        if place.is_none() {
-            out.fill(0);
-            return Ok(());
+    /// Puts the valid version of a block into the digest, or takes it out.
+    fn toggle(&self, digest: &mut Digest, block: usize) {
+        let place = self.map[block];
+        if !place.is_none()
+            && let Some(head) = self.head(place)
+        {
+            digest.toggle(block as u16, head.version(), block < ISSUER_BLOCKS);
         }
-        Ok(self.nvm.read(place.at() + HEAD + from, out)?)
     }
 
-    pub(super) fn block(&self, block: usize) -> Result<[u8; BLOCK], Error> {
+    /// Reads a part of a block's valid version; zeros if there is none.
+    pub(super) fn read(&self, block: usize, from: usize, out: &mut [u8]) {
+        match self.map.get(block) {
+            Some(place) if place.is_none() => out.fill(0),
+            Some(place) if self.nvm.read(place.at() + HEAD + from, out).is_ok() => {}
+            _ => {
+                self.fault.set(true);
+                out.fill(0);
+            }
+        }
+    }
+
+    pub(super) fn block(&self, block: usize) -> [u8; BLOCK] {
         let mut data = [0; BLOCK];
-        self.read(block, 0, &mut data)?;
-        Ok(data)
+        self.read(block, 0, &mut data);
+        data
     }
 
     /// Whether the block was ever written.
@@ -388,13 +384,9 @@ impl<N: Nvm> Log<N> {
         data: &[u8; BLOCK],
         last: bool,
     ) -> Result<(), Error> {
-        let old = *self.map.get(block).ok_or(Error::MEMORY)?;
         let mut digest = self.digest;
-        if !old.is_none()
-            && let Some(head) = self.head(old)?
-        {
-            digest.toggle(block as u16, head.version(), block < ISSUER_BLOCKS);
-        }
+        self.toggle(&mut digest, block);
+        self.readable()?;
         let mut head = Head {
             block: block as u16,
             last,
@@ -471,7 +463,7 @@ impl<N: Nvm> Log<N> {
         let place = Place::new(self.open, self.next);
         self.next += 1;
         let programmed = self.nvm.program(place.at(), &entry);
-        let kept = programmed.is_ok() && self.entry(place)? == entry;
+        let kept = programmed.is_ok() && self.entry(place) == entry;
         entry.zeroize();
         programmed?;
         if !kept {
@@ -490,7 +482,7 @@ impl<N: Nvm> Log<N> {
             let mut best: Option<(u32, usize)> = None;
             let mut most = 0;
             for page in 0..PAGES {
-                let times = self.page_head(page)?.map(|head| head.times_erased);
+                let times = self.page_head(page).map(|head| head.times_erased);
                 most = most.max(times.unwrap_or(0));
                 if self.is_free(page) {
                     // A page whose head was torn has lost its count; it waits until the others are
@@ -570,7 +562,7 @@ impl<N: Nvm> Log<N> {
             if place.is_none() || place.page() != victim {
                 continue;
             }
-            let entry = self.entry(place)?;
+            let entry = self.entry(place);
             if check(&entry).is_none() {
                 return Err(Error::MEMORY);
             }

@@ -23,10 +23,9 @@ use crate::{
     nvm::{Nvm, PAGES},
 };
 use card_spec::{Fen, keys::KeyType};
-use core::cell::Cell;
 use entry::BLOCK;
 use heapless::Vec;
-use log::Log;
+use log::{Cursor, Log};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -54,8 +53,6 @@ pub(crate) struct Store<N> {
     soundness: Soundness,
     /// The open transaction empties the applications.
     wiping: bool,
-    /// Something could not be read or written since the last command began: see [`Self::fault`].
-    fault: Cell<bool>,
 }
 
 impl<N: Nvm> Store<N> {
@@ -66,7 +63,6 @@ impl<N: Nvm> Store<N> {
             changed: Vec::new(),
             soundness: Soundness::Dead,
             wiping: false,
-            fault: Cell::new(false),
         }
     }
 
@@ -90,7 +86,7 @@ impl<N: Nvm> Store<N> {
     pub(crate) fn mount(&mut self) {
         self.changed.clear();
         self.wiping = false;
-        self.fault.set(false);
+        self.log.fault.set(false);
         self.soundness = self.find().unwrap_or(Soundness::Dead);
     }
 
@@ -106,11 +102,11 @@ impl<N: Nvm> Store<N> {
             return Ok(Soundness::Dead);
         }
         if self.log.was_cut_off() {
-            let mut at = (0, 0);
-            while let Some((block, next)) = self.log.next_cut_off(at)? {
-                at = next;
+            let mut at = Cursor::default();
+            while let Some(block) = self.log.next_cut_off(&mut at) {
                 self.hold(block)?;
             }
+            self.fault()?;
             // Not `commit`, which would mount again when this fails.
             let done = self.append_changed();
             self.changed.clear();
@@ -133,19 +129,15 @@ impl<N: Nvm> Store<N> {
     /// be read is read as zeros and what cannot be written is not; nothing of that is committed or
     /// answered, so an application needs to ask only where it would act on it otherwise.
     pub(crate) fn fault(&self) -> Result<(), Error> {
-        if self.fault.get() {
-            return Err(Error::MEMORY);
-        }
-        Ok(())
+        self.log.readable()
     }
 
     /// Something in the memory is not what it must be.
     pub(crate) fn fail(&self) {
-        self.fault.set(true);
+        self.log.fault.set(true);
     }
 
     pub(crate) fn read(&self, at: usize, out: &mut [u8]) {
-        out.fill(0);
         let (mut at, mut rest) = (at, out);
         while !rest.is_empty() {
             let (block, from) = (at / BLOCK, at % BLOCK);
@@ -153,11 +145,7 @@ impl<N: Nvm> Store<N> {
             let (now, later) = rest.split_at_mut(n);
             match self.changed.iter().find(|c| c.block == block) {
                 Some(changed) => now.copy_from_slice(&changed.data[from..from + n]),
-                None => {
-                    if self.log.read(block, from, now).is_err() {
-                        self.fail();
-                    }
-                }
+                None => self.log.read(block, from, now),
             }
             at += n;
             rest = later;
@@ -210,7 +198,7 @@ impl<N: Nvm> Store<N> {
                 if self.changed.is_full() {
                     self.spill()?;
                 }
-                let data = self.log.block(block)?;
+                let data = self.log.block(block);
                 let _ = self.changed.push(Changed { block, data });
                 self.changed.len() - 1
             }
@@ -264,7 +252,7 @@ impl<N: Nvm> Store<N> {
 
     pub(crate) fn rollback(&mut self) {
         self.changed.clear();
-        self.fault.set(false);
+        self.log.fault.set(false);
         if self.log.spilled || self.wiping {
             self.mount();
         }
@@ -296,7 +284,7 @@ impl<N: Nvm> Store<N> {
         while !rest.is_empty() {
             let (index, from) = (at / BLOCK, at % BLOCK);
             let (now, later) = rest.split_at(rest.len().min(BLOCK - from));
-            let mut block = self.log.block(layout::BLOCKS + index)?;
+            let mut block = self.log.block(layout::BLOCKS + index);
             block[from..from + now.len()].copy_from_slice(now);
             let put = self.log.put_staged(index, &block);
             block.zeroize();
