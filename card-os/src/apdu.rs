@@ -185,6 +185,7 @@ impl<'a> Command<'a> {
     }
 
     /// Header and Lc as a MAC covers them (Lc counts the MAC).
+    #[inline(never)]
     pub(crate) const fn mac_header(&self) -> [u8; 5] {
         [self.cla, self.ins, self.p1, self.p2, self.data.len() as u8]
     }

@@ -27,64 +27,53 @@ impl Channel {
 
 /// The basic channel, always open, and three more.
 pub(crate) struct Channels {
-    basic: Channel,
-    further: [Option<Channel>; 3],
+    channels: [Channel; 4],
+    open: [bool; 4],
 }
 
 impl Channels {
     /// As after reset: the basic channel alone.
     pub(crate) const fn new(selected: Selected) -> Self {
+        const CLOSED: Channel = Channel::new(Selected::Isd);
         Self {
-            basic: Channel::new(selected),
-            further: [const { None }; 3],
+            channels: [Channel::new(selected), CLOSED, CLOSED, CLOSED],
+            open: [true, false, false, false],
         }
-    }
-
-    fn slot(&mut self, number: Number) -> Option<&mut Option<Channel>> {
-        self.further.get_mut((number as usize).checked_sub(1)?)
     }
 
     /// The channel, if it is open.
     pub(crate) fn get(&mut self, number: Number) -> Option<&mut Channel> {
-        match (number as usize).checked_sub(1) {
-            None => Some(&mut self.basic),
-            Some(further) => self.further.get_mut(further)?.as_mut(),
-        }
+        let number = number as usize;
+        self.channels.get_mut(number).filter(|_| self.open[number])
     }
 
     /// Opens a channel on the issuer domain; false if it is open already.
     pub(crate) fn open(&mut self, number: Number) -> bool {
-        match self.slot(number) {
-            Some(slot @ None) => {
-                *slot = Some(Channel::new(Selected::Isd));
-                true
-            }
-            _ => false,
-        }
+        !core::mem::replace(&mut self.open[number as usize], true)
     }
 
     /// Closes a channel and forgets what it held; false if it was not open. The basic channel
     /// stays.
     pub(crate) fn close(&mut self, number: Number) -> bool {
-        self.slot(number).and_then(Option::take).is_some()
+        let Some(channel) = self.get(number).filter(|_| number != Number::Basic) else {
+            return false;
+        };
+        *channel = Channel::new(Selected::Isd);
+        self.open[number as usize] = false;
+        true
     }
 
-    /// Whether another channel than this has an application that satisfies the condition.
+    /// Whether another channel than this has an application that satisfies the condition. A closed
+    /// one has the issuer domain.
     pub(crate) fn elsewhere(&self, number: Number, is: impl Fn(&Selected) -> bool) -> bool {
-        let further = self.further.iter().zip(1..);
-        let channels = further.filter_map(|(slot, n)| slot.as_ref().map(|c| (c, n)));
-        [(&self.basic, 0)]
-            .into_iter()
-            .chain(channels)
-            .any(|(channel, n)| n != number as usize && is(&channel.selected))
+        let mut channels = self.channels.iter().enumerate();
+        channels.any(|(n, channel)| n != number as usize && is(&channel.selected))
     }
 
     /// Puts every channel but this back on the issuer domain: its card or its data changed.
     pub(crate) fn deselect_others(&mut self, number: Number) {
-        for other in [Number::Basic, Number::One, Number::Two, Number::Three] {
-            if other != number
-                && let Some(channel) = self.get(other)
-            {
+        for (n, channel) in self.channels.iter_mut().enumerate() {
+            if n != number as usize {
                 *channel = Channel::new(Selected::Isd);
             }
         }

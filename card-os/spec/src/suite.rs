@@ -291,11 +291,10 @@ pub fn an10922<E>(
 }
 
 /// A key ready for MACs of one suite, wiped on drop.
-#[derive(Clone, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct MacKey {
-    #[zeroize(skip)]
     kind: MacKind,
-    bytes: [u8; 16],
+    value: Key,
 }
 
 #[derive(Clone, Copy)]
@@ -313,7 +312,7 @@ impl MacKey {
         bytes[..8].copy_from_slice(&key);
         Self {
             kind: MacKind::SingleDes,
-            bytes,
+            value: Key(bytes),
         }
     }
 
@@ -324,7 +323,10 @@ impl MacKey {
             SuiteId::Sm4 => MacKind::Sm4,
             SuiteId::Aes => MacKind::Aes,
         };
-        Self { kind, bytes: key.0 }
+        Self {
+            kind,
+            value: key.clone(),
+        }
     }
 
     /// The left four bytes of the MAC over the parts, zero IV.
@@ -345,24 +347,24 @@ impl MacKey {
             MacKind::RetailDes => {
                 let left = self.left_des();
                 let mut right = [0u8; 8];
-                right.copy_from_slice(&self.bytes[8..]);
+                right.copy_from_slice(&self.value.0[8..]);
                 let mut mac = left.cbc_mac(iv8, parts);
                 Cipher::Des(Des::new((&right).into())).decrypt(&mut mac[..8]);
                 left.encrypt(&mut mac[..8]);
                 right.zeroize();
                 mac
             }
-            MacKind::Sm4 => Cipher::new(SuiteId::Sm4, &self.bytes).cbc_mac(iv8, parts),
+            MacKind::Sm4 => Cipher::new(SuiteId::Sm4, &self.value.0).cbc_mac(iv8, parts),
             MacKind::Aes => {
                 let prefix = challenge.map_or(&[][..], |c| &c[..]);
-                cmac_with_prefix(&self.bytes, prefix, parts)
+                cmac_with_prefix(&self.value.0, prefix, parts)
             }
         }
     }
 
     fn left_des(&self) -> Cipher {
         let mut left = [0u8; 8];
-        left.copy_from_slice(&self.bytes[..8]);
+        left.copy_from_slice(&self.value.0[..8]);
         let cipher = Cipher::Des(Des::new((&left).into()));
         left.zeroize();
         cipher
