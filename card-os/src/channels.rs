@@ -42,6 +42,7 @@ impl Channels {
     }
 
     /// The channel, if it is open.
+    #[inline(never)]
     pub(crate) fn get(&mut self, number: Number) -> Option<&mut Channel> {
         let number = number as usize;
         self.channels.get_mut(number).filter(|_| self.open[number])

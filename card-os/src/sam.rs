@@ -278,22 +278,21 @@ impl<N: Nvm> Sam<'_, N> {
     /// `rnd4 seq2 3 x amount4 type1 time7 ver alg F1 F2`.
     fn init_visit(&mut self, data: &[u8; 44], out: &mut Out) -> Outcome {
         *self.ram = Ram::default();
-        let field = |from: usize, to: usize| data.get(from..to).unwrap_or_default();
         let suite = SuiteId::from_byte(data[27]).ok_or(Error::DATA)?;
         if data[18] != VISIT {
             return Err(Error::DATA);
         }
-        let region = region_from_f2(field(36, 44))?;
+        let region = region_from_f2(part::<36, 8, _>(data))?;
         let slot = self.class_key(KeyType::Mpk, 0, region, data[26], suite)?;
-        let mpk = keys::ssse_card_key(&slot.key, suite, &fixed(field(28, 36))?);
+        let mpk = keys::ssse_card_key(&slot.key, suite, &part::<28, 8, _>(data));
         let terminal_seq = self.next_seq()?;
         let visit = Visit {
-            split: Split::from_bytes(fixed(field(6, 18))?),
+            split: Split::from_bytes(part::<6, 12, _>(data)),
             terminal: self.terminal()?,
             terminal_seq,
-            time: CardTime::from_bytes(fixed(field(19, 26))?)?,
-            seq: u16::from_be_bytes(fixed(field(4, 6))?),
-            rnd: fixed(field(0, 4))?,
+            time: CardTime::from_bytes(part::<19, 7, _>(data))?,
+            seq: u16::from_be_bytes(part::<4, 2, _>(data)),
+            rnd: part::<0, 4, _>(data),
         };
         self.ram.expected_mac2 = Some(visit.mac2(suite, &mpk));
         put(out, &terminal_seq.to_be_bytes());
@@ -309,13 +308,13 @@ impl<N: Nvm> Sam<'_, N> {
 
     fn deliver_lock_key(&mut self, data: &[u8; 16], named: Named) -> Outcome {
         self.ram.delivered = Delivered::None;
-        let (serial8, issuer) = data.split_at(8);
-        let issuer = IssuerId(fixed(issuer)?);
+        let issuer = IssuerId(part::<8, 8, _>(data));
         let region = issuer.region().map_err(|_| Error::KEY_INDEX)?.to_bytes();
         let slot = self.only_key(region, &|header| {
             header.key_type == KeyType::Dack && named.suits(header)
         })?;
-        let key = keys::card_key_from_psam_fields(&slot.key, slot.header, fixed(serial8)?, issuer)?;
+        let key =
+            keys::card_key_from_psam_fields(&slot.key, slot.header, part::<0, 8, _>(data), issuer)?;
         self.ram.delivered = Delivered::Lock(slot.header.suite, key);
         Ok(Answer::Done)
     }
@@ -333,7 +332,13 @@ impl<N: Nvm> Sam<'_, N> {
         let [a, b, c, d, e, ..] = sam::LOCK_BLOCK;
         put(
             out,
-            &sm::mac(suite, &key, Challenge8(fixed(iv)?), [a, b, c, d, e], &[]),
+            &sm::mac(
+                suite,
+                &key,
+                Challenge8(part::<0, 8, _>(block)),
+                [a, b, c, d, e],
+                &[],
+            ),
         );
         Ok(Answer::Fetch)
     }
@@ -341,17 +346,15 @@ impl<N: Nvm> Sam<'_, N> {
     /// `F1 | F2 | R`: region key by F2, card key by F1, process key by R.
     fn deliver_process_key(&mut self, kid: u8, data: &[u8; 24], named: Named) -> Outcome {
         self.ram.delivered = Delivered::None;
-        let (f1, rest) = data.split_at(8);
-        let (f2, challenge) = rest.split_at(8);
-        let region = region_from_f2(f2)?;
+        let region = region_from_f2(part::<8, 8, _>(data))?;
         let slot = self.only_key(region, &|header| {
             matches!(header.key_type, KeyType::Rk | KeyType::Irk)
                 && header.index == kid
                 && named.suits(header)
         })?;
         let suite = slot.header.suite;
-        let card = keys::ssse_card_key(&slot.key, suite, &fixed(f1)?);
-        let process = keys::ssse_process_key(&card, suite, &fixed(challenge)?);
+        let card = keys::ssse_card_key(&slot.key, suite, &part::<0, 8, _>(data));
+        let process = keys::ssse_process_key(&card, suite, &part::<16, 8, _>(data));
         self.ram.delivered = Delivered::Process(suite, process);
         Ok(Answer::Done)
     }
@@ -365,21 +368,25 @@ impl<N: Nvm> Sam<'_, N> {
     }
 }
 
-fn fixed<const L: usize>(bytes: &[u8]) -> Result<[u8; L], Error> {
-    bytes.try_into().map_err(|_| Error::LENGTH)
+/// `L` bytes from `AT` on.
+fn part<const AT: usize, const L: usize, const N: usize>(data: &[u8; N]) -> [u8; L] {
+    const { assert!(AT + L <= N) };
+    let mut out = [0; L];
+    out.copy_from_slice(&data[AT..AT + L]);
+    out
 }
 
 /// The region of an F2: six ASCII digits and "sx".
-fn region_from_f2(f2: &[u8]) -> Result<[u8; 3], Error> {
-    let digits = f2.strip_suffix(b"sx").ok_or(Error::KEY_INDEX)?;
+fn region_from_f2(f2: [u8; 8]) -> Result<[u8; 3], Error> {
+    let [digits @ .., b's', b'x'] = f2 else {
+        return Err(Error::KEY_INDEX);
+    };
     let mut region = [0; 3];
-    for (byte, pair) in region.iter_mut().zip(digits.chunks_exact(2)) {
-        for digit in pair {
-            if !digit.is_ascii_digit() {
-                return Err(Error::KEY_INDEX);
-            }
-            *byte = *byte << 4 | digit & 0x0F;
+    for (i, digit) in digits.into_iter().enumerate() {
+        if !digit.is_ascii_digit() {
+            return Err(Error::KEY_INDEX);
         }
+        region[i / 2] = region[i / 2] << 4 | digit & 0x0F;
     }
     Ok(region)
 }
