@@ -1,9 +1,10 @@
 //! Secure messaging on files (CLA 04), PBOC's way: a four-byte MAC behind the data, under the key
 //! that the file's access names, with the last challenge as initial value. Formats: `card_spec::sm`.
 
-use super::{Action, Command, Current, File};
+use super::{Action, Command, Current, File, Grants};
 use crate::{
     apdu::{Answer, Out, Outcome, put},
+    card::Interface,
     counter::Row,
     error::Error,
     keystore::Slot,
@@ -48,6 +49,34 @@ impl File {
         }
     }
 
+    /// Does what a command in clear asks for, if this holder of `grants` may have it. `open`: the
+    /// application is of a profile that lets everybody read.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a command touches, and what its access depends on"
+    )]
+    pub(crate) fn run_in_clear<N: Nvm>(
+        &self,
+        area: &mut Area<'_, N>,
+        current: &mut Current,
+        command: Command<'_>,
+        grants: &Grants,
+        interface: Interface,
+        open: bool,
+        out: &mut Out,
+    ) -> Outcome {
+        let access = if command.action.writes() {
+            self.write
+        } else {
+            self.read
+        };
+        if !access.granted(grants, interface, open) {
+            return Err(Error::SECURITY);
+        }
+        let room = out.capacity();
+        self.run(area, current, command.action, command.data, room, out)
+    }
+
     /// Checks the MAC, deciphers, does it, and answers under MAC.
     #[expect(
         clippy::too_many_arguments,
@@ -75,27 +104,29 @@ impl File {
         area.commit()?;
         let writes = command.action.writes();
         let enciphered = self.line == Line::Enciphered;
-        if writes && enciphered {
-            let mut plain =
-                heapless::Vec::<u8, 256>::from_slice(command.data).map_err(|_| Error::LENGTH)?;
-            if plain.is_empty() || !plain.len().is_multiple_of(suite.block()) {
-                return Err(Error::LENGTH);
-            }
-            sm::decrypt(suite, &key, challenge, &mut plain);
-            let done = match sm::from_plaintext(&plain) {
-                Some(data) => self.run(area, current, command.action, data, 0, out),
-                None => Err(Error::DATA),
-            };
-            plain.zeroize();
-            return done;
-        }
-        let room = if enciphered { ENCIPHERED } else { CLEAR };
         let action = match command.action {
             // As much as fits: Le counts the wrapped answer.
             Action::ReadBinary { offset, .. } => Action::ReadBinary { offset, le: None },
             other => other,
         };
-        let answer = self.run(area, current, action, command.data, room, out)?;
+        let mut plain = heapless::Vec::<u8, 256>::new();
+        let data = if writes && enciphered {
+            let whole = command.data.len().is_multiple_of(suite.block());
+            if command.data.is_empty() || !whole || plain.extend_from_slice(command.data).is_err() {
+                return Err(Error::LENGTH);
+            }
+            sm::decrypt(suite, &key, challenge, &mut plain);
+            sm::from_plaintext(&plain)
+        } else {
+            Some(command.data)
+        };
+        let room = if enciphered { ENCIPHERED } else { CLEAR };
+        let done = match data {
+            Some(data) => self.run(area, current, action, data, room, out),
+            None => Err(Error::DATA),
+        };
+        plain.zeroize();
+        let answer = done?;
         if writes {
             return Ok(answer);
         }

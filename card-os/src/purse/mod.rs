@@ -265,21 +265,13 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             }
             return Ok(answer);
         }
-        let access = if command.action.writes() {
-            file.write
-        } else {
-            file.read
-        };
-        if !access.granted(&file::Grants::default(), self.interface, false) {
-            return Err(Error::SECURITY);
-        }
-        let room = out.capacity();
-        file.run(
+        file.run_in_clear(
             &mut self.area,
             &mut self.ram.current,
-            command.action,
-            command.data,
-            room,
+            command,
+            &file::Grants::default(),
+            self.interface,
+            false,
             out,
         )
     }

@@ -123,22 +123,14 @@ impl<N: Nvm> Ssse<'_, N> {
                 out,
             );
         }
-        let access = if command.action.writes() {
-            file.write
-        } else {
-            file.read
-        };
         let open = matches!(profile(&self.area), Some(Profile::V1 | Profile::V2));
-        if !access.granted(&self.ram.grants, self.interface, open) {
-            return Err(Error::SECURITY);
-        }
-        let room = out.capacity();
-        file.run(
+        file.run_in_clear(
             &mut self.area,
             &mut self.ram.current,
-            command.action,
-            command.data,
-            room,
+            command,
+            &self.ram.grants,
+            self.interface,
+            open,
             out,
         )
     }
