@@ -11,7 +11,7 @@ use crate::{
     store::Area,
 };
 use card_spec::{
-    Fen, SuiteId,
+    Fen,
     id::SamNo,
     keys::{KeyHeader, KeyType},
     medical::{Load, PurchaseInit, Split, Visit, year_to_bcd},
@@ -123,15 +123,6 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         })
     }
 
-    fn tac_key(&self, suite: SuiteId) -> Result<Key, Error> {
-        self.area
-            .key(
-                &|slot| slot.header.key_type == KeyType::Mtk && slot.header.suite == suite,
-                Error::KEY_INDEX,
-            )
-            .map(|slot| slot.key)
-    }
-
     fn seq(&self, at: usize) -> Result<u16, Error> {
         match self.area.u16(at) {
             u16::MAX => Err(Error::COUNTER),
@@ -200,7 +191,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         };
         let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let mtk = self.tac_key(header.suite)?;
+        let mtk = self.area.tac_key(KeyType::Mtk, header.suite)?;
         let expected = load.mac2(header.suite, &key, time);
         at::LOAD_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
         let after = load.balance_before + load.amount;
@@ -274,7 +265,7 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
             rnd,
         };
         let suite = header.suite;
-        let mtk = self.tac_key(suite)?;
+        let mtk = self.area.tac_key(KeyType::Mtk, suite)?;
         // The totals are computed before the MAC is judged: an overflow must not cost a try.
         let balance = self.personal() - split.personal;
         let (old, totals) = self.totals_after(split, time)?;

@@ -156,6 +156,40 @@ impl Target {
         }
     }
 
+    /// Selects it. PIN and authentications belong to the social-security side as a whole, so moving
+    /// between its DFs keeps them.
+    fn enter(self, current: &mut Selected) {
+        if let (
+            Self::Social(df),
+            Selected::Social {
+                df: now,
+                ram,
+                medical,
+            },
+        ) = (self, &mut *current)
+        {
+            *now = df;
+            ram.current = file::Current::default();
+            *medical = medical::Ram::default();
+            return;
+        }
+        *current = match self {
+            Self::Isd => Selected::Isd,
+            Self::Purse => Selected::Purse(purse::Ram::default()),
+            Self::Social(df) => Selected::Social {
+                df,
+                ram: ssse::Ram::default(),
+                medical: medical::Ram::default(),
+            },
+            Self::Health => Selected::Health(ssse::Ram::default()),
+            Self::Sam => Selected::Sam(sam::Ram::default()),
+            Self::Pse => Selected::Directory(true),
+            Self::Ppse => Selected::Directory(false),
+            #[cfg(feature = "pki")]
+            Self::Pki => Selected::Pki(pki::Ram::default()),
+        };
+    }
+
     const fn app(self) -> App {
         match self {
             Self::Isd => App::Isd,
@@ -358,18 +392,7 @@ impl<N: Nvm> Select<'_, N> {
         }
         let channel = self.channel()?;
         channel.place = place;
-        let current = &mut channel.selected;
-        match target {
-            Target::Isd => *current = Selected::Isd,
-            Target::Purse => *current = Selected::Purse(purse::Ram::default()),
-            Target::Social(df) => enter_social(current, df),
-            Target::Health => *current = Selected::Health(ssse::Ram::default()),
-            Target::Sam => *current = Selected::Sam(sam::Ram::default()),
-            Target::Pse => *current = Selected::Directory(true),
-            Target::Ppse => *current = Selected::Directory(false),
-            #[cfg(feature = "pki")]
-            Target::Pki => *current = Selected::Pki(pki::Ram::default()),
-        }
+        target.enter(&mut channel.selected);
         Ok(warning)
     }
 
@@ -460,22 +483,20 @@ impl<N: Nvm> Select<'_, N> {
             Node::Mf => {
                 // As after reset; a SAM that another channel took stays there.
                 let sam = self.number == Number::Basic && self.admit(Target::Sam).is_ok();
-                let initial = if sam {
-                    Selected::Sam(sam::Ram::default())
-                } else {
-                    Selected::Isd
-                };
-                *self.channel()? = Channel::new(initial);
+                let initial = if sam { Target::Sam } else { Target::Isd };
+                let channel = self.channel()?;
+                channel.place = Place::ISD;
+                initial.enter(&mut channel.selected);
                 self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x3F, 0x00], out);
             }
             Node::Sam => {
                 self.admit(Target::Sam)?;
-                *self.channel()? = Channel::new(Selected::Sam(sam::Ram::default()));
+                Target::Sam.enter(&mut self.channel()?.selected);
                 self.describe(&[0x82, 0x01, 0x38, 0x83, 0x02, 0x80, 0x11], out);
             }
             Node::Social(df) => {
                 self.admit(Target::Social(df))?;
-                enter_social(&mut self.channel()?.selected, df);
+                Target::Social(df).enter(&mut self.channel()?.selected);
                 if df == Df::Root {
                     let mut parameters = [0; 20];
                     parameters[..5].copy_from_slice(&[0x82, 0x01, 0x38, 0x84, 0x0F]);
@@ -525,29 +546,6 @@ impl<N: Nvm> Select<'_, N> {
 
 /// Bytes of a registered application provider identifier: shorter beginnings name nobody.
 const RID: usize = 5;
-
-/// PIN and authentications belong to the social-security side as a whole, so moving between its
-/// DFs keeps them.
-fn enter_social(current: &mut Selected, df: Df) {
-    match current {
-        Selected::Social {
-            df: now,
-            ram,
-            medical,
-        } => {
-            *now = df;
-            ram.current = file::Current::default();
-            *medical = medical::Ram::default();
-        }
-        _ => {
-            *current = Selected::Social {
-                df,
-                ram: ssse::Ram::default(),
-                medical: medical::Ram::default(),
-            };
-        }
-    }
-}
 
 /// `6F len 84 len name`, and the issuer's part (`A5`).
 fn named(out: &mut Out, name: &[u8], issuers: &[u8]) {

@@ -93,10 +93,7 @@ impl File {
         out: &mut Out,
     ) -> Outcome {
         let (key_type, index) = self.secured_by(command.action).ok_or(Error::SECURITY)?;
-        let Slot { header, key, .. } = area.key(
-            &|s| s.header.key_type == key_type && s.header.index == index,
-            Error::REFERENCE,
-        )?;
+        let Slot { header, key, .. } = area.key_of(key_type, Some(index), Error::REFERENCE)?;
         let suite = header.suite;
         let expected = sm::mac(suite, &key, challenge, secured.header, command.data);
         row.guard(area, &expected, &secured.mac, Error::SM_WRONG)?;

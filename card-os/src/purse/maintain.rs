@@ -134,8 +134,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     }
 
     fn any_key(&self, key_type: KeyType) -> Result<Slot, Error> {
-        self.area
-            .key(&|slot| slot.header.key_type == key_type, Error::REFERENCE)
+        self.area.key_of(key_type, None, Error::REFERENCE)
     }
 
     pub(super) fn take_challenge(&mut self) -> Result<Challenge8, Error> {

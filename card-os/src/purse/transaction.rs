@@ -63,11 +63,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if self.area.u16(seq_at) != begun.seq || self.available() != begun.balance {
             return Err(Error::CONDITIONS);
         }
-        let slot = self.area.key(
-            &|slot| slot.header.key_type == KeyType::Dtk && slot.header.suite == begun.suite,
-            Error::KEY_INDEX,
-        )?;
-        Ok(slot.key)
+        self.area.tac_key(KeyType::Dtk, begun.suite)
     }
 
     /// The sequence, the log, and what GET TRANSACTION PROVE answers: `type 1 | sequence 2 | MAC2 4 |

@@ -44,9 +44,7 @@ impl<N: Nvm> Sam<'_, N> {
             return Err(Error::CONDITIONS);
         }
         let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
-        let own = self
-            .area
-            .key(&|slot| slot.header.key_type == key_type, Error::REFERENCE)?;
+        let own = self.area.key_of(key_type, None, Error::REFERENCE)?;
         let expected = sm::mac(own.header.suite, &own.key, challenge, header, data);
         row.guard(&mut self.area, &expected, mac, Error::SM_WRONG)?;
         self.area.commit()?;

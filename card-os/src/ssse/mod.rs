@@ -174,10 +174,9 @@ impl<N: Nvm> Ssse<'_, N> {
     }
 
     fn internal(&mut self, kid: u8, challenge: &[u8; 8], out: &mut Out) -> Outcome {
-        let slot = self.area.key(
-            &|slot| slot.header.index == kid && slot.header.key_type == KeyType::Irk,
-            Error::REFERENCE,
-        )?;
+        let slot = self
+            .area
+            .key_of(KeyType::Irk, Some(kid), Error::REFERENCE)?;
         let suite = slot.header.suite;
         let process = ssse_process_key(&slot.key, suite, challenge);
         put(out, &process.cryptogram8(suite, challenge));
@@ -201,10 +200,7 @@ impl<N: Nvm> Ssse<'_, N> {
             return Err(Error::CONDITIONS);
         }
         let challenge = self.challenge.take().ok_or(Error::NO_CHALLENGE)?.as_iv();
-        let slot = self.area.key(
-            &|slot| slot.header.key_type == KeyType::Puk,
-            Error::REFERENCE,
-        )?;
+        let slot = self.area.key_of(KeyType::Puk, None, Error::REFERENCE)?;
         pin::unblock(&mut self.area, pin.unblock, pin.at, &slot, challenge, c)?;
         self.ram.pin = None;
         Ok(Answer::Done)

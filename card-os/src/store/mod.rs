@@ -22,7 +22,7 @@ use crate::{
     layout::{self, App, BLOCK_SIZE, REGIONS, Region, STAGING_SIZE},
     nvm::{Nvm, PAGES},
 };
-use card_spec::{Fen, keys::KeyType};
+use card_spec::{Fen, SuiteId, keys::KeyType, suite::Key};
 use entry::BLOCK;
 use heapless::Vec;
 use log::{Cursor, Log};
@@ -384,12 +384,33 @@ impl<N: Nvm> Area<'_, N> {
         keystore::find(self.store, self.app, wanted, missing)
     }
 
-    /// The key of a type with an index.
-    pub(crate) fn key_by_index(&self, key_type: KeyType, index: u8) -> Result<Slot, Error> {
+    /// The key of a type, with an index or the only one there is.
+    pub(crate) fn key_of(
+        &self,
+        key_type: KeyType,
+        index: Option<u8>,
+        missing: Error,
+    ) -> Result<Slot, Error> {
         self.key(
-            &|slot| slot.header.key_type == key_type && slot.header.index == index,
+            &|slot| {
+                slot.header.key_type == key_type && index.is_none_or(|i| slot.header.index == i)
+            },
+            missing,
+        )
+    }
+
+    /// The key of a type with an index that a command names.
+    pub(crate) fn key_by_index(&self, key_type: KeyType, index: u8) -> Result<Slot, Error> {
+        self.key_of(key_type, Some(index), Error::KEY_INDEX)
+    }
+
+    /// The key that TACs of a suite are made with.
+    pub(crate) fn tac_key(&self, key_type: KeyType, suite: SuiteId) -> Result<Key, Error> {
+        self.key(
+            &|slot| slot.header.key_type == key_type && slot.header.suite == suite,
             Error::KEY_INDEX,
         )
+        .map(|slot| slot.key)
     }
 
     /// Puts a key among this application's own.
