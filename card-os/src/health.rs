@@ -19,7 +19,7 @@ mod at {
     use super::ROW;
 
     /// 1 once personalised.
-    pub(super) const PRESENT: usize = 0;
+    pub(super) const PRESENT: usize = crate::layout::PRESENT;
     pub(super) const AUTH_ROW: usize = 1;
     pub(super) const SECURE_ROW: usize = AUTH_ROW + ROW;
     pub(super) const FILES: usize = SECURE_ROW + ROW;
@@ -85,10 +85,6 @@ pub(crate) static PLAN: Plan = Plan {
     secure: Row::mac(at::SECURE_ROW),
     pin: None,
 };
-
-pub(crate) fn is_present<N: Nvm>(area: &Area<'_, N>) -> bool {
-    area.byte(at::PRESENT) == 1
-}
 
 /// Applies one data group of personalisation; the first makes the application selectable.
 pub(crate) fn personalise<N: Nvm>(area: &mut Area<'_, N>, item: &Item<'_>) -> Result<bool, Error> {

@@ -59,6 +59,8 @@ const HEALTH: Region = Region::after(SAM, health::AREA);
 pub(crate) const KEYS: Region = Region::after(HEALTH, keystore::AREA);
 /// Set aside on a card without the application too, so that an image fits both.
 const PKI: Region = Region::after(KEYS, PKI_AREA);
+/// Where every application's area says that the application was personalised: not zero.
+pub(crate) const PRESENT: usize = 0;
 /// Bytes of the PKI application.
 pub(crate) const PKI_AREA: usize = 1_728;
 

@@ -32,7 +32,7 @@ mod at {
     use super::{ROW, Row};
 
     /// 1 once the terminal number was personalised.
-    pub(super) const STATE: usize = 0;
+    pub(super) const STATE: usize = crate::layout::PRESENT;
     pub(super) const SERIAL: usize = 1;
     pub(super) const TERMINAL_NO: usize = 11;
     pub(super) const CLASS: usize = 17;

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     file::{self, File},
     health, isd,
-    layout::App,
+    layout::{App, PRESENT},
     medical,
     nvm::Nvm,
     purse, sam, ssse,
@@ -141,21 +141,6 @@ const NAMES: &[(&[u8], Target)] = &[
 ];
 
 impl Target {
-    /// Whether this card has it.
-    fn is_there<N: Nvm>(self, store: &mut Store<N>) -> bool {
-        match self {
-            Self::Isd => true,
-            Self::Purse | Self::Pse | Self::Ppse => {
-                purse::state(&store.area(App::Purse)) != purse::State::Absent
-            }
-            Self::Social(_) => ssse::profile(&store.area(App::Ssse)).is_some(),
-            Self::Health => health::is_present(&store.area(App::Health)),
-            Self::Sam => sam::serial(&store.area(App::Sam)).is_some(),
-            #[cfg(feature = "pki")]
-            Self::Pki => pki::is_there(&store.area(App::Pki)),
-        }
-    }
-
     /// Selects it. PIN and authentications belong to the social-security side as a whole, so moving
     /// between its DFs keeps them.
     fn enter(self, current: &mut Selected) {
@@ -201,6 +186,16 @@ impl Target {
             #[cfg(feature = "pki")]
             Self::Pki => App::Pki,
         }
+    }
+}
+
+/// Whether this card has the application: personalisation sets the first byte of its area
+/// ([`crate::layout::PRESENT`]). DF04 is there with the social-security application.
+pub(crate) fn is_there<N: Nvm>(store: &mut Store<N>, app: App) -> bool {
+    match app {
+        App::Isd => true,
+        App::Medical => store.area(App::Ssse).byte(PRESENT) != 0,
+        _ => store.area(app).byte(PRESENT) != 0,
     }
 }
 
@@ -408,7 +403,9 @@ impl<N: Nvm> Select<'_, N> {
         };
         for (place, (full, target)) in (0..).map(Place).zip(NAMES) {
             let fits = *full == name
-                || (name.len() >= RID && full.starts_with(name) && target.is_there(self.store));
+                || (name.len() >= RID
+                    && full.starts_with(name)
+                    && is_there(self.store, target.app()));
             if fits && after.is_none_or(|after| place > after) {
                 return Ok(place);
             }
@@ -424,7 +421,7 @@ impl<N: Nvm> Select<'_, N> {
         if is_locked(self.store) {
             return Err(Error::LOCKED);
         }
-        if !target.is_there(self.store) {
+        if !is_there(self.store, target.app()) {
             return Err(Error::NOT_FOUND);
         }
         let domain = self.store.area(App::Isd);

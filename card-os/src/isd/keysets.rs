@@ -63,11 +63,10 @@ impl KeySet {
         }
     }
 
-    pub(super) fn put<N: Nvm>(self, area: &mut Area<'_, N>, kvn: u8, keys: &[Key; 3]) {
-        for (i, key) in keys.iter().enumerate() {
-            area.write(self.at() + 1 + 16 * i, key.expose());
-        }
+    /// One key: ENC, MAC, DEK are 0, 1, 2. All three are written in one transaction.
+    pub(super) fn put<N: Nvm>(self, area: &mut Area<'_, N>, kvn: u8, place: usize, key: &Key) {
         area.write(self.at(), &[kvn]);
+        area.write(self.at() + 1 + 16 * place, key.expose());
     }
 
     pub(super) fn delete<N: Nvm>(self, area: &mut Area<'_, N>) {

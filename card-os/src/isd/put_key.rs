@@ -45,8 +45,7 @@ impl<N: Nvm> Isd<'_, N> {
             return Err(Error::DATA);
         }
         put(out, &[kvn]);
-        let mut keys = [const { None }; 3];
-        for slot in &mut keys {
+        for place in 0..3 {
             let (encrypted, check, after) = key_field(rest)?;
             let mut value = *encrypted;
             open.dek.decrypt_cbc(SuiteId::Aes, &[0; 16], &mut value);
@@ -56,14 +55,13 @@ impl<N: Nvm> Isd<'_, N> {
             if !bool::from(expected.ct_eq(check)) {
                 return Err(Error::DATA);
             }
-            *slot = Some(key);
+            set.put(&mut area, kvn, place, &key);
             put(out, check);
             rest = after;
         }
-        let ([Some(enc), Some(mac), Some(dek)], []) = (keys, rest) else {
+        if !rest.is_empty() {
             return Err(Error::DATA);
-        };
-        set.put(&mut area, kvn, &[enc, mac, dek]);
+        }
         Ok(Answer::Done)
     }
 

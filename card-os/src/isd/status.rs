@@ -4,12 +4,10 @@ use super::{Isd, at, card_state, is_app_locked, keysets::KeySet};
 use crate::{
     apdu::{Answer, Command, Out, Outcome, put},
     error::Error,
-    health,
     layout::App,
     nvm::Nvm,
-    purse, sam,
-    select::app_named,
-    ssse,
+    purse,
+    select::{app_named, is_there},
 };
 use card_spec::{
     aid,
@@ -56,7 +54,7 @@ impl<N: Nvm> Isd<'_, N> {
         let app = app_named(name)
             .filter(|app| *app != App::Isd)
             .ok_or(Error::REFERENCE)?;
-        if !self.is_there(app) {
+        if !is_there(self.store, app) {
             return Err(Error::REFERENCE);
         }
         let mut area = self.store.area(App::Isd);
@@ -75,18 +73,6 @@ impl<N: Nvm> Isd<'_, N> {
         area.write(at::LOCKS, &[0; 2]);
         area.write(at::STATE, &[CardState::OpReady as u8]);
         Ok(Answer::Done)
-    }
-
-    fn is_there(&mut self, app: App) -> bool {
-        match app {
-            App::Isd => true,
-            App::Purse => purse::state(&self.store.area(App::Purse)) != purse::State::Absent,
-            App::Ssse | App::Medical => ssse::profile(&self.store.area(App::Ssse)).is_some(),
-            App::Sam => sam::serial(&self.store.area(App::Sam)).is_some(),
-            App::Health => health::is_present(&self.store.area(App::Health)),
-            #[cfg(feature = "pki")]
-            App::Pki => crate::pki::is_there(&self.store.area(App::Pki)),
-        }
     }
 
     fn is_locked(&mut self, app: App) -> bool {
@@ -123,7 +109,7 @@ impl<N: Nvm> Isd<'_, N> {
             0x40 => {
                 for (name, privileges) in APPLICATIONS {
                     let app = app_named(name).ok_or(Error::REFERENCE)?;
-                    if name.starts_with(wanted) && self.is_there(app) {
+                    if name.starts_with(wanted) && is_there(self.store, app) {
                         let state = if self.is_locked(app) {
                             LOCKED
                         } else {

@@ -35,7 +35,8 @@ mod at {
     use super::{CERTIFICATE_MAX, COORDINATE, PUBLIC_FILE, ROW, Row, pin};
 
     /// Its maximum of tries is 0 until the application is personalised.
-    pub(super) const PIN: usize = 0;
+    /// Its maximum of tries comes first and is never zero.
+    pub(super) const PIN: usize = crate::layout::PRESENT;
     pub(super) const UPDATE_ROW: Row = Row::mac(PIN + pin::PIN);
     pub(super) const PRIVATE: usize = PIN + pin::PIN + ROW;
     /// `length 2 | file 0012`; the length is 0 until there is a key.
@@ -103,10 +104,6 @@ pub(crate) struct Pki<'a, N> {
 }
 
 /// Whether the application was personalised.
-pub(crate) fn is_there<N: Nvm>(area: &Area<'_, N>) -> bool {
-    area.byte(at::PIN) != 0
-}
-
 pub(crate) fn set_pin<N: Nvm>(
     area: &mut Area<'_, N>,
     tries: u8,

@@ -40,7 +40,7 @@ use command::{COMMANDS, Op};
 mod at {
     use super::{Cyclic, ROW, Row, files, pin};
 
-    pub(super) const STATE: usize = 0;
+    pub(super) const STATE: usize = crate::layout::PRESENT;
     pub(super) const FILE15: usize = 1;
     /// Last day of the card's validity, in file 15.
     pub(super) const VALID_TO: usize = FILE15 + 24;

@@ -37,7 +37,7 @@ pub(super) mod at {
     use super::{EF06, EF07, EF08, ROW, pin};
 
     /// The profile; 0 until personalised.
-    pub(crate) const PROFILE: usize = 0;
+    pub(crate) const PROFILE: usize = crate::layout::PRESENT;
     pub(super) const PIN: usize = EF06.end();
     pub(super) const PIN_ROW: usize = PIN + pin::PIN;
     pub(super) const AUTH_ROW: usize = PIN_ROW + ROW;
