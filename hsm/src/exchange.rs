@@ -54,6 +54,40 @@ impl core::fmt::Display for KeyName {
     }
 }
 
+/// As people type it: `DTK:01:2:aes` (type, index, version, suite), `PIN`, or `sign:hotlist`.
+impl core::str::FromStr for KeyName {
+    type Err = HsmError;
+    fn from_str(text: &str) -> Result<Self> {
+        let service = ServiceKey::ALL.into_iter().find(|k| k.name() == text);
+        if let Some(key) = service {
+            return Ok(Self::Service(key));
+        }
+        let parse = || {
+            if let Some(purpose) = text.strip_prefix("sign:") {
+                let purpose = serde_json::Value::from(purpose);
+                return serde_json::from_value(purpose).ok().map(Self::Signing);
+            }
+            let mut words = text.split(':');
+            let named = words.next()?;
+            let key_type = KeyType::ALL.into_iter().find(|t| t.name() == named)?;
+            let index = u8::from_str_radix(words.next()?, 16).ok()?;
+            let version = words.next()?.parse().ok()?;
+            let suite = words.next()?.parse().ok()?;
+            words.next().is_none().then_some(Self::Master(KeyHeader {
+                key_type,
+                index,
+                version,
+                suite,
+            }))
+        };
+        parse().ok_or_else(|| {
+            malformed(&format!(
+                "{text} names no key: write type:index:version:suite (DTK:01:2:aes), PIN, PDK, KEK or sign:hotlist"
+            ))
+        })
+    }
+}
+
 /// How keys are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -326,6 +360,37 @@ mod tests {
                     assert!(matches!(opened, Err(HsmError::WrongUsage { .. })));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn names_are_typed() {
+        for (text, key) in [
+            ("PIN", KeyName::Service(ServiceKey::Pin)),
+            ("sign:client-ca", KeyName::Signing(SignPurpose::ClientCa)),
+            (
+                "ISD-ENC:30:1:aes",
+                KeyName::Master(KeyHeader {
+                    key_type: KeyType::IsdEnc,
+                    index: 0x30,
+                    version: 1,
+                    suite: SuiteId::Aes,
+                }),
+            ),
+        ] {
+            assert_eq!(text.parse(), Ok(key));
+        }
+        for wrong in [
+            "",
+            "DTK",
+            "DTK:1:2",
+            "DTK:1:2:aes:",
+            "dtk:01:2:aes",
+            "sign:",
+            "sign:x",
+            "DTK:1:256:aes",
+        ] {
+            assert!(wrong.parse::<KeyName>().is_err(), "{wrong}");
         }
     }
 

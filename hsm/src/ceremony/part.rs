@@ -183,7 +183,19 @@ impl Part {
         self.form
     }
 
-    /// The bytes on a card or in an envelope: [`HEAD`](self) first, 32 or 48 of them.
+    /// A component as papers of other HSMs have it: groups of four hex digits, and the check value.
+    pub fn on_paper(&self) -> (Zeroizing<String>, String) {
+        let mut text = Zeroizing::new(String::with_capacity(3 * self.value.len()));
+        for pair in self.value.chunks(2) {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&Zeroizing::new(hex::encode_upper(pair)));
+        }
+        (text, hex::encode_upper(self.check))
+    }
+
+    /// The bytes on a card or in an envelope, 32 or 48 of them.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(PART_MAX));
         let kind = match self.form {

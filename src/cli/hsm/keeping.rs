@@ -1,0 +1,466 @@
+//! What needs people: ceremony, backup, restore, export, import.
+
+use super::{
+    ceremony::{self as steps, Division, Manner},
+    console::Console,
+    found, now, open_config, settings, stop,
+};
+use crate::{
+    cli::secret::NewFiles,
+    config,
+    exit::{Code, Done, Stop},
+};
+use card_spec::keys::KeyHeader;
+use clap::{Args, ValueEnum};
+use hsm::{
+    Entropy, Imported, KdfCost, Kek, Officers, SoftHsm, Zeroizing,
+    backup::Header,
+    ceremony::{CeremonyError, Dealing, Form, Formed, FormedKey, Plan, Subject, Transcript},
+    exchange::{Bundle, KeyName, Wrapping},
+};
+use hsm_client::{Hsm as _, ServiceKey, SignPurpose};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Which keys a ceremony forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// The provincial roots: makes a new HSM
+    Roots,
+    /// A key-encryption key for exchanges with another party or site
+    Transport,
+}
+
+#[derive(Args)]
+pub struct CeremonyArgs {
+    /// Configuration file
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+    /// What is formed
+    #[arg(long, value_enum, default_value = "roots")]
+    key: Which,
+    #[command(flatten)]
+    manner: Manner,
+    /// Public record of the parts: written when they are drawn, and read when they are brought, so
+    /// that a share that was replaced is named
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct BackupArgs {
+    /// Configuration file
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+    /// The backup; a new file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Shares: M/N, M of N custodians restore it
+    #[arg(long, value_name = "M/N", default_value = "3/5")]
+    shares: Division,
+    /// Events as lines of JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct RestoreArgs {
+    /// Configuration file; its store must not exist or be empty
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Events as lines of JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// How exported keys are wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum As {
+    /// ANSI X9.143 (TR-31) version D: usage travels with the key, authenticated
+    KeyBlock,
+    /// RFC 3394: the key alone
+    KeyWrap,
+    /// RFC 5649: the key alone
+    PaddedKeyWrap,
+}
+
+#[derive(Args)]
+pub struct ExportArgs {
+    /// Configuration file
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+    /// The bundle; a new file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// A key: TYPE:INDEX:VERSION:SUITE (DTK:01:2:aes), PIN, PDK, sign:PURPOSE; or `all`
+    #[arg(long = "key", value_name = "NAME", required = true)]
+    keys: Vec<String>,
+    /// How the keys are wrapped
+    #[arg(long = "as", value_enum, default_value = "key-block")]
+    wrapping: As,
+    #[command(flatten)]
+    kek: KekArgs,
+}
+
+#[derive(Args)]
+pub struct ImportArgs {
+    /// Configuration file
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+    /// The bundle
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// A key that the officers agreed to receive, as `export --key` names it; or `all`
+    #[arg(long = "expect", value_name = "NAME", required = true)]
+    expected: Vec<String>,
+    #[command(flatten)]
+    kek: KekArgs,
+}
+
+#[derive(Args)]
+struct KekArgs {
+    /// Form the key-encryption key from its parts, N components or M/N shares; without it the
+    /// HSM's own transport key wraps
+    #[arg(long, value_name = "N or M/N")]
+    kek: Option<Division>,
+    /// Events as lines of JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn failed(error: CeremonyError) -> Stop {
+    Stop::new(Code::Auth, format!("key ceremony: {error}"))
+}
+
+fn strs(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// `onecard hsm ceremony`.
+pub fn ceremony(args: &CeremonyArgs) -> Done {
+    let manner = &args.manner;
+    let mut console = Console::new(manner.dry_run, manner.json)?;
+    // A dry run wants nobody's configuration, and touches nobody's store.
+    let settings = match manner.dry_run {
+        true => None,
+        false => Some(settings(&args.config)?),
+    };
+    if let (Some(settings), Which::Roots) = (&settings, args.key)
+        && settings.store.join("keystore.bin").exists()
+    {
+        let there = format!("{} holds an HSM already", settings.store.display());
+        return Err(Stop::new(Code::Usage, there));
+    }
+    let officers = steps::officers(&mut console)?;
+    let form = manner.parts.0;
+    let names = steps::custodians(&mut console, form)?;
+    let mut plan = match args.key {
+        Which::Roots => Plan::roots(form, &strs(&names)),
+        Which::Transport => Plan::single(Subject::Transport, form, &strs(&names)),
+    }
+    .map_err(failed)?;
+    let mut files = NewFiles::default();
+    if manner.draw {
+        let entropy = if manner.dry_run {
+            Entropy::seeded(*b"onecard dry run: test keys only!")
+        } else {
+            Entropy::os()
+        };
+        let dealing = steps::draw(&mut console, &entropy, &plan, &strs(&names))?;
+        if let Some(path) = &args.record {
+            let text = serde_json::to_string_pretty(&dealing);
+            files.write(path, &text.map_err(Stop::because("writing the record"))?)?;
+        }
+        plan = plan.checked_by(dealing);
+    } else if let Some(path) = &args.record {
+        plan = plan.checked_by(read_record(path)?);
+    }
+    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now())?;
+    match (&settings, args.key) {
+        (None, which) => practised(&mut console, which, formed, &transcript),
+        (Some(settings), Which::Roots) => {
+            let roots = formed.roots().map_err(failed)?;
+            console.screen("正在建立密钥机", "making the HSM");
+            found(settings, "onecard hsm ceremony", roots, &transcript)?;
+            files.keep();
+            console.both(
+                &format!("密钥库已建立：{}", settings.store.display()),
+                &format!("The key store is in {}", settings.store.display()),
+            );
+            console.line(&format!(
+                "下一步 · Next: onecard hsm serve --config {}",
+                args.config.display()
+            ));
+            console.event(&json!({ "event": "created", "store": settings.store }));
+            Ok(())
+        }
+        (Some(settings), Which::Transport) => {
+            drop(formed);
+            let hsm = open(settings, "onecard hsm ceremony")?;
+            let record = hsm.keep_transcript(&transcript).map_err(stop)?;
+            files.keep();
+            console.screen(
+                "传输密钥的分量有效",
+                "the parts of the transport key are good",
+            );
+            console.both(
+                "密钥未保存；导出或导入时再次合成。",
+                "The key is not kept: form it again with `onecard hsm export --kek` or `import --kek`.",
+            );
+            console.event(&json!({ "event": "proved", "audit_line": record.audit_line }));
+            Ok(())
+        }
+    }
+}
+
+/// The end of a dry run: an HSM is made in a temporary directory, and goes with it.
+fn practised(console: &mut Console, which: Which, formed: Formed, transcript: &Transcript) -> Done {
+    if which == Which::Roots {
+        let place = tempfile::tempdir().map_err(Stop::because("making a temporary directory"))?;
+        let config = hsm::Config {
+            directory: place.path().join("hsm"),
+            passphrase: Zeroizing::new("dry run".to_owned()),
+            actor: "onecard hsm ceremony --dry-run".to_owned(),
+            entropy: Entropy::seeded([0; 32]),
+            clock: Arc::new(now),
+            ledger_key: None,
+            limits: hsm::LoadLimits::default(),
+            token: None,
+        };
+        let roots = formed.roots().map_err(failed)?;
+        let hsm = SoftHsm::create(config, KdfCost::LIGHT, roots, transcript).map_err(stop)?;
+        let keys = hsm.keys().map_err(stop)?.len();
+        console.screen("演练完成", "the practice is complete");
+        console.both(
+            &format!("试验密钥机派生了 {keys} 个应用主密钥；现已删除。没有产生任何真实密钥。"),
+            &format!(
+                "A test HSM derived {keys} application masters and is gone. No real key was made."
+            ),
+        );
+    } else {
+        console.screen("演练完成", "the practice is complete");
+        console.both("没有产生任何真实密钥。", "No real key was made.");
+    }
+    console.event(&json!({ "event": "practised" }));
+    Ok(())
+}
+
+fn read_record(path: &Path) -> Done<Dealing> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Stop::new(
+            Code::NotFound,
+            format!("cannot read {}: {error}", path.display()),
+        )
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Stop::new(
+            Code::Usage,
+            format!("{} is no record of a dealing: {error}", path.display()),
+        )
+    })
+}
+
+fn open(settings: &config::Hsm, actor: &str) -> Done<SoftHsm> {
+    SoftHsm::open(open_config(settings, actor)?).map_err(stop)
+}
+
+/// `onecard hsm backup`.
+pub fn backup(args: &BackupArgs) -> Done {
+    let Form::Shares(quorum) = args.shares.0 else {
+        return Err(Stop::new(
+            Code::Usage,
+            "give shares as M/N, for example 3/5",
+        ));
+    };
+    let settings = settings(&args.config)?;
+    let mut console = Console::new(false, args.json)?;
+    let hsm = open(&settings, "onecard hsm backup")?;
+    let officers = steps::officers(&mut console)?;
+    let names = steps::custodians(&mut console, args.shares.0)?;
+    let backup = hsm.backup(&officers, quorum, &strs(&names)).map_err(stop)?;
+    let mut files = NewFiles::default();
+    files.write_bytes(&args.out, &backup.file)?;
+    steps::hand_out(&mut console, &backup.sheets)?;
+    files.keep();
+    console.screen("备份完成", "the backup is complete");
+    console.both(
+        &format!(
+            "文件 {}，密钥校验值 {}。抄到另一地点保存。",
+            args.out.display(),
+            backup.header.kcv
+        ),
+        &format!(
+            "File {}, check value of its key {}. Keep a copy at another site.",
+            args.out.display(),
+            backup.header.kcv
+        ),
+    );
+    console.line("下一步 · Next: onecard hsm restore (演练 · practise it on another machine)");
+    console.event(&json!({ "event": "backed-up", "file": args.out, "header": backup.header }));
+    Ok(())
+}
+
+/// `onecard hsm restore`.
+pub fn restore(args: &RestoreArgs) -> Done {
+    let settings = settings(&args.config)?;
+    let mut console = Console::new(false, args.json)?;
+    let file = fs::read(&args.from).map_err(|error| {
+        Stop::new(
+            Code::NotFound,
+            format!("cannot read {}: {error}", args.from.display()),
+        )
+    })?;
+    let header = Header::of(&file).map_err(stop)?;
+    let config = open_config(&settings, "onecard hsm restore")?;
+    let officers = steps::officers(&mut console)?;
+    let plan = header.plan().map_err(failed)?;
+    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now())?;
+    let hsm = SoftHsm::restore(config, &file, formed, &transcript).map_err(stop)?;
+    let keys = hsm.keys().map_err(stop)?.len();
+    console.screen("恢复完成", "restored");
+    console.both(
+        &format!("{} 个应用主密钥，备份时间 {}。", keys, header.at),
+        &format!("{keys} application masters, backed up at {}.", header.at),
+    );
+    console.both(
+        "备份之后授权的圈存不在其中：开机前与清算核对。",
+        "Loads authorised after the backup are not in it: reconcile with clearing before serving.",
+    );
+    console.line(&format!(
+        "下一步 · Next: onecard hsm serve --config {}",
+        args.config.display()
+    ));
+    console.event(&json!({ "event": "restored", "store": settings.store, "backup": header.at }));
+    Ok(())
+}
+
+/// `onecard hsm export`.
+pub fn export(args: &ExportArgs) -> Done {
+    let settings = settings(&args.config)?;
+    let mut console = Console::new(false, args.kek.json)?;
+    let hsm = open(&settings, "onecard hsm export")?;
+    let keys = match args.keys.as_slice() {
+        [all] if all == "all" => all_keys(&hsm)?,
+        names => parse(names)?,
+    };
+    let wrapping = match args.wrapping {
+        As::KeyBlock => Wrapping::KeyBlock,
+        As::KeyWrap => Wrapping::KeyWrap,
+        As::PaddedKeyWrap => Wrapping::PaddedKeyWrap,
+    };
+    let officers = steps::officers(&mut console)?;
+    let formed = form_kek(&mut console, &args.kek, &officers)?;
+    if let Some((_, transcript)) = &formed {
+        hsm.keep_transcript(transcript).map_err(stop)?;
+    }
+    let bundle = hsm
+        .export(&officers, &kek_of(formed.as_ref()), wrapping, &keys)
+        .map_err(stop)?;
+    let text =
+        serde_json::to_string_pretty(&bundle).map_err(Stop::because("writing the bundle"))?;
+    let mut files = NewFiles::default();
+    files.write(&args.out, &text)?;
+    files.keep();
+    console.screen("导出完成", "exported");
+    for item in &bundle.keys {
+        console.line(&format!("    {:<36} {}", item.key.to_string(), item.check));
+    }
+    console.line(&format!(
+        "KEK KCV {}  {}",
+        bundle.kek_kcv,
+        args.out.display()
+    ));
+    console.event(&json!({ "event": "exported", "file": args.out, "keys": bundle.keys.len() }));
+    Ok(())
+}
+
+/// `onecard hsm import`.
+pub fn import(args: &ImportArgs) -> Done {
+    let settings = settings(&args.config)?;
+    let mut console = Console::new(false, args.kek.json)?;
+    let text = fs::read_to_string(&args.from).map_err(|error| {
+        Stop::new(
+            Code::NotFound,
+            format!("cannot read {}: {error}", args.from.display()),
+        )
+    })?;
+    let bundle = Bundle::from_json(&text).map_err(stop)?;
+    let expected = match args.expected.as_slice() {
+        [all] if all == "all" => bundle.keys.iter().map(|item| item.key).collect(),
+        names => parse(names)?,
+    };
+    let officers = steps::officers(&mut console)?;
+    let formed = form_kek(&mut console, &args.kek, &officers)?;
+    let config = open_config(&settings, "onecard hsm import")?;
+    let (hsm, Imported { added, known }) = SoftHsm::import(
+        config,
+        &officers,
+        &kek_of(formed.as_ref()),
+        &bundle,
+        &expected,
+    )
+    .map_err(stop)?;
+    if let Some((_, transcript)) = &formed {
+        hsm.keep_transcript(transcript).map_err(stop)?;
+    }
+    console.screen("导入完成", "imported");
+    for key in &added {
+        console.line(&format!("    + {key}"));
+    }
+    console.both(
+        &format!("新增 {}，已有 {}。", added.len(), known.len()),
+        &format!("{} new, {} known.", added.len(), known.len()),
+    );
+    console.event(&json!({ "event": "imported", "added": added, "known": known }));
+    Ok(())
+}
+
+fn parse(names: &[String]) -> Done<Vec<KeyName>> {
+    let parsed = names.iter().map(|name| name.parse());
+    parsed
+        .collect::<Result<_, hsm_client::HsmError>>()
+        .map_err(|error| Stop::new(Code::Usage, error))
+}
+
+/// Everything that another HSM of the same province needs to answer alike.
+fn all_keys(hsm: &SoftHsm) -> Done<Vec<KeyName>> {
+    let masters = hsm.keys().map_err(stop)?.into_iter().map(|key| {
+        KeyName::Master(KeyHeader {
+            key_type: key.key_type,
+            index: key.index,
+            version: key.version,
+            suite: key.suite,
+        })
+    });
+    let service = [ServiceKey::Pin, ServiceKey::PersonalData].map(KeyName::Service);
+    Ok(masters
+        .chain(service)
+        .chain(SignPurpose::ALL.map(KeyName::Signing))
+        .collect())
+}
+
+fn form_kek(
+    console: &mut Console,
+    args: &KekArgs,
+    officers: &Officers,
+) -> Done<Option<(FormedKey, Transcript)>> {
+    let Some(Division(form)) = args.kek else {
+        return Ok(None);
+    };
+    let names = steps::custodians(console, form)?;
+    let plan = Plan::single(Subject::Transport, form, &strs(&names)).map_err(failed)?;
+    let (formed, transcript) = steps::hold(console, plan, officers, now())?;
+    let key = formed.single(Subject::Transport).map_err(failed)?;
+    Ok(Some((key, transcript)))
+}
+
+fn kek_of(formed: Option<&(FormedKey, Transcript)>) -> Kek<'_> {
+    formed.map_or(Kek::Own, |(key, _)| Kek::Formed(key))
+}
