@@ -307,6 +307,141 @@ fn an_aborted_ceremony_leaves_nothing() {
     assert!(!events.contains(COMPONENTS[0][0].0));
 }
 
+/// A machine is lost; two of three custodians bring it back elsewhere, and the two machines exchange
+/// keys.
+#[test]
+fn backup_restore_and_exchange_in_a_terminal() {
+    let directory = temporary();
+    let events = directory.path().join("events");
+    let (first, second) = (directory.path().join("a"), directory.path().join("b"));
+    std::fs::create_dir_all(&first).unwrap();
+    std::fs::create_dir_all(&second).unwrap();
+    let ((a, _), (b, b_store)) = (configuration(&first), configuration(&second));
+    let components = first.join("components").display().to_string();
+    let init = onecard(&[
+        "hsm",
+        "init",
+        "--config",
+        &a,
+        "--officer1",
+        "Lin",
+        "--officer2",
+        "Chen",
+        "--components",
+        &components,
+    ]);
+    assert!(
+        init.status.success(),
+        "{}",
+        String::from_utf8_lossy(&init.stderr)
+    );
+    let file = directory.path().join("backup").display().to_string();
+    let names = ["Wu", "Zheng", "Huang"];
+    let mut person = Person::run(
+        &[
+            "hsm", "backup", "--config", &a, "--out", &file, "--shares", "2/3",
+        ],
+        &events,
+    );
+    person.names(&names);
+    let mut shares = Vec::new();
+    for _ in names {
+        person.types("press Enter when ready:", "");
+        let screen = person.sees("the screen is cleared:");
+        let lines = screen
+            .lines()
+            .map(str::trim)
+            .filter(|l| l.starts_with(|c: char| c.is_ascii_digit()) && l.len() > 20);
+        let share: Vec<String> = lines.map(str::to_owned).collect();
+        assert_eq!(share.len(), 6, "{screen}");
+        shares.push(share);
+        person.session.send_line("").unwrap();
+    }
+    person.sees("Keep a copy at another site.");
+    assert_eq!(person.ends(), 0, "{}", person.seen);
+
+    let mut person = Person::run(
+        &["hsm", "restore", "--config", &b, "--from", &file],
+        &events,
+    );
+    person.names(&[]);
+    for (name, share) in [("Huang", &shares[2]), ("Zheng", &shares[1])] {
+        person.types("who is next:", name);
+        for (number, line) in (1..).zip(share) {
+            person.types_hidden(&format!("line {number}:"), line);
+        }
+    }
+    person.types("Lin Mei or Chen Guo types their own name:", "Lin Mei");
+    person.types("if they agree, Chen Guo types their own name:", "Chen Guo");
+    person.sees("reconcile with clearing before serving");
+    assert_eq!(person.ends(), 0, "{}", person.seen);
+    assert!(b_store.join("keystore.bin").exists());
+    assert!(onecard(&["hsm", "audit", "--config", &b]).status.success());
+
+    let bundle = directory.path().join("bundle").display().to_string();
+    let mut person = Person::run(
+        &[
+            "hsm", "export", "--config", &a, "--key", "all", "--out", &bundle,
+        ],
+        &events,
+    );
+    person.names(&[]);
+    person.sees("KEK KCV");
+    assert_eq!(person.ends(), 0, "{}", person.seen);
+    let mut person = Person::run(
+        &[
+            "hsm",
+            "import",
+            "--config",
+            &b,
+            "--from",
+            &bundle,
+            "--expect",
+            "DTK:01:1:aes",
+        ],
+        &events,
+    );
+    person.names(&[]);
+    person.sees("the officers expect other keys");
+    assert_ne!(person.ends(), 0);
+    let mut person = Person::run(
+        &[
+            "hsm", "import", "--json", "--config", &b, "--from", &bundle, "--expect", "all",
+        ],
+        &events,
+    );
+    person.names(&[]);
+    person.sees("0 new,");
+    assert_eq!(person.ends(), 0, "{}", person.seen);
+    assert!(
+        std::fs::read_to_string(&events)
+            .unwrap()
+            .contains("imported")
+    );
+}
+
+/// Every command says what it does in both languages, and how its options are written.
+#[test]
+fn help_reads_well() {
+    let help = |arguments: &[&str]| {
+        let output = onecard(&[&["hsm"], arguments, &["--help"]].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = help(&[]);
+    for command in [
+        "ceremony", "backup", "restore", "export", "import", "serve", "audit",
+    ] {
+        assert!(all.contains(command), "{command}");
+        help(&[command]);
+    }
+    let ceremony = help(&["ceremony"]);
+    for said in ["密钥仪式", "N or M/N", "--dry-run", "Try `--dry-run` first"] {
+        assert!(ceremony.contains(said), "{said}\n{ceremony}");
+    }
+    assert!(help(&["restore"]).contains("恢复"));
+}
+
 /// People take part: a pipe is refused, and says why.
 #[test]
 fn a_ceremony_wants_a_terminal() {

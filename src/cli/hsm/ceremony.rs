@@ -7,8 +7,8 @@ use clap::Args;
 use hsm::{
     Entropy, Officers, Quorum,
     ceremony::{
-        Ceremony, CeremonyError, CheckValue, Dealing, Form, Formed, Plan, Sheet, Step, Transcript,
-        deal, envelope,
+        Ceremony, CeremonyError, CheckValue, Dealing, Form, Formed, Medium as _, Part, Plan, Sheet,
+        Step, Transcript, deal, envelope,
     },
 };
 use std::str::FromStr;
@@ -144,20 +144,22 @@ pub fn hand_out(console: &mut Console, sheets: &[Sheet]) -> Done {
             &format!("{name} alone looks at the screen; everybody else turns away. Write it down and seal it."),
         );
         given(console.ask("准备好后按回车", "press Enter when ready")?)?;
+        console.line("");
+        let mut envelope = envelope::Envelope::default();
+        let printed = match sheet.parts.first().map(Part::form) {
+            Some(Form::Shares(_)) => envelope.keep(&sheet.parts),
+            _ => Ok(()),
+        };
+        printed.map_err(Stop::because("writing the envelope"))?;
+        for line in envelope.text() {
+            console.line(&format!("  {line}"));
+        }
         for part in &sheet.parts {
-            console.line("");
-            console.line(&format!("  {}  #{}", part.subject(), part.number()));
-            match part.form() {
-                Form::Components(_) => {
-                    let (value, check) = part.on_paper();
-                    console.line(&format!("    {}", &*value));
-                    console.line(&format!("    KCV {check}"));
-                }
-                Form::Shares(_) => {
-                    for line in envelope::lines(part) {
-                        console.line(&format!("    {}", &*line));
-                    }
-                }
+            if let Form::Components(_) = part.form() {
+                let (value, check) = part.on_paper();
+                console.line(&format!("  {}  #{}", part.subject(), part.number()));
+                console.line(&format!("    {}", &*value));
+                console.line(&format!("    KCV {check}"));
             }
         }
         console.line("");
