@@ -3,6 +3,7 @@
 mod ceremony;
 mod components;
 mod console;
+mod exchange;
 mod keeping;
 
 use super::{
@@ -64,11 +65,11 @@ pub enum Hsm {
     /// Wrap keys for another HSM 导出
     ///
     /// The service must be stopped for it. Two officers answer for it.
-    Export(keeping::ExportArgs),
+    Export(exchange::ExportArgs),
     /// Take keys in that another HSM wrapped 导入
     ///
     /// The service must be stopped for it. Only what `--expect` names is taken, all of it or nothing.
-    Import(keeping::ImportArgs),
+    Import(exchange::ImportArgs),
     /// Serve clearing and issuance on a loopback address
     Serve {
         /// Configuration file
@@ -122,8 +123,8 @@ pub fn run(command: &Hsm) -> Done {
         Hsm::Ceremony(args) => keeping::ceremony(args),
         Hsm::Backup(args) => keeping::backup(args),
         Hsm::Restore(args) => keeping::restore(args),
-        Hsm::Export(args) => keeping::export(args),
-        Hsm::Import(args) => keeping::import(args),
+        Hsm::Export(args) => exchange::export(args),
+        Hsm::Import(args) => exchange::import(args),
         Hsm::Serve { config } => serve(config),
         Hsm::Status {
             config,
