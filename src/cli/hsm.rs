@@ -1,5 +1,6 @@
 //! `onecard hsm`: the key service.
 
+mod cards;
 mod ceremony;
 mod components;
 mod console;

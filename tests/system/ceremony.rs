@@ -1,11 +1,15 @@
 //! Whole ceremonies as people hold them: `onecard hsm ceremony` in a terminal.
 
 use crate::commands::{onecard, temporary};
+use card_reader::PcscReader;
+use card_spec::id::Pan;
 use rexpect::{reader::Options, session::PtySession};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
+use virtual_card::{VirtualCard, sample, vpcd};
 
 /// Longest silence of the executable; only a failure waits for it.
 const PATIENCE_MS: u64 = 60_000;
@@ -137,7 +141,11 @@ fn a_whole_ceremony_with_components() {
     person.types("name of the second officer:", "lin mei");
     person.sees("not accepted");
     person.names(&["Wu", "Zheng", "Wu"]);
-    person.sees("not accepted");
+    person.sees("Wu is named twice");
+    for (i, custodian) in (1..).zip(["Wu", "chen guo", "Huang"]) {
+        person.types(&format!("name of custodian {i}:"), custodian);
+    }
+    person.sees("chen guo is an officer");
     for (i, custodian) in (1..).zip(["Wu", "Zheng", "Huang"]) {
         person.types(&format!("name of custodian {i}:"), custodian);
     }
@@ -418,6 +426,79 @@ fn backup_restore_and_exchange_in_a_terminal() {
             .unwrap()
             .contains("imported")
     );
+}
+
+/// Parts on officer cards, through the operating system's PC/SC: written to blanks, then read for the
+/// ceremony with their PINs.
+#[test]
+fn a_dry_run_with_officer_cards() {
+    let _turn = crate::commands::pcscd();
+    let _pcscd = card_reader::pcscd::ensure().unwrap();
+    let directory = temporary();
+    let keys = directory.path().join("transport").display().to_string();
+    // The published transport key of sample blanks.
+    let line = format!("{}\n", hex::encode(sample::transport_keys().enc.expose()));
+    std::fs::write(&keys, line.repeat(3)).unwrap();
+    const READER: &str = "Virtual PCD 00 00";
+    let reader = PcscReader::open(READER).unwrap();
+    let mut slot = vpcd::Slot::new(vpcd::PORTS[0]);
+    let arguments = [
+        "hsm",
+        "ceremony",
+        "--dry-run",
+        "--draw",
+        "--parts",
+        "2/3",
+        "--reader",
+        READER,
+        "--transport-keys",
+        &keys,
+    ];
+    let mut person = Person::run(&arguments, &directory.path().join("events"));
+    let names = ["Wu", "Zheng", "Huang"];
+    person.names(&names);
+    let wait = Duration::from_secs(30);
+    let mut cards = Vec::new();
+    for (number, name) in (1u8..).zip(names) {
+        person.sees(&format!("{name} puts a blank officer card in"));
+        let serial: Pan = format!("035000000000000088{number:02}").parse().unwrap();
+        let blank =
+            VirtualCard::blank(serial.to_bytes(), sample::transport_keys(), [number; 32]).unwrap();
+        slot.insert(blank).unwrap();
+        reader.wait_for_card(wait).unwrap();
+        person.types("press Enter when the card is in:", "");
+        let pin = format!("pin of {name}");
+        person.types_hidden("new PIN:", &pin);
+        if number == 1 {
+            person.types_hidden("the same again:", "another");
+            person.sees("the two PINs differ");
+            person.types("press Enter when the card is in:", "");
+            person.types_hidden("new PIN:", &pin);
+        }
+        person.types_hidden("the same again:", &pin);
+        // The next screen comes when the card is written.
+        person.sees("──");
+        cards.push(slot.remove().unwrap());
+        reader.wait_for_removal(wait).unwrap();
+    }
+    for (name, card) in [("Zheng", cards.remove(1)), ("Wu", cards.remove(0))] {
+        person.types("who is next:", name);
+        slot.insert(card).unwrap();
+        reader.wait_for_card(wait).unwrap();
+        person.types("press Enter when the card is in:", "");
+        person.types_hidden("PIN:", "a guess");
+        person.sees("wrong PIN");
+        person.types("press Enter when the card is in:", "");
+        person.types_hidden("PIN:", &format!("pin of {name}"));
+        person.sees("root-tdes");
+        person.sees("✓");
+        slot.remove().unwrap();
+        reader.wait_for_removal(wait).unwrap();
+    }
+    person.types("Lin Mei or Chen Guo types their own name:", "Lin Mei");
+    person.types("if they agree, Chen Guo types their own name:", "Chen Guo");
+    person.sees("No real key was made.");
+    assert_eq!(person.ends(), 0, "{}", person.seen);
 }
 
 /// Every command says what it does in both languages, and how its options are written.

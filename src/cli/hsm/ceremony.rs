@@ -1,6 +1,9 @@
 //! `onecard hsm ceremony`: walks officers and custodians through the forming of keys.
 
-use super::console::{Answer, Console};
+use super::{
+    cards::Cards,
+    console::{Answer, Console},
+};
 use crate::exit::{Code, Done, Stop};
 use card_spec::time::CardTime;
 use clap::Args;
@@ -60,7 +63,7 @@ pub fn aborted() -> Stop {
     )
 }
 
-fn given<T>(answer: Answer<T>) -> Done<T> {
+pub fn given<T>(answer: Answer<T>) -> Done<T> {
     match answer {
         Answer::Given(value) => Ok(value),
         Answer::Abort => Err(aborted()),
@@ -89,7 +92,7 @@ pub fn officers(console: &mut Console) -> Done<Officers> {
 }
 
 /// The custodians, one a part, asked for their names.
-pub fn custodians(console: &mut Console, form: Form) -> Done<Vec<String>> {
+pub fn custodians(console: &mut Console, form: Form, officers: &Officers) -> Done<Vec<String>> {
     let of = form.of();
     console.screen("保管人", "the custodians");
     let english = match form {
@@ -114,6 +117,16 @@ pub fn custodians(console: &mut Console, form: Form) -> Done<Vec<String>> {
                 &format!("name of custodian {number}"),
             )?)?);
         }
+        let is_officer = |name: &&String| {
+            let mut both = officers.names().into_iter();
+            both.any(|officer| officer.to_lowercase() == name.to_lowercase())
+        };
+        if let Some(name) = names.iter().find(is_officer) {
+            console.refused(&format!(
+                "{name} is an officer, who watches and carries no part 主管不保管分量"
+            ));
+            continue;
+        }
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         match Plan::roots(form, &all) {
             Ok(_) => return Ok(names),
@@ -128,16 +141,22 @@ pub fn draw(
     entropy: &Entropy,
     plan: &Plan,
     names: &[&str],
+    cards: Option<&Cards>,
 ) -> Done<Dealing> {
     let sheets = deal(entropy, plan.form(), plan.subjects(), names).map_err(failed)?;
-    hand_out(console, &sheets)?;
+    hand_out(console, &sheets, cards)?;
     Ok(Dealing::of(plan.form(), &sheets))
 }
 
 /// Shows each custodian their sheet, one after the other.
-pub fn hand_out(console: &mut Console, sheets: &[Sheet]) -> Done {
+pub fn hand_out(console: &mut Console, sheets: &[Sheet], cards: Option<&Cards>) -> Done {
     for sheet in sheets {
         let name = &sheet.custodian;
+        if let Some(cards) = cards {
+            cards.keep(console, sheet)?;
+            console.event(&serde_json::json!({ "event": "dealt", "custodian": name }));
+            continue;
+        }
         console.screen(&format!("{name} 抄录"), &format!("{name} writes down"));
         console.both(
             &format!("请 {name} 独自面对屏幕；其他人转身。抄录后封入信封。"),
@@ -178,9 +197,10 @@ pub fn hold(
     plan: Plan,
     officers: &Officers,
     at: CardTime,
+    cards: Option<&Cards>,
 ) -> Done<(Formed, Transcript)> {
     let mut ceremony = Ceremony::new(plan, officers, at);
-    match walk(console, &mut ceremony) {
+    match walk(console, &mut ceremony, cards) {
         Ok(()) => {
             let (formed, transcript) = ceremony.finish().map_err(failed)?;
             console.event(&serde_json::json!({ "event": "formed", "transcript": transcript }));
@@ -200,8 +220,9 @@ pub fn hold(
     }
 }
 
-fn walk(console: &mut Console, ceremony: &mut Ceremony) -> Done {
+fn walk(console: &mut Console, ceremony: &mut Ceremony, cards: Option<&Cards>) -> Done {
     let mut at_the_terminal: Option<String> = None;
+    let mut on_the_card: Vec<Part> = Vec::new();
     loop {
         match ceremony.next() {
             Step::Complete => return Ok(()),
@@ -214,16 +235,36 @@ fn walk(console: &mut Console, ceremony: &mut Ceremony) -> Done {
             } => {
                 let who = match at_the_terminal.take().filter(|w| custodians.contains(w)) {
                     Some(who) => who,
-                    None => who_enters(console, entered, needed, &custodians)?,
+                    None => {
+                        let who = who_enters(console, entered, needed, &custodians)?;
+                        if let Some(cards) = cards {
+                            on_the_card = cards.parts(console)?;
+                        }
+                        who
+                    }
                 };
                 console.line("");
                 console.line(&format!("  {subject}"));
-                match enter(console, ceremony, &who)? {
+                let done = if cards.is_some() {
+                    let part = on_the_card.iter().find(|p| p.subject() == subject);
+                    part.ok_or(CeremonyError::NoPart)
+                        .and_then(|part| ceremony.enter(&who, part))
+                } else {
+                    enter(console, ceremony, &who)?
+                };
+                match done {
                     Ok(()) => {
                         console.line("  ✓ 已接受 · accepted");
                         console.event(&serde_json::json!({ "event": "accepted", "subject": subject, "custodian": who }));
                     }
-                    Err(error) => console.refused(&error),
+                    Err(error) => {
+                        console.refused(&error);
+                        if cards.is_some() {
+                            given(console.ask("按回车继续", "press Enter to go on")?)?;
+                            // Another card is wanted, and perhaps another custodian.
+                            continue;
+                        }
+                    }
                 }
                 at_the_terminal = Some(who);
             }

@@ -1,6 +1,7 @@
 //! `onecard hsm export` and `import`: keys between two HSMs.
 
 use super::{
+    cards::{Cards, CarrierArgs},
     ceremony::{self as steps, Division},
     console::Console,
     keeping::{failed, open, strs},
@@ -71,6 +72,8 @@ struct KekArgs {
     /// HSM's own transport key wraps
     #[arg(long, value_name = "N or M/N")]
     kek: Option<Division>,
+    #[command(flatten)]
+    carrier: CarrierArgs,
     /// Events as lines of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -189,9 +192,10 @@ fn form_kek(
     let Some(Division(form)) = args.kek else {
         return Ok(None);
     };
-    let names = steps::custodians(console, form)?;
+    let cards = Cards::open(&args.carrier)?;
+    let names = steps::custodians(console, form, officers)?;
     let plan = Plan::single(Subject::Transport, form, &strs(&names)).map_err(failed)?;
-    let (formed, transcript) = steps::hold(console, plan, officers, now())?;
+    let (formed, transcript) = steps::hold(console, plan, officers, now(), cards.as_ref())?;
     let key = formed.single(Subject::Transport).map_err(failed)?;
     Ok(Some((key, transcript)))
 }

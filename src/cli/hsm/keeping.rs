@@ -1,6 +1,7 @@
 //! What needs people: ceremony, backup, restore.
 
 use super::{
+    cards::{Cards, CarrierArgs},
     ceremony::{self as steps, Division, Manner},
     console::Console,
     found, now, open_config, settings, stop,
@@ -43,6 +44,8 @@ pub struct CeremonyArgs {
     key: Which,
     #[command(flatten)]
     manner: Manner,
+    #[command(flatten)]
+    carrier: CarrierArgs,
     /// Public record of the parts: written when they are drawn, and read when they are brought, so
     /// that a share that was replaced is named
     #[arg(long, value_name = "FILE")]
@@ -60,6 +63,8 @@ pub struct BackupArgs {
     /// Shares: M/N, M of N custodians restore it
     #[arg(long, value_name = "M/N", default_value = "3/5")]
     shares: Division,
+    #[command(flatten)]
+    carrier: CarrierArgs,
     /// Events as lines of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -73,6 +78,8 @@ pub struct RestoreArgs {
     /// The backup
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
+    #[command(flatten)]
+    carrier: CarrierArgs,
     /// Events as lines of JSON on standard output
     #[arg(long)]
     json: bool,
@@ -90,6 +97,7 @@ pub fn strs(names: &[String]) -> Vec<&str> {
 pub fn ceremony(args: &CeremonyArgs) -> Done {
     let manner = &args.manner;
     let mut console = Console::new(manner.dry_run, manner.json)?;
+    let cards = Cards::open(&args.carrier)?;
     // A dry run wants nobody's configuration, and touches nobody's store.
     let settings = match manner.dry_run {
         true => None,
@@ -103,7 +111,7 @@ pub fn ceremony(args: &CeremonyArgs) -> Done {
     }
     let officers = steps::officers(&mut console)?;
     let form = manner.parts.0;
-    let names = steps::custodians(&mut console, form)?;
+    let names = steps::custodians(&mut console, form, &officers)?;
     let mut plan = match args.key {
         Which::Roots => Plan::roots(form, &strs(&names)),
         Which::Transport => Plan::single(Subject::Transport, form, &strs(&names)),
@@ -116,7 +124,7 @@ pub fn ceremony(args: &CeremonyArgs) -> Done {
         } else {
             Entropy::os()
         };
-        let dealing = steps::draw(&mut console, &entropy, &plan, &strs(&names))?;
+        let dealing = steps::draw(&mut console, &entropy, &plan, &strs(&names), cards.as_ref())?;
         if let Some(path) = &args.record {
             let text = serde_json::to_string_pretty(&dealing);
             files.write(path, &text.map_err(Stop::because("writing the record"))?)?;
@@ -125,7 +133,7 @@ pub fn ceremony(args: &CeremonyArgs) -> Done {
     } else if let Some(path) = &args.record {
         plan = plan.checked_by(read_record(path)?);
     }
-    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now())?;
+    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now(), cards.as_ref())?;
     match (&settings, args.key) {
         (None, which) => practised(&mut console, which, formed, &transcript),
         (Some(settings), Which::Roots) => {
@@ -224,13 +232,14 @@ pub fn backup(args: &BackupArgs) -> Done {
     };
     let settings = settings(&args.config)?;
     let mut console = Console::new(false, args.json)?;
+    let cards = Cards::open(&args.carrier)?;
     let hsm = open(&settings, "onecard hsm backup")?;
     let officers = steps::officers(&mut console)?;
-    let names = steps::custodians(&mut console, args.shares.0)?;
+    let names = steps::custodians(&mut console, args.shares.0, &officers)?;
     let backup = hsm.backup(&officers, quorum, &strs(&names)).map_err(stop)?;
     let mut files = NewFiles::default();
     files.write_bytes(&args.out, &backup.file)?;
-    steps::hand_out(&mut console, &backup.sheets)?;
+    steps::hand_out(&mut console, &backup.sheets, cards.as_ref())?;
     files.keep();
     console.screen("备份完成", "the backup is complete");
     console.both(
@@ -254,6 +263,7 @@ pub fn backup(args: &BackupArgs) -> Done {
 pub fn restore(args: &RestoreArgs) -> Done {
     let settings = settings(&args.config)?;
     let mut console = Console::new(false, args.json)?;
+    let cards = Cards::open(&args.carrier)?;
     let file = fs::read(&args.from).map_err(|error| {
         Stop::new(
             Code::NotFound,
@@ -264,7 +274,7 @@ pub fn restore(args: &RestoreArgs) -> Done {
     let config = open_config(&settings, "onecard hsm restore")?;
     let officers = steps::officers(&mut console)?;
     let plan = header.plan().map_err(failed)?;
-    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now())?;
+    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now(), cards.as_ref())?;
     let hsm = SoftHsm::restore(config, &file, formed, &transcript).map_err(stop)?;
     let keys = hsm.keys().map_err(stop)?.len();
     console.screen("恢复完成", "restored");
