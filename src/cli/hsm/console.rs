@@ -28,7 +28,7 @@ pub enum Answer<T> {
 }
 
 impl Console {
-    /// Needs a terminal: secrets are not read from pipes.
+    /// Needs a terminal: secrets are not read from pipes. Protects the process's memory.
     pub fn new(dry_run: bool, json: bool) -> Done<Self> {
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return Err(Stop::new(
@@ -36,11 +36,15 @@ impl Console {
                 "people take part in this: run it in a terminal, not in a pipe",
             ));
         }
-        Ok(Self {
+        let console = Self {
             dry_run,
             json,
             step: 0,
-        })
+        };
+        if let Some(advice) = hsm::memory::protect().advice() {
+            console.line(&format!("内存保护 · memory protection: {advice}"));
+        }
+        Ok(console)
     }
 
     /// One line.
