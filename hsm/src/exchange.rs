@@ -54,6 +54,40 @@ impl core::fmt::Display for KeyName {
     }
 }
 
+/// As people type it: `DTK:01:2:aes` (type, index, version, suite), `PIN`, or `sign:hotlist`.
+impl core::str::FromStr for KeyName {
+    type Err = HsmError;
+    fn from_str(text: &str) -> Result<Self> {
+        let service = ServiceKey::ALL.into_iter().find(|k| k.name() == text);
+        if let Some(key) = service {
+            return Ok(Self::Service(key));
+        }
+        let parse = || {
+            if let Some(purpose) = text.strip_prefix("sign:") {
+                let purpose = serde_json::Value::from(purpose);
+                return serde_json::from_value(purpose).ok().map(Self::Signing);
+            }
+            let mut words = text.split(':');
+            let named = words.next()?;
+            let key_type = KeyType::ALL.into_iter().find(|t| t.name() == named)?;
+            let index = u8::from_str_radix(words.next()?, 16).ok()?;
+            let version = words.next()?.parse().ok()?;
+            let suite = words.next()?.parse().ok()?;
+            words.next().is_none().then_some(Self::Master(KeyHeader {
+                key_type,
+                index,
+                version,
+                suite,
+            }))
+        };
+        parse().ok_or_else(|| {
+            malformed(&format!(
+                "{text} names no key: write type:index:version:suite (DTK:01:2:aes), PIN, PDK, KEK or sign:hotlist"
+            ))
+        })
+    }
+}
+
 /// How keys are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -289,79 +323,4 @@ fn key_block(error: KeyBlockError) -> HsmError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn every_key() -> Vec<KeyName> {
-        let mut all: Vec<KeyName> = crate::catalog().into_iter().map(KeyName::Master).collect();
-        all.extend(
-            [
-                ServiceKey::Transport,
-                ServiceKey::Pin,
-                ServiceKey::PersonalData,
-            ]
-            .map(KeyName::Service),
-        );
-        all.extend(SignPurpose::ALL.map(KeyName::Signing));
-        all
-    }
-
-    /// No two keys have the same attributes, so a block of one is never taken for another.
-    #[test]
-    fn every_key_is_told_from_every_other() {
-        let kek = Key256::new([7; 32]);
-        let all = every_key();
-        for key in &all {
-            let block = wrap(&kek, Wrapping::KeyBlock, *key, &[9; 16], &[0; 16]).expect("wraps");
-            assert_eq!(named(&block), Ok(*key));
-            for other in &all {
-                let item = Item {
-                    key: *other,
-                    check: String::new(),
-                    wrapped: block.clone(),
-                };
-                let opened = unwrap(kek.as_slice(), Wrapping::KeyBlock, &item);
-                assert_eq!(opened.is_ok(), key == other, "{key} as {other}");
-                if key != other {
-                    assert!(matches!(opened, Err(HsmError::WrongUsage { .. })));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_unknown_condition_or_a_ban_on_export_refuses_the_key() {
-        let key = every_key()[0];
-        let with = |change: fn(&mut Attributes)| {
-            let mut changed = attributes(key);
-            change(&mut changed);
-            check_attributes(&changed, key)
-        };
-        assert!(with(|_| ()).is_ok());
-        assert!(
-            with(|a| a.optional.insert(
-                0,
-                Optional {
-                    id: *b"KC",
-                    data: "00".to_owned()
-                }
-            ))
-            .is_ok()
-        );
-        assert!(
-            with(|a| a.optional.push(Optional {
-                id: *b"CT",
-                data: "00".to_owned()
-            }))
-            .is_err()
-        );
-        assert!(matches!(
-            with(|a| a.exportability = b'N'),
-            Err(HsmError::Refused { .. })
-        ));
-        assert!(matches!(
-            with(|a| a.mode = b'B'),
-            Err(HsmError::WrongUsage { .. })
-        ));
-    }
-}
+mod tests;

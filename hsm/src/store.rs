@@ -72,7 +72,7 @@ impl KdfCost {
         lanes: 1,
     };
 
-    fn key(self, passphrase: &str, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>> {
+    pub(crate) fn key(self, passphrase: &str, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>> {
         let bounded = (8..=1 << 20).contains(&self.memory_kib)
             && (1..=16).contains(&self.passes)
             && (1..=8).contains(&self.lanes);

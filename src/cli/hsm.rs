@@ -1,5 +1,12 @@
 //! `onecard hsm`: the key service.
 
+mod cards;
+mod ceremony;
+mod components;
+mod console;
+mod exchange;
+mod keeping;
+
 use super::{
     interrupted, json,
     secret::{self, NewFiles},
@@ -10,25 +17,15 @@ use crate::{
     exit::{Code, Done, Stop},
     tables,
 };
-use card_spec::{
-    SuiteId,
-    keys::kcv,
-    perso::kcv_kind,
-    suite::Key,
-    time::{CardDate, CardTime},
-};
+use card_spec::time::{CardDate, CardTime};
 use clap::Subcommand;
-use hsm::{
-    Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm,
-    ceremony::{Ceremony, CeremonyError, Form, Plan, Step, Subject, Transcript},
-};
+use hsm::{Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm, ceremony::Transcript};
 use hsm_client::{Hsm as _, HsmError, TcpHsm};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
-use zeroize::Zeroizing;
 
 /// Key service 密钥机
 #[derive(Subcommand)]
@@ -55,6 +52,25 @@ pub enum Hsm {
         #[arg(long)]
         json: bool,
     },
+    /// Form keys from the parts that custodians carry, step by step, in a terminal 密钥仪式
+    ///
+    /// Two officers and the custodians take part. The roots make a new HSM; a transport key is
+    /// formed once to prove its parts, and again by `export` and `import`. Try `--dry-run` first.
+    Ceremony(keeping::CeremonyArgs),
+    /// Write everything to one encrypted file that M of N custodians can open 备份
+    ///
+    /// The service must be stopped for it. Each custodian is shown a share, to be written down.
+    Backup(keeping::BackupArgs),
+    /// Make the HSM again from a backup, with M custodians and the passphrase 恢复
+    Restore(keeping::RestoreArgs),
+    /// Wrap keys for another HSM 导出
+    ///
+    /// The service must be stopped for it. Two officers answer for it.
+    Export(exchange::ExportArgs),
+    /// Take keys in that another HSM wrapped 导入
+    ///
+    /// The service must be stopped for it. Only what `--expect` names is taken, all of it or nothing.
+    Import(exchange::ImportArgs),
     /// Serve clearing and issuance on a loopback address
     Serve {
         /// Configuration file
@@ -105,6 +121,11 @@ pub fn run(command: &Hsm) -> Done {
                 Officers::new(officer1, officer2).map_err(|error| Stop::new(Code::Usage, error))?;
             init(config, &officers, custodians, components, *json)
         }
+        Hsm::Ceremony(args) => keeping::ceremony(args),
+        Hsm::Backup(args) => keeping::backup(args),
+        Hsm::Restore(args) => keeping::restore(args),
+        Hsm::Export(args) => exchange::export(args),
+        Hsm::Import(args) => exchange::import(args),
         Hsm::Serve { config } => serve(config),
         Hsm::Status {
             config,
@@ -190,17 +211,9 @@ fn init(
     let settings = settings(path)?;
     let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
     let mut files = NewFiles::default();
-    let (roots, transcript) = ceremony(officers, &names, components, &mut files)?;
-    let config = open_config(&settings, "onecard hsm init")?;
-    let hsm = SoftHsm::create(config, KdfCost::PRODUCTION, roots, &transcript)
-        .map_err(|error| Stop::new(Code::Failure, error))?;
+    let (roots, transcript) = components::ceremony(officers, &names, components, &mut files)?;
+    found(&settings, "onecard hsm init", roots, &transcript)?;
     files.keep();
-    for suite in hsm.left_out() {
-        eprintln!(
-            "The token cannot hold {} keys: this HSM has none, and refuses what needs them.",
-            suite.name()
-        );
-    }
     if as_json {
         return json(&transcript);
     }
@@ -223,89 +236,18 @@ fn init(
     Ok(())
 }
 
-/// Every custodian enters one component of every root, from a file or freshly drawn.
-fn ceremony(
-    officers: &Officers,
-    names: &[&str],
-    folder: &Path,
-    files: &mut NewFiles,
-) -> Done<(Roots, Transcript)> {
-    let failed = |error: CeremonyError| Stop::new(Code::Auth, format!("key ceremony: {error}"));
-    let of = u8::try_from(names.len()).unwrap_or(u8::MAX);
-    let plan = Plan::roots(Form::Components(of), names).map_err(failed)?;
-    let mut ceremony = Ceremony::new(plan, officers, now());
-    for name in names {
-        for component in component_file(folder, name, files)? {
-            let Step::Part { subject, .. } = ceremony.next() else {
-                break;
-            };
-            if subject != Subject::Root(component.suite) {
-                let wrong = format!("{name}'s file has no {subject} component where it belongs");
-                return Err(Stop::new(Code::Auth, wrong));
-            }
-            let value = Zeroizing::new(component.value.to_vec());
-            ceremony
-                .enter_component(name, value, component.kcv)
-                .map_err(failed)?;
-        }
+/// Makes the HSM that a ceremony was held for.
+fn found(settings: &config::Hsm, actor: &str, roots: Roots, transcript: &Transcript) -> Done {
+    let config = open_config(settings, actor)?;
+    let hsm = SoftHsm::create(config, KdfCost::PRODUCTION, roots, transcript)
+        .map_err(|error| Stop::new(Code::Failure, error))?;
+    for suite in hsm.left_out() {
+        eprintln!(
+            "The token cannot hold {} keys: this HSM has none, and refuses what needs them.",
+            suite.name()
+        );
     }
-    for officer in officers.names() {
-        ceremony.confirm(officer).map_err(failed)?;
-    }
-    let (formed, transcript) = ceremony.finish().map_err(failed)?;
-    Ok((formed.roots().map_err(failed)?, transcript))
-}
-
-/// One component of one root, as a custodian's file holds it.
-struct Component {
-    suite: SuiteId,
-    value: Zeroizing<[u8; 16]>,
-    kcv: [u8; 3],
-}
-
-/// Reads a custodian's file, or draws its components and writes it.
-fn component_file(folder: &Path, name: &str, files: &mut NewFiles) -> Done<Vec<Component>> {
-    let path = folder.join(format!("{name}.component"));
-    if !path.exists() {
-        let mut text = Zeroizing::new(String::new());
-        for suite in SuiteId::ALL {
-            let mut value = Zeroizing::new([0; 16]);
-            getrandom::fill(&mut value[..]).map_err(Stop::because("drawing a component"))?;
-            let check = kcv(&Key::new(*value), suite, kcv_kind(suite));
-            let line = format!(
-                "{} {} {}\n",
-                suite.name(),
-                hex::encode(*value),
-                hex::encode(check)
-            );
-            text.push_str(&line);
-        }
-        files.write(&path, &text)?;
-    }
-    let wrong = || {
-        Stop::new(
-            Code::Auth,
-            format!(
-                "{}: every line must be `suite component kcv`",
-                path.display()
-            ),
-        )
-    };
-    let mut components = Vec::new();
-    for words in secret::pairs(&path, "a key component")? {
-        let [suite, value, check] = words.as_slice() else {
-            return Err(wrong());
-        };
-        let mut component = Component {
-            suite: suite.parse().map_err(|_| wrong())?,
-            value: Zeroizing::new([0; 16]),
-            kcv: [0; 3],
-        };
-        hex::decode_to_slice(value, &mut component.value[..]).map_err(|_| wrong())?;
-        hex::decode_to_slice(check, &mut component.kcv).map_err(|_| wrong())?;
-        components.push(component);
-    }
-    Ok(components)
+    Ok(())
 }
 
 /// Before the first secret is read.

@@ -66,6 +66,13 @@ fn file_or_asked(
     Ok(Zeroizing::new(text))
 }
 
+/// An answer that the terminal does not show.
+pub fn hidden(prompt: &str) -> Done<Zeroizing<String>> {
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(Stop::because("reading from the terminal"))
+}
+
 /// 32 bytes as hex on the first line of a file.
 pub fn bytes32(path: &Path, what: &str) -> Done<Zeroizing<[u8; 32]>> {
     let text = line(path, what)?;
@@ -87,6 +94,11 @@ pub struct NewFiles(Vec<PathBuf>);
 impl NewFiles {
     /// Writes a file that only its owner may read, whole or not at all; never replaces one.
     pub fn write(&mut self, path: &Path, text: &str) -> Done {
+        self.write_bytes(path, text.as_bytes())
+    }
+
+    /// [`Self::write`] for what is no text.
+    pub fn write_bytes(&mut self, path: &Path, bytes: &[u8]) -> Done {
         let folder = path
             .parent()
             .filter(|p| !p.as_os_str().is_empty())
@@ -104,7 +116,7 @@ impl NewFiles {
         fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         // Temporary files are created 0600.
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
-        file.write_all(text.as_bytes())
+        file.write_all(bytes)
             .and_then(|()| file.as_file().sync_all())
             .map_err(|error| failed(&error))?;
         file.persist_noclobber(path)

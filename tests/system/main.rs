@@ -1,6 +1,7 @@
 //! End-to-end tests of the whole system: the executable as a user runs it, on real parts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ceremony;
 mod commands;
 mod day;
 mod reader;

@@ -10,7 +10,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{CeremonyError, PART_MAX, Part};
+use super::{CeremonyError, Medium, MediumError, PART_MAX, Part};
 
 /// Bytes of a line.
 const LINE: usize = 8;
@@ -26,7 +26,49 @@ pub enum LineError {
     Part(#[from] CeremonyError),
 }
 
-/// The lines of an envelope.
+/// What is printed for one custodian: for each part a title, then its lines.
+#[derive(Default)]
+pub struct Envelope(Vec<Zeroizing<String>>);
+
+impl Envelope {
+    /// The printed lines.
+    pub fn text(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|line| line.as_str())
+    }
+}
+
+impl Medium for Envelope {
+    fn keep(&mut self, parts: &[Part]) -> Result<(), MediumError> {
+        self.0.clear();
+        for part in parts {
+            let title = format!("{}  #{}", part.subject(), part.number());
+            self.0.push(Zeroizing::new(title));
+            self.0.extend(lines(part));
+        }
+        Ok(())
+    }
+
+    fn parts(&mut self) -> Result<Vec<Part>, MediumError> {
+        let mut parts = Vec::new();
+        let mut typed = Typed::default();
+        // A title ends in its number; a line of a part begins with one.
+        let digits = |line: &&Zeroizing<String>| line.starts_with(|c: char| c.is_ascii_digit());
+        for line in self.0.iter().filter(digits) {
+            match typed.line(line) {
+                Ok(None) => {}
+                Ok(Some(part)) => {
+                    parts.push(part);
+                    typed = Typed::default();
+                }
+                Err(LineError::Part(error)) => return Err(error.into()),
+                Err(LineError::Mistyped(_)) => return Err(CeremonyError::Mistyped.into()),
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// The lines of a part.
 pub fn lines(part: &Part) -> Vec<Zeroizing<String>> {
     let bytes = part.to_bytes();
     (1..)

@@ -42,7 +42,7 @@ impl Plan {
         })
     }
 
-    /// With the record of the dealing, a part that was replaced is named when it is entered.
+    /// With the record of the dealing, a share that was replaced is named when it is entered.
     #[must_use]
     pub fn checked_by(mut self, dealing: Dealing) -> Self {
         self.dealing = Some(dealing);
@@ -125,6 +125,11 @@ impl Ceremony {
             entered: Vec::new(),
             formed: Vec::new(),
         }
+    }
+
+    /// Components or shares.
+    pub const fn form(&self) -> Form {
+        self.plan.form
     }
 
     /// What comes next.
@@ -227,7 +232,7 @@ impl Ceremony {
         self.belongs(part, subject, &name)?;
         let last = self.complete() + 1 == needed;
         let formed = if last {
-            Some(self.form(part, subject, &name)?)
+            Some(self.join(part, subject, &name)?)
         } else {
             None
         };
@@ -291,7 +296,8 @@ impl Ceremony {
                 format!("one of dealing {}", hex::encode_upper(first.set)),
             );
         }
-        if let Some(dealing) = &self.plan.dealing
+        // A component on paper says nothing of its set; its own check value stands beside it.
+        if let (Some(dealing), Form::Shares(_)) = (&self.plan.dealing, part.form)
             && !dealing.lists(part)
         {
             return Err(CeremonyError::Forged {
@@ -351,7 +357,7 @@ impl Ceremony {
     }
 
     /// The key from the parts before and this last one.
-    fn form(
+    fn join(
         &self,
         last: &Part,
         subject: Subject,

@@ -14,11 +14,15 @@
 
 pub mod envelope;
 mod machine;
+mod medium;
+mod officer_card;
 mod part;
 mod record;
 mod transcript;
 
 pub use machine::{Ceremony, Plan, Step};
+pub use medium::{Medium, MediumError};
+pub use officer_card::OfficerCard;
 pub(crate) use part::divide;
 pub use part::{CheckValue, Form, PART_MAX, Part, Sheet, Subject, deal};
 pub use record::Record;
