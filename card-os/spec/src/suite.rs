@@ -263,31 +263,81 @@ pub fn an10922<E>(
     input: &[u8],
     mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>,
 ) -> Result<Key, E> {
+    let mut zero = [0u8; 16];
+    encrypt(&mut zero)?;
+    let key = an10922_with(double(zero), input, encrypt);
+    zero.zeroize();
+    key
+}
+
+/// The same, with CMAC's first subkey known.
+fn an10922_with<E>(
+    k1: [u8; 16],
+    input: &[u8],
+    mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>,
+) -> Result<Key, E> {
     debug_assert!(input.len() <= 31, "AN10922 takes at most 31 bytes of M");
     let input = &input[..input.len().min(31)];
     let mut message = [0u8; 32];
     message[0] = 0x01;
     message[1..=input.len()].copy_from_slice(input);
-    if input.len() < 31 {
+    let last = if input.len() == 31 {
+        k1
+    } else {
         message[1 + input.len()] = 0x80;
-    }
-    // Two independent blocks in one call: zeros, for the subkeys, and the first of the message.
-    let mut blocks = [0u8; 32];
-    blocks[16..].copy_from_slice(&message[..16]);
-    encrypt(&mut blocks)?;
-    let mut zero = [0u8; 16];
-    zero.copy_from_slice(&blocks[..16]);
-    let k1 = double(zero);
-    let last = if input.len() == 31 { k1 } else { double(k1) };
+        double(k1)
+    };
     let mut block = [0u8; 16];
+    block.copy_from_slice(&message[..16]);
+    encrypt(&mut block)?;
     for (i, byte) in block.iter_mut().enumerate() {
-        *byte = blocks[16 + i] ^ message[16 + i] ^ last[i];
+        *byte ^= message[16 + i] ^ last[i];
     }
     let encrypted = encrypt(&mut block);
     let key = Key(block);
     block.zeroize();
-    blocks.zeroize();
     encrypted.map(|()| key)
+}
+
+/// A key set up once to diversify many: a region key, for the cards of its region.
+pub struct Diversifier {
+    cipher: Cipher,
+    k1: [u8; 16],
+}
+
+impl Diversifier {
+    /// Sets the cipher up; both parts of it are wiped on drop.
+    pub fn new(suite: SuiteId, key: &Key) -> Self {
+        let cipher = Cipher::new(suite, &key.0);
+        let mut k1 = [0; 16];
+        cipher.encrypt(&mut k1);
+        Self {
+            cipher,
+            k1: double(k1),
+        }
+    }
+
+    /// AN10922 over M, at most 31 bytes; the key is an AES key.
+    pub(crate) fn an10922(&self, input: &[u8]) -> Key {
+        let Ok(key) = an10922_with(self.k1, input, |blocks| {
+            self.cipher.encrypt(blocks);
+            Ok::<(), core::convert::Infallible>(())
+        });
+        key
+    }
+
+    /// PBOC's E(F | ~F).
+    pub(crate) fn pboc(&self, factor: &[u8; 8]) -> Key {
+        let mut block = pboc_block(factor);
+        self.cipher.encrypt(&mut block);
+        Key(block)
+    }
+}
+
+impl Drop for Diversifier {
+    fn drop(&mut self) {
+        self.k1.zeroize();
+    }
 }
 
 /// A key ready for MACs of one suite, wiped on drop.
