@@ -299,38 +299,34 @@ fn an10922_with<E>(
     encrypted.map(|()| key)
 }
 
-/// A key set up once to diversify many: a region key, for the cards of its region.
+/// An AES key set up once to diversify many: a region key, for the cards of its region. The key
+/// set-up of the other suites costs little, and this is wiped on drop to its last byte.
 pub struct Diversifier {
-    cipher: Cipher,
+    cipher: Aes128,
     k1: [u8; 16],
 }
 
 impl Diversifier {
-    /// Sets the cipher up; both parts of it are wiped on drop.
-    pub fn new(suite: SuiteId, key: &Key) -> Self {
-        let cipher = Cipher::new(suite, &key.0);
-        let mut k1 = [0; 16];
-        cipher.encrypt(&mut k1);
+    /// Sets the cipher up.
+    pub fn new(key: &Key) -> Self {
+        let cipher = Aes128::new((&key.0).into());
+        let mut block = Array::from([0; 16]);
+        cipher.encrypt_block(&mut block);
         Self {
             cipher,
-            k1: double(k1),
+            k1: double(block.into()),
         }
     }
 
-    /// AN10922 over M, at most 31 bytes; the key is an AES key.
-    pub(crate) fn an10922(&self, input: &[u8]) -> Key {
+    /// [`Key::diversify_an10922`].
+    pub fn an10922(&self, input: &[u8]) -> Key {
         let Ok(key) = an10922_with(self.k1, input, |blocks| {
-            self.cipher.encrypt(blocks);
+            if let Ok(block) = <&mut Array<u8, _>>::try_from(blocks) {
+                self.cipher.encrypt_block(block);
+            }
             Ok::<(), core::convert::Infallible>(())
         });
         key
-    }
-
-    /// PBOC's E(F | ~F).
-    pub(crate) fn pboc(&self, factor: &[u8; 8]) -> Key {
-        let mut block = pboc_block(factor);
-        self.cipher.encrypt(&mut block);
-        Key(block)
     }
 }
 
