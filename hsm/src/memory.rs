@@ -61,7 +61,9 @@ pub fn protect() -> Protection {
     // process. So it is all or nothing; raising the limit takes privilege or an unlimited maximum.
     let _ = setrlimit(Resource::Memlock, limit(None));
     let unlimited = getrlimit(Resource::Memlock).current.is_none();
-    let locked = unlimited && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).is_ok();
+    // Pages are locked when they are first used, not a whole stack for every thread.
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    let locked = unlimited && mlockall(all).is_ok();
     Protection {
         undumpable: no_core && undumpable,
         locked,

@@ -13,7 +13,7 @@ use card_spec::{
     keys::{self, Factor, KeyHeader, KeyType, class},
     scp03::StaticKeys,
     ssse,
-    suite::Key,
+    suite::{Diversifier, Key},
     time::CardTime,
 };
 use hsm_client::{CardRef, HsmError, Result, ServiceKey, SignPurpose};
@@ -46,17 +46,49 @@ pub(crate) struct Vault {
 /// Region keys derived so far, read by many threads at once: `(key, region, IIN)`. Shared pointers,
 /// because a map that grows leaves copies of its entries behind.
 #[derive(Default)]
-pub(crate) struct Regions(RwLock<HashMap<Region, Arc<Key>>>);
+pub(crate) struct Regions(RwLock<HashMap<Region, Arc<RegionKey>>>);
 
 type Region = (KeyHeader, [u8; 3], [u8; 2]);
 
+/// A region key; of the AES suite also set up for the cards of its region, because key set-up is
+/// half the work of a TAC.
+pub(crate) struct RegionKey {
+    key: Key,
+    ready: Option<Box<Diversifier>>,
+}
+
+impl RegionKey {
+    fn new(suite: SuiteId, key: Key) -> Self {
+        let ready = (suite == SuiteId::Aes).then(|| Box::new(Diversifier::new(&key)));
+        Self { key, ready }
+    }
+
+    /// A key one level below.
+    fn card_key(&self, factor: &Factor) -> Key {
+        match (&self.ready, factor) {
+            (Some(ready), Factor::An10922 { input, length }) => {
+                ready.an10922(input.get(..usize::from(*length)).unwrap_or(input))
+            }
+            _ => self.key.diversify(factor),
+        }
+    }
+}
+
+impl core::ops::Deref for RegionKey {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.key
+    }
+}
+
 impl Regions {
-    fn get(&self, at: &Region) -> Option<Arc<Key>> {
+    fn get(&self, at: &Region) -> Option<Arc<RegionKey>> {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(at).cloned()
     }
 
-    fn put(&self, at: Region, key: Arc<Key>) {
+    fn put(&self, at: Region, key: Arc<RegionKey>) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= REGIONS_MAX {
             keys.clear();
@@ -162,7 +194,7 @@ impl Vault {
         header: KeyHeader,
         region: RegionCode,
         iin: [u8; 2],
-    ) -> Result<Arc<Key>> {
+    ) -> Result<Arc<RegionKey>> {
         let at = (header, region.to_bytes(), iin);
         if let Some(key) = self.regions.get(&at) {
             return Ok(key);
@@ -174,7 +206,8 @@ impl Vault {
                 return Err(wrong_usage(header, "region keys"));
             }
         };
-        let key = Arc::new(self.below(header, &factor)?);
+        let key = self.below(header, &factor)?;
+        let key = Arc::new(RegionKey::new(header.suite, key));
         self.regions.put(at, Arc::clone(&key));
         Ok(key)
     }
@@ -187,10 +220,10 @@ impl Vault {
             });
         }
         let region = self.region_key(header, card.region, card.pan.iin())?;
-        Ok(match family(header.key_type) {
-            Family::Social => keys::ssse_card_key(&region, header.suite, &ssse::f1(card.pan)),
-            _ => keys::card_key(&region, header, card.pan, card.generation),
-        })
+        Ok(region.card_key(&match family(header.key_type) {
+            Family::Social => keys::ssse_card_factor(header.suite, &ssse::f1(card.pan)),
+            _ => keys::card_factor(header, card.pan, card.generation),
+        }))
     }
 
     /// A SAM's own key: AN10922 over `SAM number(6) | type | index` under its master (AES only).

@@ -340,10 +340,15 @@ pub fn ssse_f2(region: RegionCode) -> [u8; 8] {
     f2
 }
 
-/// The card's social-security (and medical) key under a region key: factor F1 = last eight bytes of the ATR.
-/// Type and index do not enter: each (type, key id) has its own master.
+/// The card's social-security (and medical) key under a region key: see [`ssse_card_factor`].
 pub fn ssse_card_key(region: &Key, suite: SuiteId, f1: &[u8; 8]) -> Key {
-    region.diversify(&Factor::of_suite(suite, *f1))
+    region.diversify(&ssse_card_factor(suite, f1))
+}
+
+/// Region -> card, for social-security and medical keys: factor F1 = last eight bytes of the ATR.
+/// Type and index do not enter: each (type, key id) has its own master.
+pub fn ssse_card_factor(suite: SuiteId, f1: &[u8; 8]) -> Factor {
+    Factor::of_suite(suite, *f1)
 }
 
 /// The process key of one authentication: a further level over the card's challenge.
@@ -403,6 +408,32 @@ mod tests {
             kcv(&default, SuiteId::Aes, KcvKind::GlobalPlatform),
             hex!("504A77")
         );
+    }
+
+    /// Set up once, applied through another's hands or directly: one key.
+    #[test]
+    fn three_ways_to_diversify_agree() {
+        let key = Key::new(hex!("00112233445566778899aabbccddeeff"));
+        for factor in [
+            Factor::an10922(hex!("04782e21801d803042f54e585020416275")),
+            Factor::an10922([7; 31]),
+            Factor::an10922([]),
+            Factor::Pboc(SuiteId::Sm4, [0x5A; 8]),
+            Factor::Pboc(SuiteId::Tdes, [0x5A; 8]),
+        ] {
+            let suite = factor.suite();
+            let direct = key.diversify(&factor);
+            let applied = factor.apply(|blocks| {
+                key.encrypt_ecb(suite, blocks);
+                Ok::<(), ()>(())
+            });
+            assert_eq!(direct.expose(), applied.expect("encrypts").expose());
+            if let Factor::An10922 { input, length } = factor {
+                let ready = crate::suite::Diversifier::new(&key);
+                let ready = ready.an10922(&input[..usize::from(length)]);
+                assert_eq!(direct.expose(), ready.expose());
+            }
+        }
     }
 
     #[test]

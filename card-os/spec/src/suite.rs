@@ -270,31 +270,77 @@ pub fn an10922<E>(
     input: &[u8],
     mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>,
 ) -> Result<Key, E> {
+    let mut zero = [0u8; 16];
+    encrypt(&mut zero)?;
+    let key = an10922_with(double(zero), input, encrypt);
+    zero.zeroize();
+    key
+}
+
+/// The same, with CMAC's first subkey known.
+fn an10922_with<E>(
+    k1: [u8; 16],
+    input: &[u8],
+    mut encrypt: impl FnMut(&mut [u8]) -> Result<(), E>,
+) -> Result<Key, E> {
     debug_assert!(input.len() <= 31, "AN10922 takes at most 31 bytes of M");
     let input = &input[..input.len().min(31)];
     let mut message = [0u8; 32];
     message[0] = 0x01;
     message[1..=input.len()].copy_from_slice(input);
-    if input.len() < 31 {
+    let last = if input.len() == 31 {
+        k1
+    } else {
         message[1 + input.len()] = 0x80;
-    }
-    // Two independent blocks in one call: zeros, for the subkeys, and the first of the message.
-    let mut blocks = [0u8; 32];
-    blocks[16..].copy_from_slice(&message[..16]);
-    encrypt(&mut blocks)?;
-    let mut zero = [0u8; 16];
-    zero.copy_from_slice(&blocks[..16]);
-    let k1 = double(zero);
-    let last = if input.len() == 31 { k1 } else { double(k1) };
+        double(k1)
+    };
     let mut block = [0u8; 16];
+    block.copy_from_slice(&message[..16]);
+    encrypt(&mut block)?;
     for (i, byte) in block.iter_mut().enumerate() {
-        *byte = blocks[16 + i] ^ message[16 + i] ^ last[i];
+        *byte ^= message[16 + i] ^ last[i];
     }
     let encrypted = encrypt(&mut block);
     let key = Key(block);
     block.zeroize();
-    blocks.zeroize();
     encrypted.map(|()| key)
+}
+
+/// An AES key set up once to diversify many: a region key, for the cards of its region. The key
+/// set-up of the other suites costs little, and this is wiped on drop to its last byte.
+pub struct Diversifier {
+    cipher: Aes128,
+    k1: [u8; 16],
+}
+
+impl Diversifier {
+    /// Sets the cipher up.
+    pub fn new(key: &Key) -> Self {
+        let cipher = Aes128::new((&key.0).into());
+        let mut block = Array::from([0; 16]);
+        cipher.encrypt_block(&mut block);
+        Self {
+            cipher,
+            k1: double(block.into()),
+        }
+    }
+
+    /// [`Key::diversify_an10922`].
+    pub fn an10922(&self, input: &[u8]) -> Key {
+        let Ok(key) = an10922_with(self.k1, input, |blocks| {
+            if let Ok(block) = <&mut Array<u8, _>>::try_from(blocks) {
+                self.cipher.encrypt_block(block);
+            }
+            Ok::<(), core::convert::Infallible>(())
+        });
+        key
+    }
+}
+
+impl Drop for Diversifier {
+    fn drop(&mut self) {
+        self.k1.zeroize();
+    }
 }
 
 /// A key ready for MACs of one suite, wiped on drop.

@@ -37,7 +37,6 @@ use link::{Attempt, Fault, Link, Seat};
 const LOCK: [u8; 4] = [0xFF; 4];
 
 /// Which token, and what opens it.
-#[derive(Clone)]
 pub struct Token {
     /// The module: a shared library, for example `/usr/lib/softhsm/libsofthsm2.so`.
     pub module: PathBuf,

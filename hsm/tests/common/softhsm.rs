@@ -2,6 +2,8 @@
 //!
 //! The module reads its configuration from the environment of the process, so such a test runs
 //! itself again in a process of its own.
+//!
+//! With `ONECARD_TEST_KRYOPTIC=/path/to/libkryoptic_pkcs11.so` the same tests run on a Kryoptic token.
 
 #![allow(unreachable_pub)]
 
@@ -21,7 +23,17 @@ const DIRECTORY: &str = "ONECARD_TEST_SOFTHSM";
 pub const LABEL: &str = "onecard test";
 pub const PIN: &str = "secret-PIN-2468";
 
+const KRYOPTIC: &str = "ONECARD_TEST_KRYOPTIC";
+
+/// Kryoptic knows AES and no DES.
+pub fn has_des() -> bool {
+    std::env::var_os(KRYOPTIC).is_none()
+}
+
 pub fn module() -> PathBuf {
+    if let Some(kryoptic) = std::env::var_os(KRYOPTIC) {
+        return kryoptic.into();
+    }
     let found = MODULES.iter().map(PathBuf::from).find(|p| p.exists());
     found.expect("SoftHSM is not installed: run deploy/setup.sh")
 }
@@ -49,16 +61,21 @@ pub fn with_softhsm(test: &str, body: impl FnOnce(&Path)) {
         tokens.display()
     );
     fs::write(&conf, text).unwrap();
+    let kryoptic = tokens.join("kryoptic.sql");
     let init = Command::new("softhsm2-util")
+        .arg("--module")
+        .arg(module())
         .args(["--init-token", "--free", "--label", LABEL])
         .args(["--so-pin", "security-officer", "--pin", PIN])
         .env("SOFTHSM2_CONF", &conf)
+        .env("KRYOPTIC_CONF", &kryoptic)
         .output()
         .expect("softhsm2-util is not installed: run deploy/setup.sh");
     assert!(init.status.success(), "{init:?}");
     let output = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env("SOFTHSM2_CONF", &conf)
+        .env("KRYOPTIC_CONF", &kryoptic)
         .env(DIRECTORY, directory.path())
         .output()
         .unwrap();

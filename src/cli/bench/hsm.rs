@@ -35,7 +35,7 @@ pub struct Args {
     /// TACs in one call
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     items: u32,
-    /// Calls of each kind; the median counts
+    /// Calls of each kind; the fastest tenth counts, so that what else the machine does counts little
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: u32,
     /// Machine-readable output
@@ -139,7 +139,7 @@ fn print(report: &Report) {
         ]);
     }
     say!(
-        "TACs verified 验证 TAC, one thread, {} a call, median of {} calls\n{table}",
+        "TACs verified 验证 TAC, one thread, {} a call, fastest tenth of {} calls\n{table}",
         report.items,
         report.rounds
     );
@@ -182,11 +182,11 @@ fn timed(f: impl FnOnce() -> hsm_client::Result<()>) -> Done<u64> {
     Ok(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// A second's worth at the median.
+/// A second's worth at the tenth percentile.
 fn rate(items: u32, mut nanoseconds: Vec<u64>) -> u64 {
     nanoseconds.sort_unstable();
-    let median = nanoseconds.get(nanoseconds.len() / 2).copied();
-    u64::from(items) * 1_000_000_000 / median.unwrap_or(1).max(1)
+    let fast = nanoseconds.get(nanoseconds.len() / 10).copied();
+    u64::from(items) * 1_000_000_000 / fast.unwrap_or(1).max(1)
 }
 
 fn percent(rate: u64, of: u64) -> u64 {
