@@ -69,15 +69,16 @@ pub fn receive(buffer: &mut [u8; LONGEST]) -> Option<Frame<'_>> {
     })
 }
 
-/// Sends the parts as one frame.
-pub fn send(kind: Kind, parts: &[&[u8]]) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    let [high, low] = (length as u16).to_be_bytes();
-    let mut lrc = 0;
+/// Sends both parts as one frame.
+pub fn send(kind: Kind, first: &[u8], second: &[u8]) {
+    let [high, low] = ((first.len() + second.len()) as u16).to_be_bytes();
     let head = [kind as u8, high, low];
-    for byte in head.iter().chain(parts.iter().copied().flatten()) {
-        lrc ^= byte;
-        uart::put(*byte);
+    let mut lrc = 0;
+    for part in [&head, first, second] {
+        for byte in part {
+            lrc ^= byte;
+            uart::put(*byte);
+        }
     }
     uart::put(lrc);
 }

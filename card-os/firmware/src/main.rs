@@ -13,11 +13,13 @@ mod stack;
 mod timer;
 mod uart;
 
-use core::{cell::RefCell, mem::MaybeUninit};
+use core::{
+    mem::MaybeUninit,
+    sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
+};
 
 use card_os::{Blank, Card, Entropy, Interface};
 use card_spec::{SuiteId, scp03::StaticKeys, suite::Key};
-use cortex_m::interrupt::Mutex;
 use frame::{Frame, Kind};
 use nvm::{PageNvm, Pages};
 
@@ -25,31 +27,32 @@ use nvm::{PageNvm, Pages};
 /// A chip has a true generator.
 struct EmulatedChance;
 
-/// Seed and counter.
-static CHANCE: Mutex<RefCell<([u8; 16], u32)>> = Mutex::new(RefCell::new(([0; 16], 0)));
+/// A byte each: single accesses, with nothing to interrupt them.
+static SEED: [AtomicU8; 16] = [const { AtomicU8::new(0) }; 16];
+static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 impl Entropy for EmulatedChance {
     fn fill(&mut self, out: &mut [u8]) {
-        cortex_m::interrupt::free(|cs| {
-            let (seed, counter) = &mut *CHANCE.borrow(cs).borrow_mut();
-            let key = Key::new(*seed);
-            for piece in out.chunks_mut(16) {
-                *counter = counter.wrapping_add(1);
-                let mut block = [0; 16];
-                block[..4].copy_from_slice(&counter.to_be_bytes());
-                key.encrypt_ecb(SuiteId::Aes, &mut block);
-                piece.copy_from_slice(&block[..piece.len()]);
+        let key = Key::new(core::array::from_fn(|i| SEED[i].load(Relaxed)));
+        for piece in out.chunks_mut(16) {
+            let counter = COUNTER.load(Relaxed).wrapping_add(1);
+            COUNTER.store(counter, Relaxed);
+            let mut block = [0; 16];
+            block[..4].copy_from_slice(&counter.to_be_bytes());
+            key.encrypt_ecb(SuiteId::Aes, &mut block);
+            for (to, from) in piece.iter_mut().zip(block) {
+                *to = from;
             }
-        });
+        }
     }
 }
 
 fn seed(bytes: &[u8]) {
-    let mut seed = [0; 16];
-    for (to, from) in seed.iter_mut().zip(bytes) {
-        *to = *from;
+    let bytes = bytes.iter().copied().chain(core::iter::repeat(0));
+    for (to, from) in SEED.iter().zip(bytes) {
+        to.store(from, Relaxed);
     }
-    cortex_m::interrupt::free(|cs| *CHANCE.borrow(cs).borrow_mut() = (seed, 0));
+    COUNTER.store(0, Relaxed);
 }
 
 /// Nothing here is driven by interrupts: the table of their handlers has one empty entry, the least
@@ -86,7 +89,7 @@ fn serve(card: &mut TheCard) -> ! {
     let mut buffer = [0; frame::LONGEST];
     loop {
         let Some(Frame { kind, data }) = frame::receive(&mut buffer) else {
-            frame::send(Kind::Broken, &[&[]]);
+            frame::send(Kind::Broken, &[], &[]);
             continue;
         };
         match kind {
@@ -96,10 +99,10 @@ fn serve(card: &mut TheCard) -> ! {
                 let n = card.transmit(data, &mut answer);
                 let ticks = before.wrapping_sub(timer::now());
                 if card.nvm().is_dead() {
-                    frame::send(Kind::Removed, &[&[]]);
+                    frame::send(Kind::Removed, &[], &[]);
                 } else {
                     let answer = answer.get(..n).unwrap_or_default();
-                    frame::send(Kind::Apdu, &[&ticks.to_be_bytes(), answer]);
+                    frame::send(Kind::Apdu, &ticks.to_be_bytes(), answer);
                 }
             }
             Kind::Reset => {
@@ -107,37 +110,39 @@ fn serve(card: &mut TheCard) -> ! {
                 let before = timer::now();
                 card.power_on();
                 let ticks = before.wrapping_sub(timer::now());
-                frame::send(Kind::Reset, &[&ticks.to_be_bytes(), card.atr()]);
+                frame::send(Kind::Reset, &ticks.to_be_bytes(), card.atr());
             }
             Kind::Interface => {
                 card.set_interface(match data {
                     [1] => Interface::Contactless,
                     _ => Interface::Contact,
                 });
-                frame::send(kind, &[&[]]);
+                frame::send(kind, &[], &[]);
             }
             Kind::Format => {
                 let done = blank(data).map(|blank| card.format(&blank));
                 seed(data.get(26..).unwrap_or_default());
-                frame::send(kind, &[&[u8::from(matches!(done, Some(Ok(()))))]]);
+                frame::send(kind, &[u8::from(matches!(done, Some(Ok(()))))], &[]);
             }
             Kind::Cut => {
                 card.nvm_mut().arm(data);
-                frame::send(kind, &[&[]]);
+                frame::send(kind, &[], &[]);
             }
             Kind::Counters => {
                 let nvm = card.nvm();
-                frame::send(
-                    kind,
-                    &[
-                        &stack::deepest().to_be_bytes(),
-                        &nvm.words_programmed().to_be_bytes(),
-                        &nvm.pages_erased().to_be_bytes(),
-                        &nvm.bytes_used().to_be_bytes(),
-                    ],
-                );
+                let counters = [
+                    stack::deepest(),
+                    nvm.words_programmed(),
+                    nvm.pages_erased(),
+                    nvm.bytes_used(),
+                ];
+                let mut bytes = [0; 16];
+                for (to, from) in bytes.chunks_exact_mut(4).zip(counters) {
+                    to.copy_from_slice(&from.to_be_bytes());
+                }
+                frame::send(kind, &bytes, &[]);
             }
-            Kind::Removed | Kind::Broken => frame::send(Kind::Broken, &[&[]]),
+            Kind::Removed | Kind::Broken => frame::send(Kind::Broken, &[], &[]),
         }
     }
 }
