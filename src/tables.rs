@@ -3,7 +3,7 @@
 use crate::out::say;
 use card_spec::{Fen, SuiteId};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use hsm_client::{KeyInfo, OwnKeys, ServiceKey, SignPurpose};
+use hsm_client::{KeyEvent, KeyInfo, KeyState, OwnKeys, ServiceKey, SignPurpose};
 
 /// An empty table in the house style.
 pub fn new(header: &[&str]) -> Table {
@@ -75,19 +75,28 @@ fn ceremony(report: &Report) {
     say!("{}", own_keys(&report.own_keys));
 }
 
-/// Application masters, one row a key, the suites' check values side by side.
+/// Application masters, one row a key and state, the suites' check values side by side.
 pub fn masters(keys: &[KeyInfo]) -> Table {
     let mut t = new(&[
         "key 密钥",
         "index 索引",
         "version 版本",
+        "state 状态",
+        "since 起",
         "aes",
         "sm4",
         "tdes",
     ]);
     let mut rows: Vec<(String, [String; 3])> = Vec::new();
     for key in keys {
-        let name = format!("{}|{:02X}|{}", key.key_type.name(), key.index, key.version);
+        let name = format!(
+            "{}|{:02X}|{}|{}|{}",
+            key.key_type.name(),
+            key.index,
+            key.version,
+            state(key.state),
+            since(&key.history)
+        );
         let column = match key.suite {
             SuiteId::Aes => 0,
             SuiteId::Sm4 => 1,
@@ -110,23 +119,51 @@ pub fn masters(keys: &[KeyInfo]) -> Table {
 pub fn own_keys(keys: &OwnKeys) -> Table {
     let mut t = new(&[
         "key 密钥",
+        "version 版本",
+        "state 状态",
         "use 用途",
         "algorithm 算法",
         "KCV / public key SHA-256 校验值/公钥指纹",
     ]);
     for key in &keys.service {
-        t.add_row([key.key.name(), service_use(key.key), "aes-256", &key.kcv]);
+        t.add_row([
+            key.key.name(),
+            &key.version.to_string(),
+            state(key.state),
+            service_use(key.key),
+            "aes-256",
+            &key.kcv,
+        ]);
     }
     for key in &keys.signing {
         let shown = key.fingerprint.get(..16).unwrap_or_default();
         t.add_row([
             key.purpose.name(),
+            &key.version.to_string(),
+            state(key.state),
             signing_use(key.purpose),
             key.algorithm.name(),
             &format!("{shown}..."),
         ]);
     }
     t
+}
+
+const fn state(state: KeyState) -> &'static str {
+    match state {
+        KeyState::PreActive => "pre-active 待用",
+        KeyState::Active => "active 使用",
+        KeyState::VerifyOnly => "verify-only 仅验证",
+        KeyState::Retired => "retired 退役",
+        KeyState::Compromised => "compromised 泄露",
+        KeyState::Destroyed => "destroyed 销毁",
+    }
+}
+
+/// Day on which the present state began.
+fn since(history: &[KeyEvent]) -> String {
+    let day = history.last().map(|event| event.at.date().to_string());
+    day.unwrap_or_default()
 }
 
 const fn service_use(key: ServiceKey) -> &'static str {

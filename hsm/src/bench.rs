@@ -21,7 +21,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     Config, Entropy, KdfCost, LoadLimits, Officers, SoftHsm, Token, ceremony,
-    hierarchy::FIRST_VERSION, sessions::malformed, vault::only,
+    hierarchy::FIRST_VERSION,
+    sessions::malformed,
+    usage::{KeyName, VerifyTac},
+    vault::only,
 };
 use plain::Plain;
 
@@ -78,6 +81,7 @@ impl Bench {
     /// under keys that everybody knows.
     pub fn workload(&self, suite: SuiteId, items: u32) -> Result<Workload> {
         let header = only(KeyType::Dtk, suite, FIRST_VERSION);
+        let name = KeyName::<VerifyTac>::new(header)?;
         let mut workload = Workload {
             suite,
             checks: Vec::new(),
@@ -86,7 +90,7 @@ impl Bench {
         for n in 0..items {
             let card = card(n, n % REGIONS)?;
             let purchase = purchase(n)?;
-            let dtk = self.hsm.vault.card_key(header, &card)?;
+            let dtk = self.hsm.vault().card_key(name, &card)?;
             let region = Key::new([n as u8 % REGIONS as u8; 16]);
             let other = keys::card_key(&region, header, card.pan, card.generation);
             workload.checks.push(ProofCheck::Purchase {
@@ -101,7 +105,7 @@ impl Bench {
                 seq: purchase.seq,
                 balance_after: BALANCE,
                 context: purchase.context,
-                tac: purchase.tac(suite, &dtk, BALANCE),
+                tac: purchase.tac(suite, dtk.expose(), BALANCE),
             });
             let tac = purchase.tac(suite, &other, BALANCE);
             workload
@@ -113,12 +117,13 @@ impl Bench {
 
     /// Derives [`DERIVATIONS`] region keys that were not derived before.
     pub fn derive(&mut self) -> Result<()> {
-        let header = only(KeyType::Dtk, SuiteId::Aes, FIRST_VERSION);
+        let name = KeyName::<VerifyTac>::new(only(KeyType::Dtk, SuiteId::Aes, FIRST_VERSION))?;
+        let vault = self.hsm.vault();
         for _ in 0..DERIVATIONS {
             self.derived = (self.derived + 1) % 1_000_000;
             let region = region(self.derived)?;
             // The cache holds fewer than a million.
-            self.hsm.vault.region_key(header, region, [0x03, 0x50])?;
+            vault.region_key(name, region, [0x03, 0x50])?;
         }
         Ok(())
     }

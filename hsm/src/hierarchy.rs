@@ -1,14 +1,14 @@
-//! Province root -> application master: which keys there are, how they are derived, who may hold
-//! them.
+//! Province root -> application master: which keys there are and how they are derived. What each
+//! may be used for: [`crate::usage`].
 
 use card_spec::{
-    SuiteId,
+    SuiteId, health,
     keys::{KeyHeader, KeyType, class, ssse_kid},
     perso::{KVN_ISSUER, KVN_TRANSPORT},
     suite::{Key, cmac, sm4_cmac},
 };
 
-/// The version of every key that one ceremony makes.
+/// The version of every key that the first ceremony makes.
 pub(crate) const FIRST_VERSION: u8 = 1;
 
 /// Label of the derivation below; its end is marked so that no header can continue it.
@@ -36,12 +36,23 @@ const PURSE: [(KeyType, &[u8]); 8] = [
     (KeyType::Duk, &[class::ONLY]),
 ];
 
+/// Social security, health data, PKI and the medical purse: no two share a key id.
 const SOCIAL: [(KeyType, &[u8]); 7] = [
-    (KeyType::Irk, &[ssse_kid::INTERNAL]),
-    (KeyType::Rk, &[ssse_kid::READ_V3]),
+    (KeyType::Irk, &[ssse_kid::INTERNAL, health::kid::INTERNAL]),
+    (
+        KeyType::Rk,
+        &[ssse_kid::READ_V3, health::kid::READ, health::kid::EMERGENCY],
+    ),
     (
         KeyType::Uk,
-        &[ssse_kid::WRITE_BASIC, ssse_kid::EF0C, ssse_kid::EF0D],
+        &[
+            // Of the PKI application: it writes the certificate.
+            class::ONLY,
+            ssse_kid::WRITE_BASIC,
+            ssse_kid::EF0C,
+            ssse_kid::EF0D,
+            health::kid::WRITE,
+        ],
     ),
     (KeyType::Puk, &[ssse_kid::PIN_UNBLOCK]),
     (KeyType::Mpk, &[class::ONLY]),
@@ -95,7 +106,7 @@ pub(crate) fn application_master(root: &Key, header: KeyHeader) -> Key {
     })
 }
 
-/// Who may receive keys of a type (DESIGN, Keys).
+/// How the keys below a master are derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
     /// Purse keys: region by issuer, card by PAN and generation.
@@ -130,15 +141,6 @@ pub(crate) const fn family(key_type: KeyType) -> Family {
     }
 }
 
-/// Whether a SAM may hold region keys of this type: purchase, field lock, authentication, reading.
-/// A SAM can never load, unblock or rewrite a card.
-pub(crate) const fn allowed_in_sam(key_type: KeyType) -> bool {
-    matches!(
-        key_type,
-        KeyType::Dpk | KeyType::Dack | KeyType::Irk | KeyType::Rk | KeyType::Mpk
-    )
-}
-
 /// How messages name a key.
 pub(crate) fn name(header: KeyHeader) -> String {
     format!(
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn every_key_type_of_design_is_in_the_catalog() {
         let all = catalog();
-        assert_eq!(all.len(), 3 * (13 + 9) + 8);
+        assert_eq!(all.len(), 3 * (13 + 14) + 8);
         for key_type in KeyType::ALL {
             assert!(all.iter().any(|h| h.key_type == key_type), "{key_type:?}");
         }
@@ -203,23 +205,5 @@ mod tests {
             application_master(&root, sm4).expose(),
             &sm4_cmac(root.expose(), &[&sm4_message])
         );
-    }
-
-    #[test]
-    fn a_sam_never_gets_what_loads_or_rewrites() {
-        for forbidden in [
-            KeyType::Dlk,
-            KeyType::Dtk,
-            KeyType::Damk,
-            KeyType::Dpuk,
-            KeyType::Dprk,
-            KeyType::Uk,
-            KeyType::Puk,
-            KeyType::Mlk,
-            KeyType::Mtk,
-            KeyType::IsdDek,
-        ] {
-            assert!(!allowed_in_sam(forbidden));
-        }
     }
 }

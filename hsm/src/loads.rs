@@ -61,12 +61,26 @@ enum Event {
     Failed { pan: Pan },
     /// The next MAC1 was right, or two officers cleared the card.
     Cleared { pan: Pan },
+    /// A wrong PIN.
+    PinFailed { pan: Pan },
+    /// The next PIN was right, or two officers cleared the card.
+    PinCleared { pan: Pan },
+}
+
+/// What was guessed wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guess {
+    /// The MAC1 of a load or of an overdraft limit.
+    Mac1,
+    /// A PIN.
+    Pin,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Card {
     last: Option<Last>,
     failures: u8,
+    pin_failures: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +130,7 @@ impl Loads {
 
     /// Whether limits, lock and memory allow this load. MAC1 is checked afterwards.
     pub(crate) fn allow(&self, limits: LoadLimits, asked: &Asked<'_>) -> Result<()> {
+        self.unlocked(asked.pan, Guess::Mac1)?;
         let refuse = |why: String| Err(HsmError::Refused { why });
         if asked.amount <= Fen::ZERO || asked.amount > limits.per_load {
             return refuse(format!(
@@ -126,12 +141,6 @@ impl Loads {
         let Some(card) = self.cards.get(&asked.pan) else {
             return within_day(limits, Fen::ZERO, asked);
         };
-        if card.failures >= FAILURES_MAX {
-            return refuse(format!(
-                "card {} sent {FAILURES_MAX} wrong MAC1s in a row: two officers must clear it",
-                asked.pan
-            ));
-        }
         match card.last {
             Some(last) if asked.seq < last.seq => refuse(format!(
                 "online sequence {} is below {}, already authorised",
@@ -150,22 +159,47 @@ impl Loads {
         }
     }
 
-    /// Counts a wrong MAC1, durably.
-    pub(crate) fn failed(&mut self, pan: Pan) -> Result<()> {
-        self.commit(&Event::Failed { pan })
-    }
-
-    /// Forgets the wrong MAC1s of a card, durably.
-    pub(crate) fn clear(&mut self, pan: Pan) -> Result<()> {
-        if self.failures(pan) == 0 {
+    /// Refuses a card of which three guesses in a row were wrong.
+    pub(crate) fn unlocked(&self, pan: Pan, guess: Guess) -> Result<()> {
+        if self.failures(pan, guess) < FAILURES_MAX {
             return Ok(());
         }
-        self.commit(&Event::Cleared { pan })
+        let what = match guess {
+            Guess::Mac1 => "MAC1s",
+            Guess::Pin => "PINs",
+        };
+        Err(HsmError::Refused {
+            why: format!(
+                "card {pan} sent {FAILURES_MAX} wrong {what} in a row: two officers must clear it"
+            ),
+        })
     }
 
-    /// Wrong MAC1s in a row.
-    pub(crate) fn failures(&self, pan: Pan) -> u8 {
-        self.cards.get(&pan).map_or(0, |card| card.failures)
+    /// Counts a wrong guess, durably.
+    pub(crate) fn failed(&mut self, pan: Pan, guess: Guess) -> Result<()> {
+        self.commit(&match guess {
+            Guess::Mac1 => Event::Failed { pan },
+            Guess::Pin => Event::PinFailed { pan },
+        })
+    }
+
+    /// Forgets the wrong guesses at a card, durably.
+    pub(crate) fn clear(&mut self, pan: Pan, guess: Guess) -> Result<()> {
+        if self.failures(pan, guess) == 0 {
+            return Ok(());
+        }
+        self.commit(&match guess {
+            Guess::Mac1 => Event::Cleared { pan },
+            Guess::Pin => Event::PinCleared { pan },
+        })
+    }
+
+    /// Wrong guesses in a row.
+    pub(crate) fn failures(&self, pan: Pan, guess: Guess) -> u8 {
+        self.cards.get(&pan).map_or(0, |card| match guess {
+            Guess::Mac1 => card.failures,
+            Guess::Pin => card.pin_failures,
+        })
     }
 
     /// Remembers what is about to be given out, durably.
@@ -220,6 +254,11 @@ fn replay(cards: &mut BTreeMap<Pan, Card>, event: &Event) {
             card.failures = card.failures.saturating_add(1);
         }
         Event::Cleared { pan } => cards.entry(*pan).or_default().failures = 0,
+        Event::PinFailed { pan } => {
+            let card = cards.entry(*pan).or_default();
+            card.pin_failures = card.pin_failures.saturating_add(1);
+        }
+        Event::PinCleared { pan } => cards.entry(*pan).or_default().pin_failures = 0,
         Event::Authorised {
             pan,
             seq,
@@ -312,12 +351,12 @@ mod tests {
         let ask = asked(1, 1, "2026-11-23T08:00:00");
         for _ in 0..FAILURES_MAX {
             assert!(loads.allow(LoadLimits::default(), &ask).is_ok());
-            loads.failed(ask.pan).expect("counted");
+            loads.failed(ask.pan, Guess::Mac1).expect("counted");
         }
         drop(loads);
         let mut loads = Loads::open(&path).expect("opens");
         assert!(loads.allow(LoadLimits::default(), &ask).is_err());
-        loads.clear(ask.pan).expect("cleared");
+        loads.clear(ask.pan, Guess::Mac1).expect("cleared");
         assert!(loads.allow(LoadLimits::default(), &ask).is_ok());
     }
 }

@@ -14,13 +14,17 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     sessions::malformed,
+    usage::{KeyName, VerifyPresence, VerifyTac},
     vault::{Vault, only},
 };
 
 /// One proof. Only TAC and authentication keys are used here, each for its own kind.
 pub(crate) fn verify(vault: &Vault, check: &ProofCheck) -> Result<bool> {
     let tac_key = |key_type, suite: &SuiteId, version: &u8, card: &CardRef| {
-        vault.card_key(only(key_type, *suite, *version), card)
+        vault.card_key(
+            KeyName::<VerifyTac>::new(only(key_type, *suite, *version))?,
+            card,
+        )
     };
     match check {
         ProofCheck::Purchase {
@@ -50,7 +54,10 @@ pub(crate) fn verify(vault: &Vault, check: &ProofCheck) -> Result<bool> {
                 rnd: [0; 4],
                 context: *context,
             };
-            Ok(equal(&purchase.tac(*suite, &dtk, *balance_after), tac))
+            Ok(equal(
+                &purchase.tac(*suite, dtk.expose(), *balance_after),
+                tac,
+            ))
         }
         ProofCheck::Load {
             card,
@@ -74,7 +81,7 @@ pub(crate) fn verify(vault: &Vault, check: &ProofCheck) -> Result<bool> {
                 rnd: [0; 4],
                 balance_before: *balance_before,
             };
-            Ok(equal(&load.tac(*suite, &dtk, *time), tac))
+            Ok(equal(&load.tac(*suite, dtk.expose(), *time), tac))
         }
         ProofCheck::Visit {
             card,
@@ -103,7 +110,7 @@ pub(crate) fn verify(vault: &Vault, check: &ProofCheck) -> Result<bool> {
                 seq: *seq,
                 rnd: [0; 4],
             };
-            Ok(equal(&visit.tac(*suite, &mtk, *balance_after), tac))
+            Ok(equal(&visit.tac(*suite, mtk.expose(), *balance_after), tac))
         }
         ProofCheck::Presence {
             card,
@@ -118,8 +125,8 @@ pub(crate) fn verify(vault: &Vault, check: &ProofCheck) -> Result<bool> {
                 version: *version,
                 suite: *suite,
             };
-            let irk = vault.card_key(header, card)?;
-            let process = ssse_process_key(&irk, *suite, challenge);
+            let irk = vault.card_key(KeyName::<VerifyPresence>::new(header)?, card)?;
+            let process = ssse_process_key(irk.expose(), *suite, challenge);
             Ok(equal(&process.cryptogram8(*suite, challenge), cryptogram))
         }
     }

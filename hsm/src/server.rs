@@ -205,14 +205,27 @@ fn answer(hsm: &dyn Hsm, request: Request) -> Result<Response> {
         Request::AuthorizeLoad { request } => Response::Mac(hsm.authorize_load(&request)?),
         Request::SamCeilingMac {
             sam,
+            version,
             challenge,
             ceiling,
-        } => Response::Mac(hsm.sam_ceiling_mac(sam, challenge, ceiling)?),
+        } => Response::Mac(hsm.sam_ceiling_mac(sam, version, challenge, ceiling)?),
         Request::WrapData { items } => Response::Many(hsm.wrap_data(&items)?),
         Request::UnwrapData { items } => Response::Many(hsm.unwrap_data(&items)?),
         Request::IndexData { field, values } => Response::Hashes(hsm.index_data(&field, &values)?),
         Request::Sign { purpose, message } => Response::Bytes(hsm.sign(purpose, &message)?),
         Request::PublicKey { purpose } => Response::Bytes(hsm.public_key(purpose)?),
+        Request::CardCommand { request } => Response::Ready(hsm.card_command(&request)?),
+        Request::AuthorizeOverdraft { request } => {
+            Response::Bytes(hsm.authorize_overdraft(&request)?)
+        }
+        Request::AuthenticateToCard { request } => {
+            Response::Bytes(hsm.authenticate_to_card(&request)?)
+        }
+        Request::SamWriteKey { request } => Response::Bytes(hsm.sam_write_key(&request)?),
+        Request::TranslatePin { pan, block, to } => {
+            Response::Block(hsm.translate_pin(pan, &block, to)?)
+        }
+        Request::VerifyPin { check } => Response::Yes(hsm.verify_pin(&check)?),
         Request::Random { length } => Response::Bytes(hsm.random(length)?),
     })
 }

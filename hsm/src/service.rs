@@ -1,5 +1,7 @@
 //! Keys that no card holds, and what the personal-data key does.
 
+use std::collections::BTreeMap;
+
 use aes_gcm::{
     Aes256Gcm, KeyInit,
     aead::{Aead, Payload},
@@ -10,11 +12,13 @@ use card_spec::{
     suite::{Key, cmac},
 };
 use hmac::{Hmac, Mac};
-use hsm_client::{CONTEXT_MAX, DATA_MAX, DataItem, HsmError, Result, ServiceKey, ServiceKeyInfo};
+use hsm_client::{
+    CONTEXT_MAX, DATA_MAX, DataItem, HsmError, KeyState, Result, ServiceKey, ServiceKeyInfo,
+};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{Entropy, hierarchy::FIRST_VERSION, sessions::malformed};
+use crate::{Entropy, lifecycle::Held, sessions::malformed};
 
 /// An AES-256 key; wiped on drop.
 pub(crate) type Key256 = Zeroizing<[u8; 32]>;
@@ -44,10 +48,10 @@ pub(crate) const fn key_byte(key: ServiceKey) -> u8 {
 ///
 /// SP 800-108 in counter mode with AES-CMAC, two blocks:
 /// `CMAC(root, i | label | key 1 | version 1 | 0100)`. Its strength is that of the 16-byte root.
-pub(crate) fn derived(root: &Key, key: ServiceKey) -> Key256 {
+pub(crate) fn derived(root: &Key, key: ServiceKey, version: u8) -> Key256 {
     let mut out = Key256::default();
     for (i, half) in (1u8..).zip(out.chunks_exact_mut(16)) {
-        let name = [key_byte(key), FIRST_VERSION];
+        let name = [key_byte(key), version];
         let parts: [&[u8]; 4] = [&[i], LABEL, &name, &[0x01, 0x00]];
         let block = Zeroizing::new(cmac(root.expose(), &parts));
         half.copy_from_slice(block.as_ref());
@@ -73,13 +77,16 @@ pub(crate) fn check_value(value: &Key256) -> [u8; 3] {
     [a, b, c]
 }
 
-/// As people may see it.
-pub(crate) fn info(key: ServiceKey, value: &Key256) -> ServiceKeyInfo {
+/// As people may see it. A destroyed key has no check value.
+pub(crate) fn info(key: ServiceKey, version: u8, held: &Held<Key256>) -> ServiceKeyInfo {
+    let check = held.value.as_ref().map(check_value);
     ServiceKeyInfo {
         key,
-        version: FIRST_VERSION,
-        kcv: hex::encode_upper(check_value(value)),
+        version,
+        kcv: check.map(hex::encode_upper).unwrap_or_default(),
         kcv_kind: KcvKind::GlobalPlatform,
+        state: held.life.state(),
+        history: held.life.events(),
     }
 }
 
@@ -99,17 +106,44 @@ fn prf(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// What the PDK does: one subkey encrypts, another finds equal values.
+///
+/// Data is wrapped under the newest active version and opened with the one it names. The index is
+/// that of the oldest version still in use: a new one would find nothing until every value of the
+/// column is hashed again, so it changes only when that version is retired.
 pub(crate) struct PersonalData {
-    wrap: Key256,
-    index: Key256,
+    wrap: BTreeMap<u8, Key256>,
+    newest: Option<u8>,
+    index: Option<Key256>,
 }
 
 impl PersonalData {
-    pub(crate) fn new(pdk: &Key256) -> Self {
+    /// From the versions of the PDK, in any order.
+    pub(crate) fn new<'k>(versions: impl IntoIterator<Item = (u8, KeyState, &'k Key256)>) -> Self {
+        let mut usable: Vec<_> = versions
+            .into_iter()
+            .filter(|(_, state, _)| matches!(state, KeyState::Active | KeyState::VerifyOnly))
+            .collect();
+        usable.sort_unstable_by_key(|(version, ..)| *version);
         Self {
-            wrap: Zeroizing::new(prf(pdk, &[WRAP])),
-            index: Zeroizing::new(prf(pdk, &[INDEX])),
+            newest: usable
+                .iter()
+                .rev()
+                .find(|(_, state, _)| *state == KeyState::Active)
+                .map(|(version, ..)| *version),
+            index: usable
+                .first()
+                .map(|(_, _, pdk)| Zeroizing::new(prf(pdk, &[INDEX]))),
+            wrap: usable
+                .iter()
+                .map(|(version, _, pdk)| (*version, Zeroizing::new(prf(pdk, &[WRAP]))))
+                .collect(),
         }
+    }
+
+    fn key(&self, version: u8) -> Result<&Key256> {
+        self.wrap.get(&version).ok_or_else(|| HsmError::UnknownKey {
+            key: format!("PDK version {version} in use"),
+        })
     }
 
     /// `01 | key version | nonce 12 | AES-256-GCM(data)`; AAD: label, the two bytes, context.
@@ -126,8 +160,9 @@ impl PersonalData {
         let nonce: [u8; 12] = entropy
             .stream("wrap-data", &identity.finalize(), 0)
             .array()?;
-        let head = [BLOB_VERSION, FIRST_VERSION];
-        let sealed = Aes256Gcm::new((&*self.wrap).into())
+        let newest = self.newest.ok_or_else(no_active_pdk)?;
+        let head = [BLOB_VERSION, newest];
+        let sealed = Aes256Gcm::new((&**self.key(newest)?).into())
             .encrypt(
                 (&nonce).into(),
                 Payload {
@@ -160,12 +195,7 @@ impl PersonalData {
         if *version != BLOB_VERSION {
             return Err(malformed("the blob is of another release"));
         }
-        if *key != FIRST_VERSION {
-            return Err(HsmError::UnknownKey {
-                key: format!("PDK version {key}"),
-            });
-        }
-        Aes256Gcm::new((&*self.wrap).into())
+        Aes256Gcm::new((&**self.key(*key)?).into())
             .decrypt(
                 nonce.into(),
                 Payload {
@@ -184,9 +214,15 @@ impl PersonalData {
         }
         let length = [field.len() as u8];
         Ok(prf(
-            &self.index,
+            self.index.as_ref().ok_or_else(no_active_pdk)?,
             &[&length, field.as_bytes(), value.as_bytes()],
         ))
+    }
+}
+
+fn no_active_pdk() -> HsmError {
+    HsmError::UnknownKey {
+        key: "PDK in use".to_owned(),
     }
 }
 
@@ -210,7 +246,8 @@ mod tests {
 
     fn pdk() -> PersonalData {
         let root = Key::new(hex!("2b7e151628aed2a6abf7158809cf4f3c"));
-        PersonalData::new(&derived(&root, ServiceKey::PersonalData))
+        let key = derived(&root, ServiceKey::PersonalData, 1);
+        PersonalData::new([(1, KeyState::Active, &key)])
     }
 
     fn item(context: &str, data: &[u8]) -> DataItem {
@@ -225,14 +262,14 @@ mod tests {
         let root = Key::new([0x5A; 16]);
         let mut halves = std::collections::BTreeSet::new();
         for key in ServiceKey::ALL {
-            for half in derived(&root, key).chunks(16) {
+            for half in derived(&root, key, 1).chunks(16) {
                 halves.insert(half.to_vec());
             }
         }
         assert_eq!(halves.len(), 8);
         let message = hex!("02 6f6e65636172642f736572766963652d6b65792f7631 00 0401 0100");
         assert_eq!(
-            derived(&root, ServiceKey::PersonalData)[16..],
+            derived(&root, ServiceKey::PersonalData, 1)[16..],
             cmac(root.expose(), &[&message])
         );
     }
@@ -241,7 +278,9 @@ mod tests {
     /// key the value is that of `openssl enc -aes-256-ecb`.
     #[test]
     fn check_value_of_an_aes_256_key() {
-        let info = info(ServiceKey::Transport, &Key256::default());
+        let at = "2026-11-23T08:00:00".parse().expect("time");
+        let held = Held::active(Key256::default(), at);
+        let info = info(ServiceKey::Transport, 1, &held);
         assert_eq!(info.kcv, "7BC302");
     }
 
@@ -252,7 +291,7 @@ mod tests {
         assert_eq!(of("certno", "1"), of("certno", "1"));
         assert_ne!(of("certno", "1"), of("certno", "2"));
         assert_ne!(of("certno", "1"), of("certno1", ""));
-        let other = PersonalData::new(&Key256::default());
+        let other = PersonalData::new([(1, KeyState::Active, &Key256::default())]);
         assert_ne!(
             of("certno", "1"),
             other.index("certno", "1").expect("bounded")
@@ -301,6 +340,39 @@ mod tests {
         );
         assert!(keys.wrap(&entropy, &item("", b"x")).is_err());
         assert!(keys.wrap(&entropy, &item(&"P".repeat(65), b"x")).is_err());
+    }
+
+    /// A blob opens with the version it names as long as that one is in use; the index stays that of
+    /// the oldest version until it is retired.
+    #[test]
+    fn old_blobs_open_after_a_rotation() {
+        use KeyState::{Active, Retired, VerifyOnly};
+        let keys: [Key256; 2] = [Zeroizing::new([1; 32]), Zeroizing::new([2; 32])];
+        let versions =
+            |first, second| PersonalData::new([(1, first, &keys[0]), (2, second, &keys[1])]);
+        let entropy = Entropy::seeded([3; 32]);
+        let item = DataItem {
+            context: "P1".to_owned(),
+            data: b"a person".to_vec(),
+        };
+        let blob = |data: &PersonalData| DataItem {
+            data: data.wrap(&entropy, &item).expect("wrapped"),
+            ..item.clone()
+        };
+        let before = versions(Active, KeyState::PreActive);
+        let old = blob(&before);
+        let overlap = versions(VerifyOnly, Active);
+        let new = blob(&overlap);
+        assert_eq!((old.data[1], new.data[1]), (1, 2));
+        for data in [&old, &new] {
+            assert_eq!(overlap.unwrap(data), Ok(item.data.clone()));
+        }
+        assert_eq!(before.index("name", "Wu"), overlap.index("name", "Wu"));
+        let after = versions(Retired, Active);
+        assert_eq!(after.unwrap(&new), Ok(item.data.clone()));
+        assert_eq!(after.unwrap(&old).expect_err("retired").code(), 1);
+        assert_ne!(before.index("name", "Wu"), after.index("name", "Wu"));
+        assert!(versions(Retired, VerifyOnly).wrap(&entropy, &item).is_err());
     }
 
     proptest! {

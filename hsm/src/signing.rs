@@ -5,7 +5,7 @@ use hsm_client::{HsmError, Result, SM2_ID, SignAlgorithm, SignPurpose, SigningKe
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::Entropy;
+use crate::{Entropy, hierarchy::FIRST_VERSION, lifecycle::Held};
 
 /// Draws of an SM2 scalar before giving up; one is outside the order with probability 2^-32.
 const DRAWS_MAX: u64 = 4;
@@ -23,6 +23,7 @@ pub(crate) const fn purpose_byte(purpose: SignPurpose) -> u8 {
 }
 
 /// The secret of one purpose: an Ed25519 seed or an SM2 scalar. Wiped on drop.
+#[derive(Clone)]
 pub(crate) struct Signer {
     algorithm: SignAlgorithm,
     secret: Zeroizing<[u8; 32]>,
@@ -30,11 +31,19 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// Draws a key.
-    pub(crate) fn draw(entropy: &Entropy, purpose: SignPurpose) -> Result<Self> {
+    pub(crate) fn draw(entropy: &Entropy, purpose: SignPurpose, version: u8) -> Result<Self> {
+        // The first version has no number in its name: seeds of before there were versions.
+        let name = [purpose_byte(purpose), version];
+        let name = if version == FIRST_VERSION {
+            name.get(..1)
+        } else {
+            name.get(..)
+        };
+        let name = name.unwrap_or_default();
         for counter in 0..DRAWS_MAX {
             let mut secret = Zeroizing::new([0; 32]);
             entropy
-                .stream("signing-key", &[purpose_byte(purpose)], counter)
+                .stream("signing-key", name, counter)
                 .fill(secret.as_mut())?;
             if let Some(signer) = Self::from_secret(purpose, secret) {
                 return Ok(signer);
@@ -86,14 +95,25 @@ impl Signer {
             SignAlgorithm::Sm2 => Ok(self.sm2()?.verifying_key().to_sec1_bytes().into_vec()),
         }
     }
+}
 
-    pub(crate) fn info(&self, purpose: SignPurpose) -> Result<SigningKeyInfo> {
-        Ok(SigningKeyInfo {
-            purpose,
-            algorithm: self.algorithm,
-            fingerprint: hex::encode(Sha256::digest(self.public_key()?)),
-        })
-    }
+/// As people may see it; a destroyed key has no fingerprint.
+pub(crate) fn info(
+    purpose: SignPurpose,
+    version: u8,
+    held: &Held<Signer>,
+) -> Result<SigningKeyInfo> {
+    let public = held.value.as_ref().map(Signer::public_key).transpose()?;
+    Ok(SigningKeyInfo {
+        purpose,
+        version,
+        algorithm: purpose.algorithm(),
+        fingerprint: public
+            .map(|key| hex::encode(Sha256::digest(key)))
+            .unwrap_or_default(),
+        state: held.life.state(),
+        history: held.life.events(),
+    })
 }
 
 fn unusable() -> HsmError {

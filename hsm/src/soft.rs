@@ -3,6 +3,8 @@
 mod backup;
 mod calls;
 mod exchange;
+mod keys;
+mod orders;
 mod record;
 
 pub use exchange::{Imported, Kek};
@@ -10,7 +12,7 @@ pub use exchange::{Imported, Kek};
 use std::{
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicU64},
 };
 
 use card_spec::{
@@ -30,10 +32,10 @@ use crate::{
     audit::Audit,
     backend::{Backend, News, OnToken, Soft, Token},
     ceremony::{Subject, Transcript},
-    loads::Loads,
+    loads::{Guess, Loads},
     memory::WipeStack,
     sessions::{Sessions, malformed},
-    store,
+    store::{self, Envelope},
     vault::Vault,
 };
 
@@ -68,8 +70,11 @@ pub struct Config {
 
 /// The HSM in software.
 pub struct SoftHsm {
+    vault: RwLock<Arc<Vault>>,
+    /// With which the store is written anew when a key changes.
+    envelope: Envelope,
     directory: PathBuf,
-    pub(crate) vault: Vault,
+    changing: Mutex<()>,
     actor: String,
     entropy: Entropy,
     clock: Clock,
@@ -129,23 +134,24 @@ impl SoftHsm {
         drop(roots);
         // The key store comes last: with it, everything is there.
         let made = (|| {
-            let sealed = store::seal(&vault, &config.passphrase, cost, &config.entropy)?;
+            let envelope = Envelope::new(&vault, &config.passphrase, cost, &config.entropy)?;
+            let sealed = envelope.seal(&vault, &config.entropy)?;
             let logs = Logs {
                 audit: Audit::create(&directory.join(AUDIT))?,
                 loads: Loads::create(&directory.join(LOADS))?,
             };
             store::write_new(&directory, KEYSTORE, &sealed)?;
-            Ok(logs)
+            Ok((logs, envelope))
         })();
-        let logs = made.inspect_err(|_| {
+        let (logs, envelope) = made.inspect_err(|_| {
             vault.discard();
             remove_unfinished(&directory);
         })?;
-        let hsm = Self::assemble(config, vault, Ok(Mutex::new(logs)), lock)?;
+        let hsm = Self::assemble(config, (vault, envelope), Ok(Mutex::new(logs)), lock)?;
         hsm.keep_transcript(transcript)?;
         hsm.note(
             "created",
-            json!({ "keys": hsm.vault.masters.len(), "left_out": hsm.vault.left_out() }),
+            json!({ "keys": hsm.vault().masters.len(), "left_out": hsm.vault().left_out() }),
         )?;
         hsm.sync()?;
         Ok(hsm)
@@ -173,12 +179,14 @@ impl SoftHsm {
         let directory = config.directory.clone();
         let lock = lock(&directory)?;
         let sealed = store::read(&directory.join(KEYSTORE))?;
-        let mut vault = store::unseal(&sealed, &config.passphrase, config.token.take())?;
+        let (mut vault, envelope) =
+            store::unseal(&sealed, &config.passphrase, config.token.take())?;
         let change = change(&mut vault)?;
         let anew = match &change {
             None => None,
-            Some(_) => Some(store::seal_again(&sealed, &vault, &config.passphrase)?),
+            Some(_) => Some(envelope.seal(&vault, &Entropy::os())?),
         };
+        let opened = (vault, envelope);
         let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
@@ -188,22 +196,22 @@ impl SoftHsm {
         });
         let health = audit.and_then(|audit| loads.map(|loads| Mutex::new(Logs { audit, loads })));
         let sound = health.is_ok();
-        let hsm = Self::assemble(config, vault, health, lock)?;
+        let hsm = Self::assemble(config, opened, health, lock)?;
         if sound {
-            hsm.note("opened", json!({ "keys": hsm.vault.masters.len() }))?;
+            hsm.note("opened", json!({ "keys": hsm.vault().masters.len() }))?;
             hsm.sync()?;
         }
         if let (Some((actor, act, detail)), Some(anew)) = (change, anew) {
             hsm.note_as(&actor, act, detail)?;
             hsm.sync()?;
-            store::replace(&directory, KEYSTORE, &anew)?;
+            store::replace(&mut store::Real, &directory, KEYSTORE, &anew)?;
         }
         Ok(hsm)
     }
 
     fn assemble(
         mut config: Config,
-        vault: Vault,
+        (vault, envelope): (Vault, Envelope),
         health: core::result::Result<Mutex<Logs>, String>,
         lock: File,
     ) -> Result<Self> {
@@ -214,8 +222,10 @@ impl SoftHsm {
             .transpose()
             .map_err(|_| malformed("the ledger's public key is no Ed25519 key"))?;
         Ok(Self {
+            vault: RwLock::new(Arc::new(vault)),
+            envelope,
             directory: config.directory,
-            vault,
+            changing: Mutex::default(),
             actor: config.actor,
             entropy: config.entropy,
             clock: config.clock,
@@ -228,9 +238,12 @@ impl SoftHsm {
         })
     }
 
-    /// Lets a card load again after three wrong MAC1s in a row.
+    /// Lets a card load again, and its PIN be checked, after three wrong guesses in a row.
     pub fn clear_load_lock(&self, officers: &Officers, pan: Pan) -> Result<()> {
-        self.logs()?.loads.clear(pan)?;
+        let mut logs = self.logs()?;
+        logs.loads.clear(pan, Guess::Mac1)?;
+        logs.loads.clear(pan, Guess::Pin)?;
+        drop(logs);
         self.note_as(
             &officers.actor(),
             "load-lock-cleared",
@@ -241,7 +254,7 @@ impl SoftHsm {
 
     /// The card maker's copy of the transport masters. Exporting it takes two officers.
     pub fn manufacturer(&self, officers: &Officers) -> Result<Manufacturer> {
-        let masters = self.vault.isd_masters(KVN_TRANSPORT)?;
+        let masters = self.vault().isd_masters(KVN_TRANSPORT)?;
         self.note_as(
             &officers.actor(),
             "transport-masters-exported",
@@ -253,12 +266,12 @@ impl SoftHsm {
 
     /// Suites of which this HSM has no master, because its token cannot hold them.
     pub fn left_out(&self) -> Vec<SuiteId> {
-        self.vault.left_out()
+        self.vault().left_out()
     }
 
     /// Notes what happened to the token, and passes a result on.
     fn noting<T>(&self, result: Result<T>) -> Result<T> {
-        let news = self.vault.backend.news();
+        let news = self.vault().backend.news();
         for event in &news {
             match event {
                 News::Lost(why) => self.note("token-lost", json!({ "why": why }))?,

@@ -16,31 +16,45 @@ use card_spec::{
     suite::{Diversifier, Key},
     time::CardTime,
 };
-use hsm_client::{CardRef, HsmError, Result, ServiceKey, SignPurpose};
+use hsm_client::{CURRENT, CardRef, HsmError, KeyState, Result, ServiceKey, SignPurpose};
 
 use crate::{
     Entropy, Roots,
     backend::{Backend, CheckValue},
     hierarchy::{FIRST_VERSION, Family, application_master, catalog, family, name},
+    lifecycle::{Held, Life},
     service::{self, Key256, PersonalData},
     signing::Signer,
     store,
+    usage::{KeyName, Personalise, Usage, Use},
 };
 
 /// Region keys kept ready. A province has a few dozen regions and a few keys each that are used
 /// all the time; beyond this the cache starts afresh.
 const REGIONS_MAX: usize = 2048;
 
-/// Everything secret that the HSM holds.
+/// Everything secret that the HSM holds. A change is made on a copy that takes the place of this
+/// one once the store has it.
+#[derive(Clone)]
 pub(crate) struct Vault {
     pub(crate) demo: bool,
     pub(crate) created: CardTime,
-    /// Every master with its check value; the values are the backend's.
-    pub(crate) masters: BTreeMap<KeyHeader, CheckValue>,
-    pub(crate) backend: Box<dyn Backend>,
-    pub(crate) service: BTreeMap<ServiceKey, Key256>,
-    pub(crate) signing: BTreeMap<SignPurpose, Signer>,
-    pub(crate) regions: Regions,
+    /// Every master; the values are the backend's.
+    pub(crate) masters: BTreeMap<KeyHeader, Record>,
+    pub(crate) backend: Arc<dyn Backend>,
+    /// By key and version.
+    pub(crate) service: BTreeMap<(ServiceKey, u8), Held<Key256>>,
+    /// By purpose and version.
+    pub(crate) signing: BTreeMap<(SignPurpose, u8), Held<Signer>>,
+    pub(crate) regions: Arc<Regions>,
+}
+
+/// What is known of a master beside its name and value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Stays when the value is gone.
+    pub(crate) check: CheckValue,
+    pub(crate) life: Life,
 }
 
 /// Region keys derived so far, read by many threads at once: `(key, region, IIN)`. Shared pointers,
@@ -95,6 +109,12 @@ impl Regions {
         }
         keys.insert(at, key);
     }
+
+    /// Forgets what was derived: a key changed its state.
+    pub(crate) fn clear(&self) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.clear();
+    }
 }
 
 impl Vault {
@@ -112,25 +132,26 @@ impl Vault {
                 ServiceKey::Storage => service::drawn(entropy)?,
                 _ => {
                     let root = root_of(roots, SuiteId::Aes).ok_or_else(|| no_service_key(key))?;
-                    service::derived(root, key)
+                    service::derived(root, key, FIRST_VERSION)
                 }
             };
-            service.insert(key, value);
+            service.insert((key, FIRST_VERSION), Held::active(value, created));
         }
         let mut signing = BTreeMap::new();
         for purpose in SignPurpose::ALL {
-            signing.insert(purpose, Signer::draw(entropy, purpose)?);
+            let signer = Signer::draw(entropy, purpose, FIRST_VERSION)?;
+            signing.insert((purpose, FIRST_VERSION), Held::active(signer, created));
         }
         // Last: what fails before leaves nothing on a token.
-        let masters = import_catalog(roots, &*backend)?;
+        let masters = import_catalog(roots, &*backend, created)?;
         Ok(Self {
             demo: entropy.is_seeded(),
             created,
             masters,
-            backend,
+            backend: Arc::from(backend),
             service,
             signing,
-            regions: Regions::default(),
+            regions: Arc::default(),
         })
     }
 
@@ -143,21 +164,6 @@ impl Vault {
         let _ = self.backend.discard();
     }
 
-    /// The key one level below a master.
-    fn below(&self, header: KeyHeader, factor: &Factor) -> Result<Key> {
-        self.holds(header)?;
-        self.backend.diversify(header, factor)
-    }
-
-    /// Whether there is such a master; that its suite is beyond the backend is said so.
-    fn holds(&self, header: KeyHeader) -> Result<()> {
-        if self.masters.contains_key(&header) {
-            return Ok(());
-        }
-        self.backend.supports(header.suite)?;
-        Err(unknown(header))
-    }
-
     /// Suites of which there is no master, because the backend cannot hold them.
     pub(crate) fn left_out(&self) -> Vec<SuiteId> {
         let mut suites = SuiteId::ALL.to_vec();
@@ -167,8 +173,9 @@ impl Vault {
 
     /// Whether the backend holds the very masters that the store names.
     pub(crate) fn check_backend(&self) -> Result<()> {
-        for (header, check) in &self.masters {
-            if self.backend.check_value(*header)? != *check {
+        let there = |record: &Record| record.life.state() != KeyState::Destroyed;
+        for (header, record) in self.masters.iter().filter(|(_, r)| there(r)) {
+            if self.backend.check_value(*header)? != record.check {
                 return Err(store::store(&format!(
                     "key {} is another one than this store's: restore the token that belongs to it",
                     name(*header)
@@ -178,23 +185,126 @@ impl Vault {
         Ok(())
     }
 
+    pub(crate) fn record(&self, header: KeyHeader) -> Result<&Record> {
+        match self.masters.get(&header) {
+            Some(record) => Ok(record),
+            None => Err(self.missing(header)),
+        }
+    }
+
+    /// There is no such master; that its suite is beyond the backend is said so.
+    fn missing(&self, header: KeyHeader) -> HsmError {
+        self.backend
+            .supports(header.suite)
+            .err()
+            .unwrap_or_else(|| unknown(header))
+    }
+
+    /// The key named, once its state allows the use.
+    fn ready<U: Usage>(&self, name: KeyName<U>) -> Result<KeyHeader> {
+        let header = name.header();
+        let state = self.record(header)?.life.state();
+        if U::USE.allowed_in(state) {
+            return Ok(header);
+        }
+        Err(not_in_state(header, state, U::USE))
+    }
+
+    /// The key one level below a master.
+    fn below<U: Usage>(&self, name: KeyName<U>, factor: &Factor) -> Result<Key> {
+        self.backend.diversify(self.ready(name)?, factor)
+    }
+
+    /// The version of a key that new cards get: the newest active one.
+    pub(crate) fn current(&self, header: KeyHeader) -> Result<KeyHeader> {
+        let version = |version| KeyHeader { version, ..header };
+        let all = self.masters.range(version(0)..=version(u8::MAX));
+        let same = all.rev().filter(|(h, _)| version(h.version) == **h);
+        same.filter(|(_, record)| record.life.state() == KeyState::Active)
+            .map(|(h, _)| *h)
+            .next()
+            .ok_or_else(|| match self.backend.supports(header.suite) {
+                Ok(()) => HsmError::UnknownKey {
+                    key: format!("{} that is active", name(header)),
+                },
+                Err(beyond) => beyond,
+            })
+    }
+
+    /// Every version of a key that SAMs get.
+    pub(crate) fn for_sams(&self, header: KeyHeader) -> Result<Vec<KeyHeader>> {
+        self.current(header)?;
+        let same = self.masters.iter().filter(|(h, record)| {
+            KeyHeader {
+                version: header.version,
+                ..**h
+            } == header
+                && Use::IssueSam.allowed_in(record.life.state())
+        });
+        Ok(same.map(|(h, _)| *h).collect())
+    }
+
+    /// The header with the version that [`CURRENT`] stands for.
+    pub(crate) fn resolve(&self, header: KeyHeader) -> Result<KeyHeader> {
+        match header.version {
+            CURRENT => self.current(header),
+            _ => Ok(header),
+        }
+    }
+
+    /// The newest active version of a service key.
     pub(crate) fn service_key(&self, key: ServiceKey) -> Result<&Key256> {
-        self.service.get(&key).ok_or_else(|| no_service_key(key))
+        newest(&self.service, key).ok_or_else(|| no_service_key(key))
+    }
+
+    /// A version of a service key that opens what it protected: active or verify-only.
+    pub(crate) fn service_version(&self, key: ServiceKey, version: u8) -> Result<&Key256> {
+        let held = self.service.get(&(key, version));
+        held.filter(|h| matches!(h.life.state(), KeyState::Active | KeyState::VerifyOnly))
+            .and_then(|h| h.value.as_ref())
+            .ok_or_else(|| HsmError::UnknownKey {
+                key: format!("{} version {version} that is in use", key.name()),
+            })
+    }
+
+    /// The version of a service key that new things go under: the newest active one, or the one
+    /// named if it is active.
+    pub(crate) fn newest_version(&self, key: ServiceKey, wanted: u8) -> Result<u8> {
+        self.service
+            .range((key, 0)..=(key, u8::MAX))
+            .rev()
+            .filter(|(_, held)| held.life.state() == KeyState::Active)
+            .map(|((_, version), _)| *version)
+            .find(|version| wanted == CURRENT || wanted == *version)
+            .ok_or_else(|| no_service_key(key))
+    }
+
+    /// The newest active version of a signing key.
+    pub(crate) fn signer(&self, purpose: SignPurpose) -> Result<&Signer> {
+        newest(&self.signing, purpose).ok_or_else(|| HsmError::UnknownKey {
+            key: format!("signing key {} that is active", purpose.name()),
+        })
     }
 
     /// The operations under the PDK.
-    pub(crate) fn personal_data(&self) -> Result<PersonalData> {
-        self.service_key(ServiceKey::PersonalData)
-            .map(PersonalData::new)
+    pub(crate) fn personal_data(&self) -> PersonalData {
+        let versions = self
+            .service
+            .range((ServiceKey::PersonalData, 0)..=(ServiceKey::PersonalData, u8::MAX));
+        PersonalData::new(versions.filter_map(|((_, version), held)| {
+            let value = held.value.as_ref()?;
+            Some((*version, held.life.state(), value))
+        }))
     }
 
-    /// The region key of a purse, social-security or medical master.
-    pub(crate) fn region_key(
+    /// The region key of a purse, social-security or medical master, for one use.
+    pub(crate) fn region_key<U: Usage>(
         &self,
-        header: KeyHeader,
+        key: KeyName<U>,
         region: RegionCode,
         iin: [u8; 2],
     ) -> Result<Arc<RegionKey>> {
+        let header = self.ready(key)?;
         let at = (header, region.to_bytes(), iin);
         if let Some(key) = self.regions.get(&at) {
             return Ok(key);
@@ -206,42 +316,56 @@ impl Vault {
                 return Err(wrong_usage(header, "region keys"));
             }
         };
-        let key = self.below(header, &factor)?;
+        let key = self.backend.diversify(header, &factor)?;
         let key = Arc::new(RegionKey::new(header.suite, key));
         self.regions.put(at, Arc::clone(&key));
         Ok(key)
     }
 
-    /// The key of one card.
-    pub(crate) fn card_key(&self, header: KeyHeader, card: &CardRef) -> Result<Key> {
+    /// The key of one card, for one use.
+    pub(crate) fn card_key<U: Usage>(&self, key: KeyName<U>, card: &CardRef) -> Result<CardKey<U>> {
         if card.pan.is_sample() {
             return Err(HsmError::Refused {
                 why: format!("{} is a sample card: its keys are published", card.pan),
             });
         }
-        let region = self.region_key(header, card.region, card.pan.iin())?;
-        Ok(region.card_key(&match family(header.key_type) {
+        let header = key.header();
+        let region = self.region_key(key, card.region, card.pan.iin())?;
+        let value = region.card_key(&match family(header.key_type) {
             Family::Social => keys::ssse_card_factor(header.suite, &ssse::f1(card.pan)),
             _ => keys::card_factor(header, card.pan, card.generation),
-        }))
+        });
+        Ok(CardKey { name: key, value })
     }
 
     /// A SAM's own key: AN10922 over `SAM number(6) | type | index` under its master (AES only).
-    pub(crate) fn sam_own_key(&self, header: KeyHeader, sam: SamNo) -> Result<Key> {
+    pub(crate) fn sam_own_key<U: Usage>(&self, key: KeyName<U>, sam: SamNo) -> Result<Key> {
+        let header = key.header();
         if family(header.key_type) != Family::Sam {
             return Err(wrong_usage(header, "a SAM's own keys"));
         }
         let [a, b, c, d, e, f] = sam.to_bytes();
         let factor = [a, b, c, d, e, f, header.key_type as u8, header.index];
-        self.below(header, &Factor::an10922(factor))
+        self.below(key, &Factor::an10922(factor))
+    }
+
+    /// The issuer-domain versions of a key set that are in use, newest first. A card names the set
+    /// (KVN), not the version of its masters: whoever meets a card tries them.
+    pub(crate) fn isd_versions(&self, kvn: u8) -> Vec<u8> {
+        let of_set = |header: &KeyHeader| header.key_type == KeyType::IsdEnc && header.index == kvn;
+        let all = self.masters.iter().rev();
+        all.filter(|(header, record)| of_set(header) && record.life.state() == KeyState::Active)
+            .map(|(header, _)| header.version)
+            .collect()
     }
 
     /// The static keys of one card of an issuer-domain key set: one level over the ten bytes of
     /// diversification data, in the place of the PAN, generation 0.
-    pub(crate) fn isd_card_set(&self, kvn: u8, serial: Pan) -> Result<StaticKeys> {
+    pub(crate) fn isd_card_set(&self, kvn: u8, version: u8, serial: Pan) -> Result<StaticKeys> {
         let derive = |key_type| {
-            let header = isd_header(key_type, kvn);
-            self.below(header, &isd_factor(header, serial))
+            let header = self.resolve(isd_header(key_type, kvn, version))?;
+            let name = KeyName::<Personalise>::new(header)?;
+            self.below(name, &isd_factor(header, serial))
         };
         Ok(StaticKeys {
             enc: derive(KeyType::IsdEnc)?,
@@ -250,11 +374,10 @@ impl Vault {
         })
     }
 
-    /// The values of the masters of an issuer-domain key set, for whoever must have them.
+    /// The values of the newest masters of an issuer-domain key set, for whoever must have them.
     pub(crate) fn isd_masters(&self, kvn: u8) -> Result<IsdMasters> {
         let export = |key_type| {
-            let header = isd_header(key_type, kvn);
-            self.holds(header)?;
+            let header = self.current(isd_header(key_type, kvn, CURRENT))?;
             self.backend.export(header)
         };
         Ok(IsdMasters {
@@ -265,16 +388,59 @@ impl Vault {
     }
 }
 
+/// The newest active version of a key that is in this process.
+fn newest<K: Copy + Ord, T>(all: &BTreeMap<(K, u8), Held<T>>, key: K) -> Option<&T> {
+    all.range((key, 0)..=(key, u8::MAX))
+        .rev()
+        .filter(|(_, held)| held.life.state() == KeyState::Active)
+        .find_map(|(_, held)| held.value.as_ref())
+}
+
+/// The key of one card, got for the use `U` and good for nothing else.
+pub(crate) struct CardKey<U> {
+    name: KeyName<U>,
+    value: Key,
+}
+
+impl<U: Usage> CardKey<U> {
+    pub(crate) fn suite(&self) -> SuiteId {
+        self.name.header().suite
+    }
+
+    /// The value, for the one computation of its use.
+    pub(crate) const fn expose(&self) -> &Key {
+        &self.value
+    }
+}
+
+fn not_in_state(header: KeyHeader, state: KeyState, wanted: Use) -> HsmError {
+    let advice = match state {
+        KeyState::PreActive => "two officers activate it",
+        KeyState::Active | KeyState::VerifyOnly => "a newer version takes its place",
+        _ => "it stays out of use",
+    };
+    HsmError::Refused {
+        why: format!(
+            "key {} is {} and serves no {}: {advice}",
+            name(header),
+            state.name(),
+            wanted.name()
+        ),
+    }
+}
+
 /// Imports every master of the catalog that the backend can hold, or none.
-fn import_catalog(roots: &Roots, backend: &dyn Backend) -> Result<BTreeMap<KeyHeader, CheckValue>> {
+fn import_catalog(
+    roots: &Roots,
+    backend: &dyn Backend,
+    at: CardTime,
+) -> Result<BTreeMap<KeyHeader, Record>> {
     let mut masters = BTreeMap::new();
     let mut held = catalog();
     held.retain(|header| backend.supports(header.suite).is_ok());
     let imported = held.into_iter().try_for_each(|header| {
-        let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
-        backend.import(header, &application_master(root, header))?;
-        masters.insert(header, CheckValue::default());
-        masters.insert(header, backend.check_value(header)?);
+        let record = import(roots, backend, header, Life::begun(KeyState::Active, at))?;
+        masters.insert(header, record);
         Ok(())
     });
     if imported.is_err() {
@@ -284,6 +450,24 @@ fn import_catalog(roots: &Roots, backend: &dyn Backend) -> Result<BTreeMap<KeyHe
         let _ = backend.discard();
     }
     imported.map(|()| masters)
+}
+
+/// Derives one master and gives it to the backend.
+pub(crate) fn import(
+    roots: &Roots,
+    backend: &dyn Backend,
+    header: KeyHeader,
+    life: Life,
+) -> Result<Record> {
+    let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
+    backend.import(header, &application_master(root, header))?;
+    match backend.check_value(header) {
+        Ok(check) => Ok(Record { check, life }),
+        Err(error) => {
+            let _ = backend.destroy(header);
+            Err(error)
+        }
+    }
 }
 
 /// Header of a key without classes.
@@ -296,11 +480,11 @@ pub(crate) const fn only(key_type: KeyType, suite: SuiteId, version: u8) -> KeyH
     }
 }
 
-const fn isd_header(key_type: KeyType, kvn: u8) -> KeyHeader {
+const fn isd_header(key_type: KeyType, kvn: u8, version: u8) -> KeyHeader {
     KeyHeader {
         key_type,
         index: kvn,
-        version: FIRST_VERSION,
+        version,
         suite: SuiteId::Aes,
     }
 }
@@ -320,7 +504,7 @@ impl IsdMasters {
     /// As [`Vault::isd_card_set`].
     pub(crate) fn card_set(&self, kvn: u8, serial: Pan) -> StaticKeys {
         let derive = |master: &Key, key_type| {
-            master.diversify(&isd_factor(isd_header(key_type, kvn), serial))
+            master.diversify(&isd_factor(isd_header(key_type, kvn, CURRENT), serial))
         };
         StaticKeys {
             enc: derive(&self.enc, KeyType::IsdEnc),
@@ -338,11 +522,11 @@ pub(crate) fn serial(bytes: [u8; 10]) -> Result<Pan> {
     })
 }
 
-fn root_of(roots: &Roots, suite: SuiteId) -> Option<&Key> {
+pub(crate) fn root_of(roots: &Roots, suite: SuiteId) -> Option<&Key> {
     roots.0.iter().find(|(s, _)| *s == suite).map(|(_, k)| k)
 }
 
-fn no_service_key(key: ServiceKey) -> HsmError {
+pub(crate) fn no_service_key(key: ServiceKey) -> HsmError {
     HsmError::UnknownKey {
         key: key.name().to_owned(),
     }

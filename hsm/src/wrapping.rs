@@ -5,12 +5,13 @@ use card_spec::{
     perso::{card_key, kcv_kind, sam_key},
     suite::Key,
 };
-use hsm_client::{HsmError, KeyOrder, Result};
+use hsm_client::{CURRENT, HsmError, KeyOrder, Result};
 
 use crate::{
-    hierarchy::{Family, allowed_in_sam, family},
+    hierarchy::name,
     sessions::{OpenSession, malformed},
-    vault::{Vault, wrong_usage},
+    usage::{Below, IssueCard, IssueSam, KeyName, attributes},
+    vault::Vault,
 };
 
 /// Most keys in one order (a SAM of a province: 100 regions and a dozen keys).
@@ -24,13 +25,13 @@ pub(crate) fn wrap(vault: &Vault, session: &OpenSession, order: &KeyOrder) -> Re
     };
     match order {
         KeyOrder::Card { card, headers } => {
-            check_card(headers)?;
-            headers
-                .iter()
-                .map(|header| {
-                    let key = vault.card_key(*header, card)?;
-                    let (encrypted, check) = sealed(*header, &key);
-                    Ok(card_key(*header, encrypted, check).to_vec())
+            let names = card_names(vault, headers)?;
+            names
+                .into_iter()
+                .map(|name| {
+                    let (header, key) = (name.header(), vault.card_key(name, card)?);
+                    let (encrypted, check) = sealed(header, key.expose());
+                    Ok(card_key(header, encrypted, check).to_vec())
                 })
                 .collect()
         }
@@ -40,18 +41,19 @@ pub(crate) fn wrap(vault: &Vault, session: &OpenSession, order: &KeyOrder) -> Re
             regions,
             headers,
         } => {
-            check_sam(headers, regions.len())?;
+            let names = sam_names(vault, headers, regions.len())?;
             let mut out = Vec::new();
-            for header in headers.iter().filter(|h| is_own(h)) {
-                let key = vault.sam_own_key(*header, *sam)?;
-                let (encrypted, check) = sealed(*header, &key);
-                out.push(sam_key([0; 3], *header, encrypted, check).to_vec());
+            for name in names.iter().filter(|n| is_own(n)) {
+                let (header, key) = (name.header(), vault.sam_own_key(*name, *sam)?);
+                let (encrypted, check) = sealed(header, &key);
+                out.push(sam_key([0; 3], header, encrypted, check).to_vec());
             }
             for region in regions {
-                for header in headers.iter().filter(|h| !is_own(h)) {
-                    let key = vault.region_key(*header, *region, *iin)?;
-                    let (encrypted, check) = sealed(*header, &key);
-                    out.push(sam_key(region.to_bytes(), *header, encrypted, check).to_vec());
+                for name in names.iter().filter(|n| !is_own(n)) {
+                    let header = name.header();
+                    let key = vault.region_key(*name, *region, *iin)?;
+                    let (encrypted, check) = sealed(header, &key);
+                    out.push(sam_key(region.to_bytes(), header, encrypted, check).to_vec());
                 }
             }
             Ok(out)
@@ -59,34 +61,51 @@ pub(crate) fn wrap(vault: &Vault, session: &OpenSession, order: &KeyOrder) -> Re
     }
 }
 
-fn is_own(header: &KeyHeader) -> bool {
-    family(header.key_type) == Family::Sam
+fn is_own(name: &KeyName<IssueSam>) -> bool {
+    attributes(name.header().key_type).below == Below::Sam
 }
 
-fn check_card(headers: &[KeyHeader]) -> Result<()> {
+/// A card gets the newest active version of each key. Another one would be on the card for years
+/// after its rotation.
+fn card_names(vault: &Vault, headers: &[KeyHeader]) -> Result<Vec<KeyName<IssueCard>>> {
     if headers.len() > KEYS_MAX {
         return Err(malformed("more than 4096 keys in one order"));
     }
-    match headers
-        .iter()
-        .find(|h| !matches!(family(h.key_type), Family::Purse | Family::Social))
-    {
-        Some(header) => Err(wrong_usage(*header, "a card order")),
-        None => Ok(()),
+    // Usage before existence: a wrong order learns nothing of which keys there are.
+    for header in headers {
+        KeyName::<IssueCard>::new(*header)?;
     }
+    headers
+        .iter()
+        .map(|header| {
+            let current = vault.current(*header)?;
+            if header.version != CURRENT && *header != current {
+                vault.record(*header)?;
+                return Err(HsmError::Refused {
+                    why: format!(
+                        "a card gets the newest active version of a key, and of {} that is {}: order version {CURRENT}",
+                        name(*header),
+                        current.version
+                    ),
+                });
+            }
+            KeyName::new(current)
+        })
+        .collect()
 }
 
-/// A SAM holds purchase keys of one class and its spare; it never holds what loads, unblocks or
-/// rewrites a card.
-fn check_sam(headers: &[KeyHeader], regions: usize) -> Result<()> {
+/// A SAM holds purchase keys of one class and its spare. [`CURRENT`] stands for every version that a
+/// SAM needs: what cards have, and what they will have; of its own keys for the newest active one.
+fn sam_names(
+    vault: &Vault,
+    headers: &[KeyHeader],
+    regions: usize,
+) -> Result<Vec<KeyName<IssueSam>>> {
     if headers.len().saturating_mul(regions.max(1)) > KEYS_MAX {
         return Err(malformed("more than 4096 keys in one order"));
     }
-    if let Some(header) = headers
-        .iter()
-        .find(|h| !is_own(h) && !allowed_in_sam(h.key_type))
-    {
-        return Err(wrong_usage(*header, "a SAM order"));
+    for header in headers {
+        KeyName::<IssueSam>::new(*header)?;
     }
     let mut classes = headers
         .iter()
@@ -100,5 +119,18 @@ fn check_sam(headers: &[KeyHeader], regions: usize) -> Result<()> {
                 .to_owned(),
         });
     }
-    Ok(())
+    let mut names = Vec::new();
+    for header in headers {
+        let own = attributes(header.key_type).below == Below::Sam;
+        match header.version {
+            CURRENT if own => names.push(KeyName::new(vault.current(*header)?)?),
+            CURRENT => {
+                for version in vault.for_sams(*header)? {
+                    names.push(KeyName::new(version)?);
+                }
+            }
+            _ => names.push(KeyName::new(*header)?),
+        }
+    }
+    Ok(names)
 }

@@ -133,7 +133,7 @@ fn day(hsm: &SoftHsm, maker: &SoftHsm, suite: SuiteId, blank: u64) -> Vec<(&'sta
     let mac2 = hsm.authorize_load(&load_request(&l, suite, &dlk)).unwrap();
     assert_eq!(mac2, l.mac2(suite, &dlk, NOW.parse().unwrap()));
     answers.push(("MAC2", mac2.to_vec()));
-    let ceiling = hsm.sam_ceiling_mac("350200000001".parse().unwrap(), [4; 8], 99);
+    let ceiling = hsm.sam_ceiling_mac("350200000001".parse().unwrap(), 1, [4; 8], 99);
     answers.push(("ceiling MAC", ceiling.unwrap().to_vec()));
     answers
 }
@@ -278,7 +278,7 @@ fn a_killed_token_is_an_error_a_line_and_a_recovery() {
         assert_eq!(ask("350300"), Err(30));
         assert_eq!(ask("350100"), Ok(()), "what was derived before goes on");
         assert!(
-            hsm.sam_ceiling_mac("350200000001".parse().unwrap(), [4; 8], 99)
+            hsm.sam_ceiling_mac("350200000001".parse().unwrap(), 1, [4; 8], 99)
                 .is_err()
         );
         fs::rename(&away, &tokens).unwrap();

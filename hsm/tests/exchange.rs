@@ -21,7 +21,7 @@ use hsm::{
     ceremony::{Ceremony, Form, FormedKey, Plan, Subject, deal},
     exchange::{Bundle, Component, KeyName, Wrapping},
 };
-use hsm_client::{Hsm, HsmError, KeyOrder, ProofCheck, ServiceKey, SignPurpose};
+use hsm_client::{Hsm, HsmError, KeyId, KeyOrder, KeyState, ProofCheck, ServiceKey, SignPurpose};
 
 const DTK2: KeyHeader = KeyHeader {
     key_type: KeyType::Dtk,
@@ -119,6 +119,12 @@ fn tac_of_a_card(hsm: &SoftHsm, header: KeyHeader) -> ProofCheck {
     }
 }
 
+/// A new version waits until two officers activate it.
+fn activate(hsm: &SoftHsm) {
+    hsm.set_key_state(&officers(), KeyId::Master(DTK2), KeyState::Active)
+        .unwrap();
+}
+
 fn every_key(hsm: &SoftHsm) -> Vec<KeyName> {
     let masters = hsm.keys().unwrap().into_iter().map(|k| {
         KeyName::Master(KeyHeader {
@@ -156,6 +162,7 @@ fn two_servers_are_kept_in_step() {
     let (paper, check) = components(DTK2, [0x11, 0x22, 0x44]);
     let a = SoftHsm::import_components(config(places[0].path()), &officers(), DTK2, &paper, check)
         .unwrap();
+    activate(&a);
     let tac = tac_of_a_card(&a, DTK2);
     assert_eq!(a.verify(std::slice::from_ref(&tac)).unwrap(), [Ok(true)]);
     assert!(matches!(
@@ -187,6 +194,10 @@ fn two_servers_are_kept_in_step() {
         let new = if b_keys.is_empty() { 1 } else { 0 };
         assert_eq!(imported.added.len(), new);
         assert_eq!(imported.known.len(), all.len() - new);
+        if new == 1 {
+            assert!(b.verify(std::slice::from_ref(&tac)).unwrap()[0].is_err());
+            activate(&b);
+        }
         b_keys = b.keys().unwrap();
         assert_eq!(b_keys, a.keys().unwrap());
         assert_eq!(b.verify(std::slice::from_ref(&tac)).unwrap(), [Ok(true)]);
@@ -322,9 +333,11 @@ fn components_out_and_in_again() {
             .for_each(|(s, c)| *s ^= c);
     }
     assert_eq!(sum, [0x77; 16]);
+    activate(&a);
     let tac = tac_of_a_card(&a, DTK2);
     drop(a);
     let b = SoftHsm::import_components(config(&b_place), &officers(), DTK2, &out, check).unwrap();
+    activate(&b);
     assert_eq!(b.verify(&[tac]).unwrap(), [Ok(true)]);
     drop(b);
     // Check values are in the logs, components are not.

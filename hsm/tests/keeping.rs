@@ -86,7 +86,7 @@ fn one_seed_one_hsm() {
     let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [a, b] = directories.each_ref().map(|d| create(d.path()));
     assert_eq!(a.keys().unwrap(), b.keys().unwrap());
-    assert_eq!(a.keys().unwrap().len(), 74);
+    assert_eq!(a.keys().unwrap().len(), 89);
     assert_eq!(a.own_keys().unwrap(), b.own_keys().unwrap());
     assert_eq!(a.random(32).unwrap(), b.random(32).unwrap());
     assert_ne!(a.random(32).unwrap(), a.random(32).unwrap());

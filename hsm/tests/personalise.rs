@@ -31,7 +31,7 @@ fn a_blank_card_becomes_ours() {
         headers: all_card_headers(),
     };
     let items = hsm.wrap_keys(session, &order).unwrap();
-    assert_eq!(items.len(), 66);
+    assert_eq!(items.len(), 81);
     let mut values = std::collections::BTreeSet::new();
     for (item, expected) in items.iter().zip(all_card_headers()) {
         let (header, key) = key_of(&blank, item);
@@ -183,7 +183,7 @@ fn sam_and_card_meet_in_every_suite() {
         assert_eq!(sam_items[0][..3], [0; 3], "the SAM's own key comes first");
         let (_, ceiling_key) = key_of(&blank, &sam_items[0][3..]);
         let mac = hsm
-            .sam_ceiling_mac("350200000001".parse().unwrap(), [5; 8], 1000)
+            .sam_ceiling_mac("350200000001".parse().unwrap(), 1, [5; 8], 1000)
             .unwrap();
         let on_sam = sm::mac(
             SuiteId::Aes,

@@ -107,8 +107,8 @@ fn every_call_goes_through() {
     );
     let sam = "350200000001".parse().unwrap();
     assert_eq!(
-        client.sam_ceiling_mac(sam, [1; 8], 5),
-        served.hsm.sam_ceiling_mac(sam, [1; 8], 5)
+        client.sam_ceiling_mac(sam, 1, [1; 8], 5),
+        served.hsm.sam_ceiling_mac(sam, 1, [1; 8], 5)
     );
     assert_eq!(
         client.sign(SignPurpose::Audit, b"x"),

@@ -2,16 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "common/issue.rs"]
+mod issue;
 
 use card_spec::{
     Channel, Fen, SuiteId, aid, apdu,
-    channel::exchange,
     id::IssuerId,
-    keys::{KeyHeader, KeyType, ssse_kid},
-    perso::{
-        CardState, Dgi, initialize_update, install_for_personalization, pin, push_dgi,
-        set_card_status, store_data,
-    },
+    keys::{KeyType, ssse_kid},
+    perso::{CardState, Dgi, pin, set_card_status},
     purse::{
         InitRequest, LoadInit, credit_for_load,
         files::{Limits, Public},
@@ -20,90 +18,10 @@ use card_spec::{
     sam, ssse,
     time::CardTime,
 };
-use common::{NOW, card, create, header, ledger, officers};
+use common::{NOW, card, create, header, ledger};
 use ed25519_dalek::Signer;
-use hsm::SoftHsm;
-use hsm_client::{Hold, Hsm, KeyOrder, LoadRequest, ProofCheck, SessionId};
-use virtual_card::VirtualCard;
-
-const SERIAL: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34];
-/// C-MAC and C-DECRYPTION: the answers come plain.
-const LEVEL: u8 = 0x03;
-
-fn blank(hsm: &SoftHsm) -> VirtualCard {
-    let maker = hsm.manufacturer(&officers()).unwrap();
-    VirtualCard::blank(SERIAL, maker.transport_keys(SERIAL).unwrap(), [3; 32]).unwrap()
-}
-
-fn ask(card: &mut VirtualCard, command: &[u8]) -> Vec<u8> {
-    let reply = exchange(card, command).unwrap();
-    assert!(
-        reply.sw.is_ok(),
-        "{} for {}",
-        reply.sw,
-        hex::encode(command)
-    );
-    reply.data.to_vec()
-}
-
-fn open(hsm: &dyn Hsm, card: &mut VirtualCard, kvn: u8) -> SessionId {
-    ask(card, &apdu::select(aid::ISD));
-    let host: [u8; 8] = hsm.random(8).unwrap().try_into().unwrap();
-    let answer = ask(card, &initialize_update(kvn, host));
-    let opened = hsm.scp03_open(host, &answer, LEVEL).unwrap();
-    ask(card, &opened.external_authenticate);
-    opened.session
-}
-
-/// Transport set out, issuer set in, and a session under it.
-fn take_over(hsm: &dyn Hsm, card: &mut VirtualCard) -> SessionId {
-    let transport = open(hsm, card, 0x01);
-    let put = hsm.put_issuer_keys(transport).unwrap();
-    protected(hsm, card, transport, &[put]);
-    hsm.scp03_close(transport).unwrap();
-    open(hsm, card, 0x30)
-}
-
-fn protected(hsm: &dyn Hsm, card: &mut VirtualCard, session: SessionId, commands: &[Vec<u8>]) {
-    for command in hsm.scp03_wrap(session, commands).unwrap() {
-        ask(card, &command);
-    }
-}
-
-fn personalise(
-    hsm: &dyn Hsm,
-    card: &mut VirtualCard,
-    session: SessionId,
-    application: &[u8],
-    groups: &[(Dgi, Vec<u8>)],
-) {
-    let mut stream = heapless::Vec::<u8, 4096>::new();
-    for (dgi, data) in groups {
-        push_dgi(&mut stream, *dgi, data).unwrap();
-    }
-    let mut commands = vec![install_for_personalization(application).to_vec()];
-    let blocks: Vec<&[u8]> = stream.chunks(224).collect();
-    for (i, block) in blocks.iter().enumerate() {
-        let last = i + 1 == blocks.len();
-        commands.push(store_data(last, i as u8, block).to_vec());
-    }
-    protected(hsm, card, session, &commands);
-}
-
-fn keys(hsm: &dyn Hsm, session: SessionId, headers: Vec<KeyHeader>) -> Vec<(Dgi, Vec<u8>)> {
-    let order = KeyOrder::Card {
-        card: card(),
-        headers,
-    };
-    let items = hsm.wrap_keys(session, &order).unwrap();
-    items.into_iter().map(|i| (Dgi::KEY, i)).collect()
-}
-
-fn pin_group(wrapped: &[u8]) -> (Dgi, Vec<u8>) {
-    let mut data = vec![pin::HOLDER, pin::TRIES];
-    data.extend_from_slice(wrapped);
-    (Dgi::PIN, data)
-}
+use hsm_client::{Hold, Hsm, KeyOrder, LoadRequest, ProofCheck};
+use issue::{SERIAL, ask, blank, keys, personalise, pin_group, protected, take_over};
 
 fn date(text: &str) -> card_spec::time::CardDate {
     text.parse().unwrap()
@@ -251,13 +169,13 @@ fn a_sam_takes_its_keys_and_a_higher_ceiling() {
     let challenge = ask(&mut module, &apdu::get_challenge(8))
         .try_into()
         .unwrap();
-    let mac = hsm.sam_ceiling_mac(number, challenge, 1000).unwrap();
+    let mac = hsm.sam_ceiling_mac(number, 1, challenge, 1000).unwrap();
     ask(&mut module, &sam::raise_ceiling(1000, mac));
     // The same MAC with another ceiling is refused.
     let challenge = ask(&mut module, &apdu::get_challenge(8))
         .try_into()
         .unwrap();
-    let mac = hsm.sam_ceiling_mac(number, challenge, 2000).unwrap();
+    let mac = hsm.sam_ceiling_mac(number, 1, challenge, 2000).unwrap();
     let mut buffer = [0; 258];
     let n = module
         .transmit(&sam::raise_ceiling(3000, mac), &mut buffer)

@@ -47,7 +47,7 @@ fn ask(channel: &mut dyn Channel, command: &[u8]) -> Vec<u8> {
 fn make_sam(rig: &Rig, n: u16, kind: SamKind, suites: &[SuiteId]) -> (VirtualCard, SamPlan) {
     let number: SamNo = format!("3501000000{n:02}").parse().unwrap();
     let regions: Vec<RegionCode> = Rules::fujian(rig.now.date()).regions.into_iter().collect();
-    let plan = SamPlan::new(number, kind, suites, &regions, 1000, 1).unwrap();
+    let plan = SamPlan::new(number, kind, suites, &regions, 1000).unwrap();
     let mut card = rig.blank(n);
     let mut count = 0u64;
     let mut challenge = || {
@@ -179,12 +179,18 @@ fn a_v3_aes_card_serves_bus_shop_window_and_hospital() {
     let work = rig.order(&people[..1], CardOptions::default());
     let mut card = rig.blank(1);
     let issued = rig.issue(&work[0], &mut card, Expect::Blank).unwrap();
-    // Files 15 16 17 and balance; seven records in EF05 and in EF06; the medical balance.
-    assert_eq!(issued.finished.compared, 4 + 14 + 1);
+    // Files 15 16 17 and balance; seven records in EF05 and in EF06; the medical balance; two and
+    // five records of the health data, read under its key.
+    assert_eq!(issued.finished.compared, 4 + 14 + 1 + 7);
     assert_eq!(issued.finished.chip, ChipSerial(chip(1)));
     assert_eq!(state(&rig, &work[0]), CardState::Checked);
     card.power_cycle();
     assert_eq!(card.atr(), ssse::atr(work[0].pan.serial8()));
+
+    // The holder makes the signing key under the PIN of the letter.
+    ask(&mut card, &apdu::select(aid::PKI_CERTIFICATES));
+    ask(&mut card, &apdu::verify(0, &pin(&issued)));
+    ask(&mut card, &card_spec::pki::generate_key_pair());
 
     load(&rig, &mut card, &issued, SuiteId::Aes);
     let (mut bus, _) = make_sam(&rig, 11, SamKind::Purchase(class::TRANSIT), &[SuiteId::Aes]);

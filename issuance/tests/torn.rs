@@ -108,7 +108,7 @@ fn torn_once(
     let expect = begun.map_or(Expect::Blank, Expect::Torn);
     let issued = rig.issue(work, &mut card, expect);
     let issued = issued.unwrap_or_else(|e| panic!("{at}: {e}"));
-    assert_eq!(issued.finished.compared, 19, "{at}");
+    assert_eq!(issued.finished.compared, 26, "{at}");
     let row = rig.office.wait(store.card(work.pan)).unwrap().unwrap();
     assert_eq!(
         (row.state, row.chip),

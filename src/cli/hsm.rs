@@ -6,6 +6,7 @@ mod components;
 mod console;
 mod exchange;
 mod keeping;
+mod key;
 
 use super::{
     interrupted, json,
@@ -95,6 +96,8 @@ pub enum Hsm {
         #[arg(long)]
         json: bool,
     },
+    #[command(subcommand)]
+    Key(key::Key),
     /// Verify the audit log of a key store
     Audit {
         /// Configuration file
@@ -135,6 +138,7 @@ pub fn run(command: &Hsm) -> Done {
             config,
             json: as_json,
         } => keys(config, *as_json),
+        Hsm::Key(command) => key::run(command),
         Hsm::Audit {
             config,
             json: as_json,

@@ -2,7 +2,7 @@
 
 use card_spec::{
     Fen, SuiteId,
-    id::SamNo,
+    id::{Pan, SamNo},
     keys::{
         KeyHeader, KeyType, card_key, region_key, ssse_card_key, ssse_process_key, ssse_region_key,
     },
@@ -217,7 +217,25 @@ impl Hsm for FakeHsm {
         }
         Ok(load.mac2(request.suite, &dlk, request.hold.time))
     }
-    fn sam_ceiling_mac(&self, _: SamNo, _: [u8; 8], _: u32) -> Result<[u8; 4]> {
+    fn sam_ceiling_mac(&self, _: SamNo, _: u8, _: [u8; 8], _: u32) -> Result<[u8; 4]> {
+        Err(not_asked())
+    }
+    fn card_command(&self, _: &CardCommand) -> Result<ReadyCommand> {
+        Err(not_asked())
+    }
+    fn authorize_overdraft(&self, _: &OverdraftRequest) -> Result<Vec<u8>> {
+        Err(not_asked())
+    }
+    fn authenticate_to_card(&self, _: &AuthenticateRequest) -> Result<Vec<u8>> {
+        Err(not_asked())
+    }
+    fn sam_write_key(&self, _: &SamKeyRequest) -> Result<Vec<u8>> {
+        Err(not_asked())
+    }
+    fn translate_pin(&self, _: Pan, _: &PinBlock, _: u8) -> Result<PinBlock> {
+        Err(not_asked())
+    }
+    fn verify_pin(&self, _: &PinCheck) -> Result<bool> {
         Err(not_asked())
     }
     fn wrap_data(&self, _: &[DataItem]) -> Result<Vec<Vec<u8>>> {

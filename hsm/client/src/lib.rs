@@ -5,10 +5,17 @@
 //! pool. Keys never cross this border in clear: they leave wrapped under a card's DEK, or not at all.
 #![forbid(unsafe_code)]
 
+mod life;
+mod orders;
 mod own;
 mod tcp;
 mod wire;
 
+pub use life::{KeyEvent, KeyId, KeyState};
+pub use orders::{
+    AuthenticateRequest, CardCommand, CardFile, CardOrder, NewPin, OverdraftRequest, PinBlock,
+    PinCheck, PinOf, ReadyCommand, SamKeyRequest,
+};
 pub use own::{
     CONTEXT_MAX, DATA_MAX, DataItem, OwnKeys, SM2_ID, ServiceKey, ServiceKeyInfo, SignAlgorithm,
     SignPurpose, SigningKeyInfo,
@@ -157,7 +164,14 @@ pub struct KeyInfo {
     pub kcv: String,
     /// Its kind.
     pub kcv_kind: KcvKind,
+    /// Present state.
+    pub state: KeyState,
+    /// Every state so far, with its first day.
+    pub history: Vec<KeyEvent>,
 }
+
+/// The version to order when the present one is wanted, whichever it is: the newest active one.
+pub const CURRENT: u8 = 0;
 
 /// What the HSM says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -416,8 +430,34 @@ pub trait Hsm: Send + Sync {
     /// (card, online sequence). Returns MAC2. The same request again returns the same MAC2.
     fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]>;
 
-    /// MAC that raises a SAM's terminal-sequence ceiling, for the SAM's challenge.
-    fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]>;
+    /// MAC that raises a SAM's terminal-sequence ceiling, for the SAM's challenge and under the version
+    /// of the ceiling key that it was issued with.
+    fn sam_ceiling_mac(
+        &self,
+        sam: SamNo,
+        version: u8,
+        challenge: [u8; 8],
+        ceiling: u32,
+    ) -> Result<[u8; 4]>;
+
+    /// A command for a card in the field, under one of its maintenance keys.
+    fn card_command(&self, request: &CardCommand) -> Result<ReadyCommand>;
+
+    /// UPDATE OVERDRAFT LIMIT, once the card's MAC1 is right.
+    fn authorize_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>>;
+
+    /// EXTERNAL AUTHENTICATE under a reading key, for a reader without a SAM.
+    fn authenticate_to_card(&self, request: &AuthenticateRequest) -> Result<Vec<u8>>;
+
+    /// WRITE KEY: a region's key for a SAM in the field.
+    fn sam_write_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>>;
+
+    /// A PIN block under another version of the PIN key ([`CURRENT`]: the newest).
+    fn translate_pin(&self, pan: Pan, block: &PinBlock, to: u8) -> Result<PinBlock>;
+
+    /// Whether two PIN blocks hold the same PIN. Three times no in a row, and two officers must
+    /// clear the card.
+    fn verify_pin(&self, check: &PinCheck) -> Result<bool>;
 
     /// Wraps personal data under the PDK (authenticated, bound to its context). One blob an item,
     /// in order.

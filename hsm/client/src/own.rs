@@ -4,6 +4,8 @@
 use card_spec::keys::KcvKind;
 use serde::{Deserialize, Serialize};
 
+use crate::{KeyEvent, KeyState};
+
 /// A symmetric key (AES-256) that never leaves the HSM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +51,10 @@ pub struct ServiceKeyInfo {
     pub kcv: String,
     /// Its kind.
     pub kcv_kind: KcvKind,
+    /// Present state.
+    pub state: KeyState,
+    /// Every state so far, with its first day.
+    pub history: Vec<KeyEvent>,
 }
 
 /// What a signature is for; each purpose has its own key.
@@ -130,18 +136,24 @@ pub const SM2_ID: &str = "1234567812345678";
 pub struct SigningKeyInfo {
     /// What it signs.
     pub purpose: SignPurpose,
+    /// Version.
+    pub version: u8,
     /// How.
     pub algorithm: SignAlgorithm,
     /// SHA-256 of the public key, hex.
     pub fingerprint: String,
+    /// Present state.
+    pub state: KeyState,
+    /// Every state so far, with its first day.
+    pub history: Vec<KeyEvent>,
 }
 
 /// Everything the HSM holds beside the application masters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnKeys {
-    /// Symmetric keys, in the order of [`ServiceKey::ALL`].
+    /// Symmetric keys, in the order of [`ServiceKey::ALL`], each with all its versions.
     pub service: Vec<ServiceKeyInfo>,
-    /// Signing keys, in the order of [`SignPurpose::ALL`].
+    /// Signing keys, in the order of [`SignPurpose::ALL`], each with all its versions.
     pub signing: Vec<SigningKeyInfo>,
 }
 

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use card_spec::id::SamNo;
+use card_spec::id::{Pan, SamNo};
 
 use crate::{
-    DataItem, Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OwnKeys, PinLetter,
-    ProofCheck, Request, Response, Result, SessionId, SignPurpose, Status,
+    AuthenticateRequest, CardCommand, DataItem, Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest,
+    Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand,
+    Request, Response, Result, SamKeyRequest, SessionId, SignPurpose, Status,
     wire::{FrameError, read_frame, write_frame},
 };
 
@@ -234,13 +235,50 @@ impl Hsm for TcpHsm {
         answer!(self, Request::AuthorizeLoad { request }, Response::Mac(mac2) => mac2)
     }
 
-    fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]> {
+    fn sam_ceiling_mac(
+        &self,
+        sam: SamNo,
+        version: u8,
+        challenge: [u8; 8],
+        ceiling: u32,
+    ) -> Result<[u8; 4]> {
         let request = Request::SamCeilingMac {
             sam,
+            version,
             challenge,
             ceiling,
         };
         answer!(self, request, Response::Mac(mac) => mac)
+    }
+
+    fn card_command(&self, request: &CardCommand) -> Result<ReadyCommand> {
+        let request = Box::new(request.clone());
+        answer!(self, Request::CardCommand { request }, Response::Ready(ready) => ready)
+    }
+
+    fn authorize_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>> {
+        let request = Box::new(request.clone());
+        answer!(self, Request::AuthorizeOverdraft { request }, Response::Bytes(apdu) => apdu)
+    }
+
+    fn authenticate_to_card(&self, request: &AuthenticateRequest) -> Result<Vec<u8>> {
+        let request = request.clone();
+        answer!(self, Request::AuthenticateToCard { request }, Response::Bytes(apdu) => apdu)
+    }
+
+    fn sam_write_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>> {
+        let request = request.clone();
+        answer!(self, Request::SamWriteKey { request }, Response::Bytes(apdu) => apdu)
+    }
+
+    fn translate_pin(&self, pan: Pan, block: &PinBlock, to: u8) -> Result<PinBlock> {
+        let block = block.clone();
+        answer!(self, Request::TranslatePin { pan, block, to }, Response::Block(block) => block)
+    }
+
+    fn verify_pin(&self, check: &PinCheck) -> Result<bool> {
+        let check = check.clone();
+        answer!(self, Request::VerifyPin { check }, Response::Yes(same) => same)
     }
 
     fn wrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {

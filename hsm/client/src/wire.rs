@@ -8,8 +8,9 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DataItem, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OwnKeys, PinLetter, ProofCheck,
-    Result, SessionId, SignPurpose, Status,
+    AuthenticateRequest, CardCommand, DataItem, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened,
+    OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Result,
+    SamKeyRequest, SessionId, SignPurpose, Status,
 };
 
 /// First byte of every frame.
@@ -79,6 +80,8 @@ pub enum Request {
     SamCeilingMac {
         /// SAM number.
         sam: card_spec::id::SamNo,
+        /// Version of its ceiling key.
+        version: u8,
         /// The SAM's challenge.
         challenge: [u8; 8],
         /// New ceiling.
@@ -118,6 +121,40 @@ pub enum Request {
         /// Bytes wanted.
         length: usize,
     },
+    /// [`crate::Hsm::card_command`].
+    CardCommand {
+        /// The order.
+        request: Box<CardCommand>,
+    },
+    /// [`crate::Hsm::authorize_overdraft`].
+    AuthorizeOverdraft {
+        /// The change.
+        request: Box<OverdraftRequest>,
+    },
+    /// [`crate::Hsm::authenticate_to_card`].
+    AuthenticateToCard {
+        /// Which card, which key.
+        request: AuthenticateRequest,
+    },
+    /// [`crate::Hsm::sam_write_key`].
+    SamWriteKey {
+        /// Which SAM, which key.
+        request: SamKeyRequest,
+    },
+    /// [`crate::Hsm::translate_pin`].
+    TranslatePin {
+        /// Card number.
+        pan: card_spec::id::Pan,
+        /// The block.
+        block: PinBlock,
+        /// Version wanted.
+        to: u8,
+    },
+    /// [`crate::Hsm::verify_pin`].
+    VerifyPin {
+        /// Both blocks.
+        check: PinCheck,
+    },
 }
 
 /// The answer to one [`Request`].
@@ -134,7 +171,8 @@ pub enum Response {
     Opened(Opened),
     /// To `Scp03Wrap`, `WrapKeys`, `WrapData` and `UnwrapData`.
     Many(Vec<Vec<u8>>),
-    /// To `PutIssuerKeys`, `Sign`, `PublicKey` and `Random`.
+    /// To `PutIssuerKeys`, `Sign`, `PublicKey`, `Random`, `AuthorizeOverdraft`,
+    /// `AuthenticateToCard` and `SamWriteKey`.
     Bytes(Vec<u8>),
     /// To `FirstPin`.
     Pin(PinLetter),
@@ -146,6 +184,12 @@ pub enum Response {
     Hashes(Vec<[u8; 32]>),
     /// To `AuthorizeLoad` and `SamCeilingMac`.
     Mac([u8; 4]),
+    /// To `CardCommand`.
+    Ready(ReadyCommand),
+    /// To `TranslatePin`.
+    Block(PinBlock),
+    /// To `VerifyPin`.
+    Yes(bool),
     /// The call failed.
     Failed(HsmError),
 }

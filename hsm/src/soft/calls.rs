@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use card_spec::{
     SuiteId,
-    id::SamNo,
+    id::{Pan, SamNo},
     keys::KeyType,
     perso::{InitializeUpdateAnswer, KVN_ISSUER, kcv_kind, pin_block},
     purse::{TxType, mac::Load},
@@ -13,8 +13,9 @@ use card_spec::{
 };
 use ed25519_dalek::Signature;
 use hsm_client::{
-    DataItem, Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OwnKeys, PinLetter,
-    ProofCheck, Result, SessionId, SignPurpose, State, Status,
+    AuthenticateRequest, CURRENT, CardCommand, DataItem, Hsm, HsmError, KeyInfo, KeyOrder,
+    LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck,
+    ReadyCommand, Result, SamKeyRequest, SessionId, SignPurpose, State, Status,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -23,12 +24,13 @@ use zeroize::Zeroizing;
 
 use super::{SoftHsm, locked};
 use crate::{
-    hierarchy::{FIRST_VERSION, name},
-    loads::Asked,
+    hierarchy::name,
+    loads::{Asked, Guess},
     memory::WipeStack,
     proofs, service,
     sessions::{OpenSession, malformed, opened},
-    signing::Signer,
+    signing,
+    usage::{AuthorizeLoad, KeyName, RaiseCeiling},
     vault::{only, serial},
     wrapping,
 };
@@ -51,8 +53,8 @@ impl Hsm for SoftHsm {
         };
         Ok(Status {
             state,
-            demo: self.vault.demo || self.entropy.is_seeded(),
-            keys: self.vault.masters.len(),
+            demo: self.vault().demo || self.entropy.is_seeded(),
+            keys: self.vault().masters.len(),
             audit_lines,
             audit_head,
         })
@@ -61,31 +63,35 @@ impl Hsm for SoftHsm {
     fn keys(&self) -> Result<Vec<KeyInfo>> {
         self.sound()?;
         Ok(self
-            .vault
+            .vault()
             .masters
             .iter()
-            .map(|(header, check)| KeyInfo {
+            .map(|(header, record)| KeyInfo {
                 key_type: header.key_type,
                 index: header.index,
                 version: header.version,
                 suite: header.suite,
-                kcv: hex::encode_upper(check),
+                kcv: hex::encode_upper(record.check),
                 kcv_kind: kcv_kind(header.suite),
+                state: record.life.state(),
+                history: record.life.events(),
             })
             .collect())
     }
 
     fn own_keys(&self) -> Result<OwnKeys> {
         self.sound()?;
-        let (service, signing) = (&self.vault.service, &self.vault.signing);
+        let vault = self.vault();
         Ok(OwnKeys {
-            service: service
+            service: vault
+                .service
                 .iter()
-                .map(|(key, value)| service::info(*key, value))
+                .map(|((key, version), held)| service::info(*key, *version, held))
                 .collect(),
-            signing: signing
+            signing: vault
+                .signing
                 .iter()
-                .map(|(purpose, key)| key.info(*purpose))
+                .map(|((purpose, version), held)| signing::info(*purpose, *version, held))
                 .collect::<Result<_>>()?,
         })
     }
@@ -96,8 +102,18 @@ impl Hsm for SoftHsm {
         let answer = InitializeUpdateAnswer::from_bytes(init_update)
             .map_err(|_| malformed("an INITIALIZE UPDATE answer has 29 or 32 bytes and SCP 03"))?;
         let card = serial(answer.diversification)?;
-        let keys = self.noting(self.vault.isd_card_set(answer.kvn, card))?;
-        let result = OpenSession::open(&keys, &host, &answer, level);
+        let vault = self.vault();
+        // The card names its key set, not the version of the masters it came from.
+        let mut result = Err(HsmError::UnknownKey {
+            key: format!("issuer-domain set {:02X} that is active", answer.kvn),
+        });
+        for version in vault.isd_versions(answer.kvn) {
+            let keys = self.noting(vault.isd_card_set(answer.kvn, version, card))?;
+            result = OpenSession::open(&keys, &host, &answer, level);
+            if !matches!(result, Err(HsmError::NotAuthentic { .. })) {
+                break;
+            }
+        }
         let detail = json!({
             "card": card,
             "key_version": answer.kvn,
@@ -120,7 +136,8 @@ impl Hsm for SoftHsm {
         let mut sessions = locked(&self.sessions);
         let open = sessions.get(session)?;
         let card = serial(open.diversification)?;
-        let issuer = self.noting(self.vault.isd_card_set(KVN_ISSUER, card))?;
+        let set = self.vault().isd_card_set(KVN_ISSUER, CURRENT, card);
+        let issuer = self.noting(set)?;
         let command = open.put_key(&issuer)?;
         self.note("put-issuer-keys", json!({ "card": card }))?;
         Ok(command)
@@ -132,7 +149,7 @@ impl Hsm for SoftHsm {
         let mut sessions = locked(&self.sessions);
         let open = sessions.get(session)?;
         open.needs_issuer_set()?;
-        let wrapped = self.noting(wrapping::wrap(&self.vault, open, order))?;
+        let wrapped = self.noting(wrapping::wrap(&self.vault(), open, order))?;
         let detail = match order {
             KeyOrder::Card { card, headers } => json!({
                 "chip": serial(open.diversification)?,
@@ -188,9 +205,8 @@ impl Hsm for SoftHsm {
     fn verify(&self, checks: &[ProofCheck]) -> Result<Vec<Result<bool>>> {
         let _wipe = WipeStack;
         self.sound()?;
-        let verified = checks
-            .iter()
-            .map(|check| proofs::verify(&self.vault, check));
+        let vault = self.vault();
+        let verified = checks.iter().map(|check| proofs::verify(&vault, check));
         self.noting(Ok(verified.collect()))
     }
 
@@ -215,11 +231,17 @@ impl Hsm for SoftHsm {
         decided
     }
 
-    fn sam_ceiling_mac(&self, sam: SamNo, challenge: [u8; 8], ceiling: u32) -> Result<[u8; 4]> {
+    fn sam_ceiling_mac(
+        &self,
+        sam: SamNo,
+        version: u8,
+        challenge: [u8; 8],
+        ceiling: u32,
+    ) -> Result<[u8; 4]> {
         let _wipe = WipeStack;
         self.sound()?;
-        let header = only(KeyType::SamCeiling, SuiteId::Aes, FIRST_VERSION);
-        let key = self.noting(self.vault.sam_own_key(header, sam))?;
+        let name = KeyName::<RaiseCeiling>::new(only(KeyType::SamCeiling, SuiteId::Aes, version))?;
+        let key = self.noting(self.vault().sam_own_key(name, sam))?;
         self.note("sam-ceiling", json!({ "sam": sam, "ceiling": ceiling }))?;
         self.sync()?;
         Ok(sm::mac(
@@ -231,9 +253,33 @@ impl Hsm for SoftHsm {
         ))
     }
 
+    fn card_command(&self, request: &CardCommand) -> Result<ReadyCommand> {
+        self.order_for_card(request)
+    }
+
+    fn authorize_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>> {
+        self.order_overdraft(request)
+    }
+
+    fn authenticate_to_card(&self, request: &AuthenticateRequest) -> Result<Vec<u8>> {
+        self.order_authentication(request)
+    }
+
+    fn sam_write_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>> {
+        self.order_sam_key(request)
+    }
+
+    fn translate_pin(&self, pan: Pan, block: &PinBlock, to: u8) -> Result<PinBlock> {
+        self.order_translation(pan, block, to)
+    }
+
+    fn verify_pin(&self, check: &PinCheck) -> Result<bool> {
+        self.order_pin_check(check)
+    }
+
     fn wrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {
         self.sound()?;
-        let keys = self.vault.personal_data()?;
+        let keys = self.vault().personal_data();
         let blobs: Result<Vec<_>> = items
             .iter()
             .map(|item| keys.wrap(&self.entropy, item))
@@ -245,7 +291,7 @@ impl Hsm for SoftHsm {
 
     fn unwrap_data(&self, items: &[DataItem]) -> Result<Vec<Vec<u8>>> {
         self.sound()?;
-        let keys = self.vault.personal_data()?;
+        let keys = self.vault().personal_data();
         items
             .iter()
             .try_for_each(|i| service::check_context(&i.context))?;
@@ -259,7 +305,7 @@ impl Hsm for SoftHsm {
 
     fn index_data(&self, field: &str, values: &[String]) -> Result<Vec<[u8; 32]>> {
         self.sound()?;
-        let keys = self.vault.personal_data()?;
+        let keys = self.vault().personal_data();
         let hashes: Result<Vec<_>> = values.iter().map(|v| keys.index(field, v)).collect();
         let hashes = hashes?;
         self.note(
@@ -271,7 +317,8 @@ impl Hsm for SoftHsm {
 
     fn sign(&self, purpose: SignPurpose, message: &[u8]) -> Result<Vec<u8>> {
         self.sound()?;
-        let key = self.signing_key(purpose)?;
+        let vault = self.vault();
+        let key = vault.signer(purpose)?;
         let digest = hex::encode(Sha256::digest(message));
         self.note("sign", json!({ "purpose": purpose, "sha256": digest }))?;
         self.sync()?;
@@ -280,7 +327,7 @@ impl Hsm for SoftHsm {
 
     fn public_key(&self, purpose: SignPurpose) -> Result<Vec<u8>> {
         self.sound()?;
-        self.signing_key(purpose)?.public_key()
+        self.vault().signer(purpose)?.public_key()
     }
 
     fn random(&self, length: usize) -> Result<Vec<u8>> {
@@ -320,7 +367,8 @@ impl SoftHsm {
         let hold = &request.hold;
         proofs::amounts(&[hold.amount, request.balance_before])?;
         let header = only(KeyType::Dlk, request.suite, request.version);
-        let dlk = self.noting(self.vault.card_key(header, &request.card))?;
+        let name = KeyName::<AuthorizeLoad>::new(header)?;
+        let dlk = self.noting(self.vault().card_key(name, &request.card))?;
         let asked = Asked {
             pan: hold.pan,
             seq: hold.seq,
@@ -338,34 +386,25 @@ impl SoftHsm {
         };
         let mut logs = self.logs()?;
         logs.loads.allow(self.limits, &asked)?;
-        if !bool::from(load.mac1(request.suite, &dlk).ct_eq(&request.mac1)) {
-            logs.loads.failed(hold.pan)?;
+        if !bool::from(load.mac1(dlk.suite(), dlk.expose()).ct_eq(&request.mac1)) {
+            logs.loads.failed(hold.pan, Guess::Mac1)?;
             return Err(HsmError::NotAuthentic {
                 what: format!(
                     "MAC1 of card {} (failure {} in a row)",
                     hold.pan,
-                    logs.loads.failures(hold.pan)
+                    logs.loads.failures(hold.pan, Guess::Mac1)
                 ),
             });
         }
-        logs.loads.clear(hold.pan)?;
-        let mac2 = load.mac2(request.suite, &dlk, hold.time);
+        logs.loads.clear(hold.pan, Guess::Mac1)?;
+        let mac2 = load.mac2(dlk.suite(), dlk.expose(), hold.time);
         logs.loads.authorised(&asked, mac2)?;
         Ok(mac2)
-    }
-
-    pub(super) fn signing_key(&self, purpose: SignPurpose) -> Result<&Signer> {
-        self.vault
-            .signing
-            .get(&purpose)
-            .ok_or_else(|| HsmError::UnknownKey {
-                key: format!("signing key {purpose:?}"),
-            })
     }
 }
 
 /// Six digits, each number equally likely: draws beyond the last whole million are thrown away.
-fn draw_pin(mut next: impl FnMut() -> Result<u32>) -> Result<String> {
+pub(super) fn draw_pin(mut next: impl FnMut() -> Result<u32>) -> Result<String> {
     const WHOLE: u32 = u32::MAX / 1_000_000 * 1_000_000;
     for _ in 0..PIN_DRAWS_MAX {
         let value = next()?;

@@ -4,8 +4,9 @@ use card_spec::{
     keys::{KeyHeader, kcv},
     perso::kcv_kind,
     suite::Key,
+    time::CardTime,
 };
-use hsm_client::{HsmError, Result, ServiceKey};
+use hsm_client::{HsmError, KeyState, Result, ServiceKey};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -17,10 +18,11 @@ use crate::{
     ceremony::{COMPONENTS_MAX, COMPONENTS_MIN, CeremonyError, FormedKey},
     exchange::{self, Bundle, Component, Item, KeyName, Wrapping},
     hierarchy::name,
+    lifecycle::Life,
     service::{Key256, check_value},
     sessions::malformed,
     signing::Signer,
-    vault::Vault,
+    vault::{Record, Vault},
 };
 
 /// What an import did.
@@ -52,12 +54,12 @@ impl SoftHsm {
         if keys.is_empty() || keys.len() > exchange::KEYS_MAX {
             return Err(malformed("a bundle has 1 to 4096 keys"));
         }
-        let kek = kek_of(&self.vault, kek)?;
+        let kek = kek_of(&self.vault(), kek)?;
         let counter = self.logs()?.audit.lines();
         let mut stream = self.entropy.stream("export", &[], counter);
         let mut items = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = value(&self.vault, *key)?;
+            let value = value(&self.vault(), *key)?;
             items.push(Item {
                 key: *key,
                 check: check(*key, &value)?,
@@ -91,7 +93,9 @@ impl SoftHsm {
         let names =
             crate::ceremony::custodians(crate::ceremony::Form::Components(count), custodians)
                 .map_err(refused)?;
-        let key = self.vault.backend.export(header)?;
+        let vault = self.vault();
+        exportable(&vault, header)?;
+        let key = vault.backend.export(header)?;
         let counter = self.logs()?.audit.lines();
         let mut stream = self
             .entropy
@@ -140,6 +144,7 @@ impl SoftHsm {
             added: Vec::new(),
             known: Vec::new(),
         };
+        let at = (config.clock)();
         let hsm = Self::open_changed(config, |vault| {
             let kek = kek_of(vault, kek)?;
             if hex::encode_upper(check_value(&kek)) != bundle.kek_kcv {
@@ -168,7 +173,7 @@ impl SoftHsm {
             }
             // Every item is sound: now they are taken in.
             for (key, value) in opened {
-                if take_in(vault, key, &value)? {
+                if take_in(vault, key, &value, at)? {
                     done.added.push(key);
                 } else {
                     done.known.push(key);
@@ -220,8 +225,9 @@ impl SoftHsm {
                 ),
             });
         }
+        let at = (config.clock)();
         Self::open_changed(config, |vault| {
-            take_in(vault, KeyName::Master(header), sum.as_slice())?;
+            take_in(vault, KeyName::Master(header), sum.as_slice(), at)?;
             let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
             Ok((
                 officers.actor(),
@@ -242,7 +248,10 @@ fn kek_of(vault: &Vault, kek: &Kek<'_>) -> Result<Key256> {
 /// The value of a key that may leave.
 fn value(vault: &Vault, key: KeyName) -> Result<Zeroizing<Vec<u8>>> {
     let value = match key {
-        KeyName::Master(header) => vault.backend.export(header)?.expose().to_vec(),
+        KeyName::Master(header) => {
+            exportable(vault, header)?;
+            vault.backend.export(header)?.expose().to_vec()
+        }
         KeyName::Service(ServiceKey::Storage) => {
             return Err(HsmError::WrongUsage {
                 key: key.to_string(),
@@ -251,7 +260,7 @@ fn value(vault: &Vault, key: KeyName) -> Result<Zeroizing<Vec<u8>>> {
         }
         KeyName::Service(service) => vault.service_key(service)?.to_vec(),
         KeyName::Signing(purpose) => {
-            let signer = vault.signing.get(&purpose);
+            let signer = vault.signer(purpose).ok();
             let signer = signer.ok_or_else(|| HsmError::UnknownKey {
                 key: key.to_string(),
             })?;
@@ -282,8 +291,23 @@ fn check(key: KeyName, value: &[u8]) -> Result<String> {
     })
 }
 
+/// A key that nobody should use again does not travel.
+fn exportable(vault: &Vault, header: KeyHeader) -> Result<()> {
+    let state = vault.record(header)?.life.state();
+    if !matches!(state, KeyState::Compromised | KeyState::Destroyed) {
+        return Ok(());
+    }
+    Err(HsmError::Refused {
+        why: format!(
+            "key {} is {}: it is not exported",
+            name(header),
+            state.name()
+        ),
+    })
+}
+
 /// Puts one key into the vault; false when the very same is there.
-fn take_in(vault: &mut Vault, key: KeyName, value: &[u8]) -> Result<bool> {
+fn take_in(vault: &mut Vault, key: KeyName, value: &[u8], at: CardTime) -> Result<bool> {
     let wrong = || malformed("a wrapped key has not the length of its kind");
     let here = match key {
         KeyName::Service(ServiceKey::Storage) => return Err(wrong()),
@@ -292,7 +316,13 @@ fn take_in(vault: &mut Vault, key: KeyName, value: &[u8]) -> Result<bool> {
             vault.backend.supports(header.suite)?;
             vault.backend.import(header, &key)?;
             let check = vault.backend.check_value(header)?;
-            vault.masters.insert(header, check);
+            // A new version waits until two officers activate it, as after a rotation.
+            let state = match vault.current(header) {
+                Ok(_) => KeyState::PreActive,
+                Err(_) => KeyState::Active,
+            };
+            let life = Life::begun(state, at);
+            vault.masters.insert(header, Record { check, life });
             return Ok(true);
         }
         _ => self::value(vault, key)?,

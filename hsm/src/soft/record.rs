@@ -16,7 +16,8 @@ impl SoftHsm {
         let [a, b] = &transcript.officers;
         self.note_as(&format!("{a} + {b}"), "ceremony", json!(transcript))?;
         self.sync()?;
-        let key = self.signing_key(SignPurpose::Audit)?;
+        let vault = self.vault();
+        let key = vault.signer(SignPurpose::Audit)?;
         let logs = self.logs()?;
         let mut record = Record {
             transcript: transcript.clone(),

@@ -18,12 +18,13 @@ mod session;
 
 use crate::plan::{ApplicationPlan, CardPlan, SamPlan};
 use card_spec::{
-    Channel, ChannelError, Sw, aid,
+    Channel, ChannelError, Sw, aid, health,
     id::Pan,
+    keys::{KeyHeader, KeyType},
     perso::{self, CardState, Dgi, KVN_ISSUER, KVN_TRANSPORT},
     ssse::Profile,
 };
-use hsm_client::{Hsm, HsmError, KeyOrder};
+use hsm_client::{AuthenticateRequest, Hsm, HsmError, KeyOrder};
 use session::Session;
 
 /// Serial number of a chip, ten packed decimal bytes: the diversification data of INITIALIZE
@@ -392,7 +393,8 @@ impl<'a> Station<'a> {
         let mut compared = 0;
         for application in job.applications {
             let step = self.begin(Step::Compare(application.name));
-            compared += readback::compare(channel, application, step)?;
+            let prove = |challenge| self.prove((job.keys)(application), challenge);
+            compared += readback::compare(channel, application, &prove, step)?;
         }
         self.secure(channel, job, chip)?;
         self.verify(channel, job)?;
@@ -400,6 +402,25 @@ impl<'a> Station<'a> {
             chip,
             letter,
             compared,
+        })
+    }
+
+    /// EXTERNAL AUTHENTICATE by which a reader may read the health data.
+    fn prove(&self, order: KeyOrder, challenge: [u8; 8]) -> Result<Vec<u8>, HsmError> {
+        let KeyOrder::Card { card, headers } = order else {
+            return Err(HsmError::Malformed {
+                why: "a SAM has no reading key to prove".to_owned(),
+            });
+        };
+        let reading = |h: &KeyHeader| (h.key_type, h.index) == (KeyType::Rk, health::kid::READ);
+        let header = headers.into_iter().find(reading);
+        let header = header.ok_or_else(|| HsmError::UnknownKey {
+            key: "RK of the health data in this plan".to_owned(),
+        })?;
+        self.hsm.authenticate_to_card(&AuthenticateRequest {
+            card,
+            header,
+            challenge,
         })
     }
 

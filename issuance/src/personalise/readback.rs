@@ -8,11 +8,14 @@ use card_spec::{
     purse,
     ssse::{self, fid},
 };
+use hsm_client::HsmError;
 
-/// Compares every file, record and opening balance of an application; answers how many.
+/// Compares every file, record and opening balance of an application; answers how many. `prove`
+/// answers EXTERNAL AUTHENTICATE for a card's challenge.
 pub(super) fn compare(
     channel: &mut dyn Channel,
     plan: &ApplicationPlan,
+    prove: &dyn Fn([u8; 8]) -> Result<Vec<u8>, HsmError>,
     step: Step,
 ) -> Result<usize, PersonaliseError> {
     // The medical DF is reached through its DDF, as every reader does it.
@@ -20,6 +23,17 @@ pub(super) fn compare(
         session::plain(channel, &apdu::select(aid::SSSE), "SELECT", step)?;
     }
     session::plain(channel, &apdu::select(plan.aid), "SELECT", step)?;
+    if plan.aid == aid::HEALTH {
+        // Nobody reads it who proved nothing, not even before the card is in use.
+        let reply = session::plain(channel, &apdu::get_challenge(8), "GET CHALLENGE", step)?;
+        let malformed = |_| PersonaliseError::Malformed {
+            step,
+            what: "GET CHALLENGE",
+        };
+        let challenge = reply.data[..].try_into().map_err(malformed)?;
+        let command = prove(challenge).map_err(|source| PersonaliseError::Hsm { step, source })?;
+        session::plain(channel, &command, "EXTERNAL AUTHENTICATE", step)?;
+    }
     let mut compared = 0;
     for readable in plan.readable() {
         let (what, command, expected) = match readable {

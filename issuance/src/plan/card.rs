@@ -7,7 +7,7 @@ use crate::{
     person::{Name, Person},
 };
 use card_spec::{
-    Fen, FormatError, SuiteId, aid,
+    Fen, FormatError, SuiteId, aid, health,
     id::{Generation, IssuerId, Pan, RegionCode},
     keys::{KeyHeader, KeyType, class, ssse_kid},
     medical::year_to_bcd,
@@ -19,7 +19,7 @@ use card_spec::{
     ssse::{Profile, fid, tag},
     time::CardDate,
 };
-use hsm_client::CardRef;
+use hsm_client::{CURRENT, CardRef};
 
 /// What the issuer decides for all cards. Regional rules, so configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,6 @@ pub struct Policy {
     pub limits: Limits,
     /// Age from which a card is an elderly person's.
     pub elderly_from: u16,
-    /// Version of every key.
-    pub key_version: u8,
     /// Initialising institution, EF05 record 04.
     pub institution: [u8; 12],
 }
@@ -48,7 +46,6 @@ impl Default for Policy {
                 overdraft: Fen::ZERO,
             },
             elderly_from: 60,
-            key_version: 1,
             // 9156 000002 as in the field, then the province; the rest is this project's choice.
             institution: [0x91, 0x56, 0, 0, 0x02, 0x35, 0, 0, 0x35, 0, 0, 0x01],
         }
@@ -76,8 +73,8 @@ pub struct CardPlan {
     pub valid_to: CardDate,
     /// Opening balance of the medical account.
     pub medical_balance: Fen,
-    /// Purse, social security, medical: in this order.
-    pub applications: [ApplicationPlan; 3],
+    /// Purse, social security, medical, health data, PKI: in this order.
+    pub applications: [ApplicationPlan; 5],
 }
 
 impl CardPlan {
@@ -108,7 +105,6 @@ impl CardPlan {
         };
         let keys = Keys {
             suite: options.suite,
-            version: policy.key_version,
         };
         let purse = ApplicationPlan {
             aid: aid::T_UNION,
@@ -165,6 +161,21 @@ impl CardPlan {
             keys: keys.medical(),
             pin: false,
         };
+        let health = ApplicationPlan {
+            aid: aid::HEALTH,
+            name: "health data 健康信息",
+            groups: health_records(person),
+            keys: keys.health(),
+            pin: false,
+        };
+        // The holder makes the signing key at the counter, under this PIN: nobody else ever has it.
+        let pki = ApplicationPlan {
+            aid: aid::PKI,
+            name: "signature 电子签名",
+            groups: vec![],
+            keys: keys.pki(),
+            pin: true,
+        };
         Ok(Self {
             pan: number,
             generation,
@@ -175,7 +186,7 @@ impl CardPlan {
             valid_from,
             valid_to,
             medical_balance: person.account,
-            applications: [purse, social, medical],
+            applications: [purse, social, medical, health, pki],
         })
     }
 
@@ -297,9 +308,39 @@ fn ef06(person: &Person, profile: Profile) -> Result<Vec<(Dgi, Vec<u8>)>, PlanEr
         .collect())
 }
 
+/// What is known of the holder goes into the health data; a doctor adds the rest.
+fn health_records(person: &Person) -> Vec<(Dgi, Vec<u8>)> {
+    let city = person.region.to_bytes();
+    // As much of the name as a record holds, cut between characters; EF06 of the social-security
+    // application has the whole one.
+    let (name, _) = Name::field::<30>(person.name.as_str());
+    let end = name
+        .iter()
+        .rposition(|b| *b != 0)
+        .map_or(0, |last| last + 1);
+    let sex = [person.sex.code()];
+    let ethnicity = [card_spec::bcd::pack(person.ethnicity)];
+    let birth = person.birth.to_bytes();
+    let card: [(u8, &[u8]); 2] = [(1, b"1"), (57, &city)];
+    let holder: [(u8, &[u8]); 5] = [
+        (health::holder::NAME, name.get(..end).unwrap_or_default()),
+        (health::holder::SEX, &sex),
+        (health::holder::ETHNICITY, &ethnicity),
+        (health::holder::BIRTH_DATE, &birth),
+        (health::holder::ID_NUMBER, person.certno.as_bytes()),
+    ];
+    let numbered = |fid: u16, records: &[(u8, &[u8])]| -> Vec<_> {
+        let all = (1..).zip(records);
+        all.map(|(n, (tag, value))| record((fid & 0x1F) as u8, n, *tag, value))
+            .collect()
+    };
+    let mut groups = numbered(health::fid::CARD, &card);
+    groups.extend(numbered(health::fid::HOLDER, &holder));
+    groups
+}
+
 struct Keys {
     suite: SuiteId,
-    version: u8,
 }
 
 impl Keys {
@@ -308,7 +349,7 @@ impl Keys {
             .map(|(key_type, index)| KeyHeader {
                 key_type: *key_type,
                 index: *index,
-                version: self.version,
+                version: CURRENT,
                 suite: self.suite,
             })
             .collect()
@@ -338,7 +379,22 @@ impl Keys {
             (KeyType::Rk, ssse_kid::READ_V3),
             (KeyType::Uk, ssse_kid::WRITE_BASIC),
             (KeyType::Puk, ssse_kid::PIN_UNBLOCK),
+            (KeyType::Uk, ssse_kid::EF0C),
+            (KeyType::Uk, ssse_kid::EF0D),
         ])
+    }
+
+    fn health(&self) -> Vec<KeyHeader> {
+        self.of(&[
+            (KeyType::Irk, health::kid::INTERNAL),
+            (KeyType::Rk, health::kid::READ),
+            (KeyType::Rk, health::kid::EMERGENCY),
+            (KeyType::Uk, health::kid::WRITE),
+        ])
+    }
+
+    fn pki(&self) -> Vec<KeyHeader> {
+        self.of(&[(KeyType::Uk, class::ONLY)])
     }
 
     fn medical(&self) -> Vec<KeyHeader> {
@@ -464,7 +520,7 @@ mod tests {
     fn keys_are_those_of_the_design() {
         let plan = plan("样甲", Profile::V3).expect("plan");
         let counts = plan.applications.each_ref().map(|a| a.keys.len());
-        assert_eq!(counts, [13, 4, 3]);
+        assert_eq!(counts, [13, 6, 3, 4, 1]);
         let dpk: Vec<u8> = plan.applications[0].keys[..6]
             .iter()
             .map(|k| k.index)
@@ -473,7 +529,7 @@ mod tests {
         let mut every: Vec<_> = plan.applications.iter().flat_map(|a| &a.keys).collect();
         every.sort();
         every.dedup();
-        assert_eq!(every.len(), 20);
+        assert_eq!(every.len(), 27);
     }
 
     #[test]

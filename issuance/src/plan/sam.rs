@@ -8,6 +8,7 @@ use card_spec::{
     perso::Dgi,
     sam::{SFI_KEY_INDEX, SFI_SERIAL, SFI_TERMINAL_NO},
 };
+use hsm_client::CURRENT;
 
 /// Which terminals a SAM serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct SamPlan {
     pub application: ApplicationPlan,
 }
 
-/// Room of a SAM's key store.
+/// Room of a SAM's key store; during a rotation a region's key takes two places.
 const MAX_KEYS: usize = 96;
 
 impl SamPlan {
@@ -63,7 +64,6 @@ impl SamPlan {
         suites: &[SuiteId],
         regions: &[RegionCode],
         ceiling: u32,
-        key_version: u8,
     ) -> Result<Self, PlanError> {
         let region_keys: Vec<(KeyType, u8)> = match kind {
             SamKind::Purchase(class @ class::TRANSIT..=class::RETAIL) => vec![
@@ -81,7 +81,7 @@ impl SamPlan {
         let own = [KeyType::SamIssue, KeyType::SamCeiling].map(|key_type| KeyHeader {
             key_type,
             index: class::ONLY,
-            version: key_version,
+            version: CURRENT,
             suite: SuiteId::Aes,
         });
         let mut keys = own.to_vec();
@@ -89,7 +89,7 @@ impl SamPlan {
             keys.extend(region_keys.iter().map(|(key_type, index)| KeyHeader {
                 key_type: *key_type,
                 index: *index,
-                version: key_version,
+                version: CURRENT,
                 suite: *suite,
             }));
         }
@@ -145,7 +145,7 @@ mod tests {
     fn plan(kind: SamKind, suites: &[SuiteId], regions: &[&str]) -> Result<SamPlan, PlanError> {
         let regions: Vec<RegionCode> = regions.iter().map(|r| r.parse().expect("region")).collect();
         let sam = "350100000007".parse().expect("SAM");
-        SamPlan::new(sam, kind, suites, &regions, 100_000, 1)
+        SamPlan::new(sam, kind, suites, &regions, 100_000)
     }
 
     #[test]

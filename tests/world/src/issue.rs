@@ -142,7 +142,7 @@ pub(crate) fn sams(
             Some(class) => SamKind::Purchase(class),
             None => SamKind::Social,
         };
-        let plan = SamPlan::new(sam_no(index)?, kind, &SuiteId::ALL, &regions, 1_000_000, 1)
+        let plan = SamPlan::new(sam_no(index)?, kind, &SuiteId::ALL, &regions, 1_000_000)
             .map_err(WorldError::at("planning a SAM"))?;
         let mut card = Some(blank(house, 9_000_000 + index as u64)?);
         let mut challenge = || chance.bytes();

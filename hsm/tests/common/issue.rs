@@ -1,0 +1,94 @@
+//! Blank cards of card-os taken over and personalised through the HSM.
+// Each test binary uses a part.
+#![allow(dead_code, unreachable_pub)]
+
+use card_spec::{
+    aid, apdu,
+    channel::exchange,
+    keys::KeyHeader,
+    perso::{Dgi, initialize_update, install_for_personalization, pin, push_dgi, store_data},
+};
+use hsm::SoftHsm;
+use hsm_client::{Hsm, KeyOrder, SessionId};
+use virtual_card::VirtualCard;
+
+use crate::common::{card, officers};
+
+pub const SERIAL: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34];
+/// C-MAC and C-DECRYPTION: the answers come plain.
+pub const LEVEL: u8 = 0x03;
+
+pub fn blank(hsm: &SoftHsm) -> VirtualCard {
+    let maker = hsm.manufacturer(&officers()).unwrap();
+    VirtualCard::blank(SERIAL, maker.transport_keys(SERIAL).unwrap(), [3; 32]).unwrap()
+}
+
+pub fn ask(card: &mut VirtualCard, command: &[u8]) -> Vec<u8> {
+    let reply = exchange(card, command).unwrap();
+    assert!(
+        reply.sw.is_ok(),
+        "{} for {}",
+        reply.sw,
+        hex::encode(command)
+    );
+    reply.data.to_vec()
+}
+
+pub fn open(hsm: &dyn Hsm, card: &mut VirtualCard, kvn: u8) -> SessionId {
+    ask(card, &apdu::select(aid::ISD));
+    let host: [u8; 8] = hsm.random(8).unwrap().try_into().unwrap();
+    let answer = ask(card, &initialize_update(kvn, host));
+    let opened = hsm.scp03_open(host, &answer, LEVEL).unwrap();
+    ask(card, &opened.external_authenticate);
+    opened.session
+}
+
+/// Transport set out, issuer set in, and a session under it.
+pub fn take_over(hsm: &dyn Hsm, card: &mut VirtualCard) -> SessionId {
+    let transport = open(hsm, card, 0x01);
+    let put = hsm.put_issuer_keys(transport).unwrap();
+    protected(hsm, card, transport, &[put]);
+    hsm.scp03_close(transport).unwrap();
+    open(hsm, card, 0x30)
+}
+
+pub fn protected(hsm: &dyn Hsm, card: &mut VirtualCard, session: SessionId, commands: &[Vec<u8>]) {
+    for command in hsm.scp03_wrap(session, commands).unwrap() {
+        ask(card, &command);
+    }
+}
+
+pub fn personalise(
+    hsm: &dyn Hsm,
+    card: &mut VirtualCard,
+    session: SessionId,
+    application: &[u8],
+    groups: &[(Dgi, Vec<u8>)],
+) {
+    let mut stream = heapless::Vec::<u8, 4096>::new();
+    for (dgi, data) in groups {
+        push_dgi(&mut stream, *dgi, data).unwrap();
+    }
+    let mut commands = vec![install_for_personalization(application).to_vec()];
+    let blocks: Vec<&[u8]> = stream.chunks(224).collect();
+    for (i, block) in blocks.iter().enumerate() {
+        let last = i + 1 == blocks.len();
+        commands.push(store_data(last, i as u8, block).to_vec());
+    }
+    protected(hsm, card, session, &commands);
+}
+
+pub fn keys(hsm: &dyn Hsm, session: SessionId, headers: Vec<KeyHeader>) -> Vec<(Dgi, Vec<u8>)> {
+    let order = KeyOrder::Card {
+        card: card(),
+        headers,
+    };
+    let items = hsm.wrap_keys(session, &order).unwrap();
+    items.into_iter().map(|i| (Dgi::KEY, i)).collect()
+}
+
+pub fn pin_group(wrapped: &[u8]) -> (Dgi, Vec<u8>) {
+    let mut data = vec![pin::HOLDER, pin::TRIES];
+    data.extend_from_slice(wrapped);
+    (Dgi::PIN, data)
+}

@@ -1,0 +1,203 @@
+//! `onecard hsm key`: states and versions of keys, under two officers.
+
+use super::{components, open_config, settings, stop};
+use crate::{
+    cli::{json, secret::NewFiles},
+    exit::{Code, Done, Stop},
+    out::say,
+};
+use card_spec::{
+    SuiteId,
+    keys::{KeyHeader, KeyType, class},
+};
+use clap::{Args, Subcommand};
+use hsm::{Officers, Rotation, SoftHsm};
+use hsm_client::{KeyId, KeyState, ServiceKey, SignPurpose};
+use std::path::{Path, PathBuf};
+
+/// States and versions of keys; the service must be stopped 密钥状态与版本
+#[derive(Subcommand)]
+pub enum Key {
+    /// Change the state of a key: active, verify-only, retired, compromised, destroyed
+    State {
+        /// Which key
+        #[command(flatten)]
+        key: Named,
+        /// Its version
+        #[arg(long)]
+        key_version: u8,
+        /// The state that begins
+        #[arg(value_parser = state)]
+        state: KeyState,
+        /// Who and where
+        #[command(flatten)]
+        with: With,
+    },
+    /// Make the next version of a key from the custodians' components; it waits as pre-active
+    Rotate {
+        /// Which key; without --suite or --index every suite or index of the type
+        #[command(flatten)]
+        key: Named,
+        /// Custodian of a component; three or more different people
+        #[arg(long = "custodian", value_name = "NAME", default_values = ["custodian-1", "custodian-2", "custodian-3"])]
+        custodians: Vec<String>,
+        /// Directory of the components, one file a custodian: read where a file exists, drawn and
+        /// written where not
+        #[arg(long, value_name = "DIR")]
+        components: PathBuf,
+        /// Who and where
+        #[command(flatten)]
+        with: With,
+    },
+}
+
+/// Which key.
+#[derive(Args)]
+pub struct Named {
+    /// Key type (DTK, DPK ...), service key (KEK, PIN, PDK) or signing purpose (hotlist ...)
+    #[arg(long)]
+    key: String,
+    /// Index: class or key id, hexadecimal
+    #[arg(long, value_parser = index)]
+    index: Option<u8>,
+    /// Suite: aes, sm4 or tdes
+    #[arg(long)]
+    suite: Option<SuiteId>,
+}
+
+/// Who and where.
+#[derive(Args)]
+pub struct With {
+    /// Configuration file
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+    /// First officer
+    #[arg(long)]
+    officer1: String,
+    /// Second officer; another person
+    #[arg(long)]
+    officer2: String,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+}
+
+fn state(text: &str) -> Result<KeyState, String> {
+    let mut all = KeyState::ALL.into_iter();
+    all.find(|s| s.name() == text).ok_or_else(|| {
+        let names = KeyState::ALL.map(KeyState::name).join(", ");
+        format!("one of {names}")
+    })
+}
+
+fn index(text: &str) -> Result<u8, String> {
+    u8::from_str_radix(text, 16).map_err(|_| "two hexadecimal digits".to_owned())
+}
+
+enum Kind {
+    Master(KeyType),
+    Service(ServiceKey),
+    Signing(SignPurpose),
+}
+
+impl Named {
+    fn kind(&self) -> Done<Kind> {
+        let same = |name: &str| name.eq_ignore_ascii_case(&self.key);
+        let master = KeyType::ALL.into_iter().find(|t| same(t.name()));
+        let service = ServiceKey::ALL.into_iter().find(|k| same(k.name()));
+        let signing = SignPurpose::ALL.into_iter().find(|p| same(p.name()));
+        master
+            .map(Kind::Master)
+            .or(service.map(Kind::Service))
+            .or(signing.map(Kind::Signing))
+            .ok_or_else(|| {
+                let why = format!("no key is called {}: see `onecard hsm keys`", self.key);
+                Stop::new(Code::Usage, why)
+            })
+    }
+
+    fn id(&self, version: u8) -> Done<KeyId> {
+        Ok(match self.kind()? {
+            Kind::Master(key_type) => KeyId::Master(KeyHeader {
+                key_type,
+                index: self.index.unwrap_or(class::ONLY),
+                version,
+                suite: self.suite.ok_or_else(|| {
+                    Stop::new(Code::Usage, "a master is named with its suite: --suite")
+                })?,
+            }),
+            Kind::Service(key) => KeyId::Service { key, version },
+            Kind::Signing(purpose) => KeyId::Signing { purpose, version },
+        })
+    }
+
+    fn rotation(&self) -> Done<Rotation> {
+        Ok(match self.kind()? {
+            Kind::Master(key_type) => Rotation::Masters {
+                key_type,
+                index: self.index,
+                suite: self.suite,
+            },
+            Kind::Service(key) => Rotation::Service(key),
+            Kind::Signing(purpose) => Rotation::Signing(purpose),
+        })
+    }
+}
+
+impl With {
+    fn officers(&self) -> Done<Officers> {
+        Officers::new(&self.officer1, &self.officer2).map_err(|error| Stop::new(Code::Usage, error))
+    }
+}
+
+/// Runs one.
+pub fn run(command: &Key) -> Done {
+    match command {
+        Key::State {
+            key,
+            key_version,
+            state,
+            with,
+        } => {
+            let (id, officers) = (key.id(*key_version)?, with.officers()?);
+            let hsm = open(&with.config)?;
+            hsm.set_key_state(&officers, id, *state).map_err(stop)?;
+            if with.json {
+                return json(&serde_json::json!({ "key": id, "state": state }));
+            }
+            say!("{} version {key_version} is {} now", key.key, state.name());
+            Ok(())
+        }
+        Key::Rotate {
+            key,
+            custodians,
+            components: folder,
+            with,
+        } => {
+            let (rotation, officers) = (key.rotation()?, with.officers()?);
+            let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
+            let hsm = open(&with.config)?;
+            let mut files = NewFiles::default();
+            let (roots, transcript) = components::ceremony(&officers, &names, folder, &mut files)?;
+            let made = hsm
+                .rotate_keys(&officers, &roots, &transcript, rotation)
+                .map_err(stop)?;
+            files.keep();
+            if with.json {
+                return json(&made);
+            }
+            say!("{} keys made, pre-active. Next:", made.len());
+            say!("  1. give them to the SAMs (a new order, or WRITE KEY in the field)");
+            say!("  2. onecard hsm key state ... active: from then on cards get them");
+            say!(
+                "  3. onecard hsm key state ... verify-only for the version before, once no card has it"
+            );
+            Ok(())
+        }
+    }
+}
+
+fn open(config: &Path) -> Done<SoftHsm> {
+    let settings = settings(config)?;
+    SoftHsm::open(open_config(&settings, "onecard hsm key")?).map_err(stop)
+}
