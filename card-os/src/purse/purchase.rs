@@ -122,7 +122,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             seq: begun.seq,
             rnd: begun.rnd,
             context: match &open.cache {
-                Some(cache) => cache.context.clone().finish(),
+                Some(cache) => cache.context.finish(),
                 None => Context::default(),
             },
         };

@@ -6,7 +6,7 @@
 
 use super::TxType;
 use crate::{Fen, SuiteId, id::SamNo, suite::Key, time::CardTime};
-use sha2::{Digest, Sha256};
+use sha2::block_api::compress256;
 
 /// The AES suite's journey context: what the terminal read (H0) and what it writes (H1).
 /// Both zero in a transaction without cache updates, and in the PBOC suites.
@@ -22,20 +22,18 @@ pub struct Context {
 /// Builds a [`Context`] while a CAPP transaction goes on. Card and terminal run the same builder.
 #[derive(Clone)]
 pub struct ContextBuilder {
-    read: Sha256,
-    updates: Sha256,
-    any: bool,
+    read: Hash,
+    updates: Hash,
 }
 
 impl ContextBuilder {
     /// Starts with the FCI as the card answered it (the whole `6F` object).
     pub fn new(fci: &[u8]) -> Self {
-        let mut read = Sha256::new();
+        let mut read = Hash::new();
         read.update(fci);
         Self {
             read,
-            updates: Sha256::new(),
-            any: false,
+            updates: Hash::new(),
         }
     }
 
@@ -46,26 +44,71 @@ impl ContextBuilder {
 
     /// One UPDATE CAPP DATA CACHE: P1, P2 and the data.
     pub fn update(&mut self, p1: u8, p2: u8, data: &[u8]) {
-        self.any = true;
-        self.updates.update([p1, p2, data.len() as u8]);
+        self.updates.update(&[p1, p2, data.len() as u8]);
         self.updates.update(data);
     }
 
     /// The context; zeros when nothing was updated.
-    pub fn finish(self) -> Context {
-        if !self.any {
+    pub fn finish(&self) -> Context {
+        if self.updates.length == 0 {
             return Context::default();
         }
-        let first8 = |hash: Sha256| {
-            let full = hash.finalize();
-            let mut out = [0; 8];
-            out.copy_from_slice(&full[..8]);
-            out
-        };
         Context {
-            h0: first8(self.read),
-            h1: first8(self.updates),
+            h0: self.read.first8(),
+            h1: self.updates.first8(),
         }
+    }
+}
+
+/// SHA-256 of which the first eight bytes are wanted. The rounds are the crate's; its buffers for
+/// every kind of digest are half a kilobyte more on the card.
+#[derive(Clone)]
+struct Hash {
+    state: [u32; 8],
+    block: [u8; 64],
+    length: u32,
+}
+
+impl Hash {
+    /// FIPS 180-4, 5.3.3.
+    const fn new() -> Self {
+        Self {
+            state: [
+                0x6A09_E667,
+                0xBB67_AE85,
+                0x3C6E_F372,
+                0xA54F_F53A,
+                0x510E_527F,
+                0x9B05_688C,
+                0x1F83_D9AB,
+                0x5BE0_CD19,
+            ],
+            block: [0; 64],
+            length: 0,
+        }
+    }
+
+    fn update(&mut self, data: &[u8]) {
+        for byte in data {
+            self.block[self.length as usize % 64] = *byte;
+            self.length += 1;
+            if self.length.is_multiple_of(64) {
+                compress256(&mut self.state, core::slice::from_ref(&self.block));
+            }
+        }
+    }
+
+    /// FIPS 180-4, 5.1.1: 80, zeros, and the length in bits.
+    fn first8(&self) -> [u8; 8] {
+        let mut hash = self.clone();
+        let bits = u64::from(self.length) * 8;
+        hash.update(&[0x80]);
+        while hash.length % 64 != 56 {
+            hash.update(&[0]);
+        }
+        hash.update(&bits.to_be_bytes());
+        let [[a, b, c, d], [e, f, g, h]] = [hash.state[0], hash.state[1]].map(u32::to_be_bytes);
+        [a, b, c, d, e, f, g, h]
     }
 }
 
@@ -284,6 +327,24 @@ mod tests {
             balance_before: Fen(0),
         };
         assert_eq!(load.mac1(SuiteId::Tdes, &key), hex!("6C394D64"));
+    }
+
+    /// Every length around the blocks.
+    #[test]
+    fn the_context_is_sha_256() {
+        use sha2::{Digest, Sha256};
+        let data: [u8; 200] = core::array::from_fn(|i| (i * 31) as u8);
+        for length in 0..data.len() {
+            let mut hash = Hash::new();
+            let (first, second) = data[..length].split_at(length / 3);
+            hash.update(first);
+            hash.update(second);
+            assert_eq!(
+                hash.first8(),
+                Sha256::digest(&data[..length])[..8],
+                "{length}"
+            );
+        }
     }
 
     /// The AES suite binds what PBOC leaves out: sequence, balance, context. SM4 does not.
