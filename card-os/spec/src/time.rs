@@ -21,14 +21,16 @@ const fn days_in_month(year: u16, month: u8) -> u8 {
     }
 }
 
+fn is_a_day(year: u16, month: u8, day: u8) -> bool {
+    (1..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+}
+
 impl CardDate {
     /// From year, month, day; refuses dates that do not exist.
     pub fn new(year: u16, month: u8, day: u8) -> Result<Self, FormatError> {
-        if !(1..=9999).contains(&year)
-            || !(1..=12).contains(&month)
-            || day == 0
-            || day > days_in_month(year, month)
-        {
+        if !is_a_day(year, month, day) {
             return Err(FormatError::Range);
         }
         Ok(Self([
@@ -41,8 +43,14 @@ impl CardDate {
 
     /// From four packed bytes.
     pub fn from_bytes(bytes: [u8; 4]) -> Result<Self, FormatError> {
-        let year = u16::from(bcd::unpack(bytes[0])?) * 100 + u16::from(bcd::unpack(bytes[1])?);
-        Self::new(year, bcd::unpack(bytes[2])?, bcd::unpack(bytes[3])?)
+        if !bcd::is_decimal(&bytes) {
+            return Err(FormatError::Digit);
+        }
+        let date = Self(bytes);
+        if !is_a_day(date.year(), date.month(), date.day()) {
+            return Err(FormatError::Range);
+        }
+        Ok(date)
     }
 
     /// The packed bytes.
@@ -93,12 +101,16 @@ impl CardTime {
 
     /// From seven packed bytes.
     pub fn from_bytes(bytes: [u8; 7]) -> Result<Self, FormatError> {
-        let [a, b, c, d, hour, minute, second] = bytes;
-        CardDate::from_bytes([a, b, c, d])?.at(
-            bcd::unpack(hour)?,
-            bcd::unpack(minute)?,
-            bcd::unpack(second)?,
-        )
+        if !bcd::is_decimal(&bytes) {
+            return Err(FormatError::Digit);
+        }
+        let time = Self(bytes);
+        CardDate::from_bytes(time.date().to_bytes())?;
+        let [_, _, _, _, hour, minute, second] = bytes;
+        if hour > 0x23 || minute > 0x59 || second > 0x59 {
+            return Err(FormatError::Range);
+        }
+        Ok(time)
     }
 
     /// The packed bytes.
