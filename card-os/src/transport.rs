@@ -181,6 +181,10 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
         if is_get_response(&command) && !matches!(self.held, Held::Chain(_)) {
             return self.get_response(command, room, out);
         }
+        // Any other command cancels a response that nobody fetched.
+        if command.chained && !matches!(self.held, Held::Chain(_)) {
+            self.held = Held::Chain(Chain::new(&command));
+        }
         let result = match &mut self.held {
             Held::Chain(chain) => match chain.link(&command) {
                 // The command that broke in is not done either: its sender learns that two
@@ -195,17 +199,6 @@ impl<N: Nvm, R: Entropy> Card<N, R> {
                     self.os.run(whole, out)
                 }
             },
-            // Any other command cancels a response that nobody fetched.
-            held if command.chained => {
-                let mut chain = Chain::new(&command);
-                match chain.link(&command) {
-                    Err(error) => Err(error),
-                    Ok(()) => {
-                        *held = Held::Chain(chain);
-                        return Sw::OK;
-                    }
-                }
-            }
             _ => self.os.run(command, out),
         };
         self.held = Held::Nothing;
