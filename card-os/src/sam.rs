@@ -107,18 +107,19 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// The field's data, and `alg` or `alg | version` that may follow it.
-    fn behind<const L: usize>(data: &[u8]) -> Result<(&[u8; L], Self), Error> {
-        let (field, rest) = data.split_first_chunk::<L>().ok_or(Error::LENGTH)?;
-        if rest.len() > 2 {
-            return Err(Error::LENGTH);
-        }
-        let suite = match rest.first() {
-            None => None,
-            Some(byte) => Some(SuiteId::from_byte(*byte).ok_or(Error::DATA)?),
+    /// `alg`, `alg | version` or nothing.
+    fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let (alg, version) = match *bytes {
+            [] => (None, None),
+            [alg] => (Some(alg), None),
+            [alg, version] => (Some(alg), Some(version)),
+            _ => return Err(Error::LENGTH),
         };
-        let version = rest.get(1).copied();
-        Ok((field, Self { suite, version }))
+        let suite = match alg {
+            None => None,
+            Some(alg) => Some(SuiteId::from_byte(alg).ok_or(Error::DATA)?),
+        };
+        Ok(Self { suite, version })
     }
 
     fn suits(self, header: KeyHeader) -> bool {
@@ -149,12 +150,12 @@ impl<N: Nvm> Sam<'_, N> {
             Op::InitVisit => self.init_visit(c.array()?, out),
             Op::Credit => self.credit(c.array()?),
             Op::DeliverLockKey => {
-                let (data, named) = Named::behind(c.data)?;
-                self.deliver_lock_key(data, named)
+                let (data, named) = c.data.split_first_chunk().ok_or(Error::LENGTH)?;
+                self.deliver_lock_key(data, Named::parse(named)?)
             }
             Op::DeliverProcessKey => {
-                let (data, named) = Named::behind(c.data)?;
-                self.deliver_process_key(c.p2, data, named)
+                let (data, named) = c.data.split_first_chunk().ok_or(Error::LENGTH)?;
+                self.deliver_process_key(c.p2, data, Named::parse(named)?)
             }
             Op::LockMac => self.lock_mac(c.array()?, out),
             Op::Encrypt => self.encrypt(c.array()?, out),
