@@ -226,7 +226,7 @@ fn a_failing_read_while_a_page_is_opened() {
     let mut card = Sample::new(SuiteId::Aes, Profile::V2).card(SEED).unwrap();
     select_purse(&mut card);
     let mut reads = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..24 {
         put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
         reads.push(fail_each_read(card.image(), "DEBIT", debit));
     }
