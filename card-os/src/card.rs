@@ -93,10 +93,16 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
         if self.soundness == Soundness::Dead {
             return Err(Error::DAMAGED);
         }
-        if isd::card_state(&self.store.area(App::Isd))? == CardState::Terminated {
-            return Err(Error::STATE);
+        let state = isd::card_state(&self.store.area(App::Isd));
+        match state {
+            Ok(CardState::Terminated) => Err(Error::STATE),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // No command runs that would end this fault with itself.
+                self.store.rollback();
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     /// Whether commands for this channel are heard.

@@ -37,6 +37,7 @@ mod sam;
 mod select;
 mod ssse;
 mod store;
+mod transaction;
 mod transport;
 
 pub use card::Interface;

@@ -4,17 +4,18 @@ use crate::{
     apdu::{self, Answer, Out, Outcome, put},
     counter::{ROW, Row},
     error::Error,
-    instruction::{Data, Instruction, Table, is},
+    instruction::{ANY, Data, Instruction, Table, is},
     isd::Item,
     nvm::{Entropy, Nvm},
     pin::Verified,
     store::Area,
+    transaction::{Begun, Kind, PROOF, prove},
 };
 use card_spec::{
     Fen,
     id::SamNo,
-    keys::{KeyHeader, KeyType},
-    medical::{Load, PurchaseInit, Split, Visit, year_to_bcd},
+    keys::KeyType,
+    medical::{LOAD, Load, Split, VISIT, Visit},
     perso::Dgi,
     purse::InitRequest,
     suite::Key,
@@ -22,7 +23,7 @@ use card_spec::{
 };
 
 mod at {
-    use super::{ROW, Row};
+    use super::{PROOF, ROW, Row};
 
     pub(super) const BALANCE: usize = 0;
     /// Self-paid total 4, pooled total 4, year 2.
@@ -33,9 +34,27 @@ mod at {
     pub(super) const PURCHASE_ROW: Row = Row::mac(18 + ROW);
     /// As [`TOTALS`], of the year that was paid in before.
     pub(super) const OTHER_TOTALS: usize = 18 + 2 * ROW;
-    pub(super) const END: usize = OTHER_TOTALS + 10;
+    pub(super) const PROVE_VISIT: usize = OTHER_TOTALS + super::TOTALS;
+    pub(super) const PROVE_LOAD: usize = PROVE_VISIT + PROOF;
+    pub(super) const END: usize = PROVE_LOAD + PROOF;
 }
 pub(crate) const AREA: usize = at::END;
+
+/// Bytes of a year's totals.
+const TOTALS: usize = 10;
+
+static VISITS: Kind = Kind {
+    key: KeyType::Mpk,
+    tac_key: KeyType::Mtk,
+    seq: at::OFFLINE_SEQ as u16,
+    proof: at::PROVE_VISIT as u16,
+};
+static LOADS: Kind = Kind {
+    key: KeyType::Mlk,
+    tac_key: KeyType::Mtk,
+    seq: at::ONLINE_SEQ as u16,
+    proof: at::PROVE_LOAD as u16,
+};
 
 /// What the medical purse remembers while DF04 is selected.
 #[derive(Default)]
@@ -48,17 +67,13 @@ enum Transaction {
     #[default]
     None,
     Load {
+        begun: Begun,
         load: Load,
-        header: KeyHeader,
-        key: Key,
     },
     Visit {
+        begun: Begun,
         split: Split,
         terminal: SamNo,
-        seq: u16,
-        rnd: [u8; 4],
-        header: KeyHeader,
-        key: Key,
     },
 }
 
@@ -71,10 +86,11 @@ enum Op {
     InitPurchase,
     Credit,
     Debit,
+    Prove,
 }
 
 #[rustfmt::skip]
-static COMMANDS: Table<Op, 7> = Table::new([
+static COMMANDS: Table<Op, 8> = Table::new([
     Instruction::new((0xB0, 0x26), is(0x00), is(0x01), Data::NONE, Op::Balance),
     Instruction::new((0xB0, 0x26), is(0x00), is(0x02), Data::NONE, Op::Balance),
     Instruction::new((0xB0, 0x26), is(0x00), is(0x03), Data::NONE, Op::Balance),
@@ -82,6 +98,7 @@ static COMMANDS: Table<Op, 7> = Table::new([
     Instruction::new((0xB0, 0x28), is(0x01), is(0x01), Data::bytes(19), Op::InitPurchase),
     Instruction::new((0xB0, 0x2A), is(0x00), is(0x00), Data::bytes(11), Op::Credit),
     Instruction::new((0xB0, 0x2C), is(0x01), is(0x00), Data::bytes(15), Op::Debit),
+    Instruction::new((0xB0, 0x2E), is(0x00), ANY, Data::bytes(2), Op::Prove),
 ]);
 
 /// The medical purse at work on one command.
@@ -93,20 +110,31 @@ pub(crate) struct Medical<'a, N, R> {
     pub(crate) pin: Option<&'a Verified>,
 }
 
-struct Totals {
-    self_paid: Fen,
-    pooled: Fen,
-    year: u16,
-}
-
 impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
     pub(crate) fn run(&mut self, c: &apdu::Command<'_>, out: &mut Out) -> Outcome {
-        match COMMANDS.find(c)? {
-            Op::Balance => self.balance(c.p2, out),
-            Op::InitLoad => self.init_load(c.data, out),
-            Op::Credit => self.credit(c.array()?, out),
-            Op::InitPurchase => self.init_purchase(c.array()?, out),
-            Op::Debit => self.debit(c.array()?, out),
+        let op = COMMANDS.find(c)?;
+        // INIT opens a transaction, and what ends one consumes it, whatever comes of either.
+        let open = match op {
+            Op::Balance | Op::Prove => Transaction::None,
+            _ => core::mem::take(&mut self.ram.transaction),
+        };
+        match (op, &open) {
+            (Op::Balance, _) => self.balance(c.p2, out),
+            (Op::Prove, _) => prove(&self.area, &[&VISITS, &LOADS], c.p2, c.array()?, out),
+            (Op::InitLoad, _) => self.init_load(c.data, out),
+            (Op::InitPurchase, _) => self.init_purchase(c.array()?, out),
+            (Op::Credit, Transaction::Load { begun, load }) => {
+                self.credit(begun, load, c.array()?, out)
+            }
+            (
+                Op::Debit,
+                Transaction::Visit {
+                    begun,
+                    split,
+                    terminal,
+                },
+            ) => self.debit((begun, *split, *terminal), c.array()?, out),
+            (Op::Credit | Op::Debit, _) => Err(Error::CONDITIONS),
         }
     }
 
@@ -114,173 +142,122 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         Fen::from_card(self.area.array(at::BALANCE))
     }
 
-    fn totals(&self, at: usize) -> Result<Totals, Error> {
-        let [a, b, c, d, e, f, g, h, y, z] = self.area.array(at);
-        Ok(Totals {
-            self_paid: Fen::from_card([a, b, c, d]),
-            pooled: Fen::from_card([e, f, g, h]),
-            year: card_spec::medical::year_from_bcd([y, z]).map_err(|_| Error::MEMORY)?,
-        })
-    }
-
-    fn seq(&self, at: usize) -> Result<u16, Error> {
-        match self.area.u16(at) {
-            u16::MAX => Err(Error::COUNTER),
-            seq => Ok(seq),
-        }
-    }
-
-    fn rnd(&mut self) -> [u8; 4] {
-        let mut rnd = [0u8; 4];
-        self.entropy.fill(&mut rnd);
-        rnd
-    }
-
     /// P2 01: the personal account; 02 and 03: the year's self-paid and pooled totals, with the year.
     fn balance(&self, which: u8, out: &mut Out) -> Outcome {
-        let totals = self.totals(at::TOTALS)?;
-        let amount = match which {
-            0x01 => self.personal(),
-            0x02 => totals.self_paid,
-            _ => totals.pooled,
+        let at = match which {
+            0x01 => at::BALANCE,
+            0x02 => at::TOTALS,
+            _ => at::TOTALS + 4,
         };
-        out.put_amount(amount);
+        put(out, &self.area.array::<4>(at));
         if which != 0x01 {
-            put(out, &year_to_bcd(totals.year));
+            put(out, &self.area.array::<2>(at::TOTALS + 8));
         }
         Ok(Answer::Exact)
     }
 
     fn init_load(&mut self, data: &[u8], out: &mut Out) -> Outcome {
-        self.ram.transaction = Transaction::None;
         let request = InitRequest::from_bytes(data)?;
         self.pin.ok_or(Error::SECURITY)?;
         at::LOAD_ROW.check(&self.area)?;
-        let slot = self.area.key_by_index(KeyType::Mlk, request.kid)?;
-        let balance = self.personal();
-        if request.amount == Fen::ZERO || (balance + request.amount).to_card().is_err() {
+        let begun = self.begin(&LOADS, request.kid)?;
+        if request.amount == Fen::ZERO || (begun.balance + request.amount).to_card().is_err() {
             return Err(Error::DATA);
         }
-        let seq = self.seq(at::ONLINE_SEQ)?;
-        let rnd = self.rnd();
         let load = Load {
             amount: request.amount,
             terminal: request.terminal,
-            seq,
-            rnd,
-            balance_before: balance,
+            seq: begun.seq,
+            rnd: begun.rnd,
+            balance_before: begun.balance,
         };
-        let suite = slot.header.suite;
-        out.put_amount(balance);
-        put(out, &seq.to_be_bytes());
-        put(out, &[slot.header.version, suite as u8]);
-        put(out, &rnd);
-        put(out, &load.mac1(suite, &slot.key));
-        self.ram.transaction = Transaction::Load {
-            load,
-            header: slot.header,
-            key: slot.key,
-        };
+        begun.answer(&[], &[], out);
+        put(out, &load.mac1(begun.suite, &begun.key));
+        self.ram.transaction = Transaction::Load { begun, load };
         Ok(Answer::Done)
     }
 
-    fn credit(&mut self, data: &[u8; 11], out: &mut Out) -> Outcome {
-        let Transaction::Load { load, header, key } = core::mem::take(&mut self.ram.transaction)
-        else {
-            return Err(Error::CONDITIONS);
-        };
+    /// `time7 | MAC2` -> TAC.
+    fn credit(&mut self, begun: &Begun, load: &Load, data: &[u8; 11], out: &mut Out) -> Outcome {
         let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let mtk = self.area.tac_key(KeyType::Mtk, header.suite)?;
-        let expected = load.mac2(header.suite, &key, time);
+        let mtk = self.resume(begun)?;
+        let expected = load.mac2(begun.suite, &begun.key, time);
         at::LOAD_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
-        let after = load.balance_before + load.amount;
-        self.area.write_amount(at::BALANCE, after);
-        self.area
-            .write(at::ONLINE_SEQ, &load.seq.saturating_add(1).to_be_bytes());
-        put(out, &load.tac(header.suite, &mtk, time));
+        let tac = load.tac(begun.suite, &mtk, time);
+        let area = &mut self.area;
+        area.write_amount(at::BALANCE, load.balance_before + load.amount);
+        begun.book(area, LOAD, mac2, tac);
+        put(out, &tac);
         Ok(Answer::Done)
     }
 
     /// `kid | personal | self-paid | pooled | terminal`; the PIN first.
     fn init_purchase(&mut self, data: &[u8; 19], out: &mut Out) -> Outcome {
-        self.ram.transaction = Transaction::None;
         self.pin.ok_or(Error::SECURITY)?;
         at::PURCHASE_ROW.check(&self.area)?;
         let (amounts, terminal) = data.split_at(13);
         let (kid, amounts) = amounts.split_first().ok_or(Error::LENGTH)?;
         let split = Split::from_bytes(amounts.try_into().map_err(|_| Error::LENGTH)?);
         let terminal = SamNo::from_bytes(terminal.try_into().map_err(|_| Error::LENGTH)?)?;
-        let slot = self.area.key_by_index(KeyType::Mpk, *kid)?;
-        let (balance, totals) = (self.personal(), self.totals(at::TOTALS)?);
-        if split.personal.0 > balance.0 {
+        let begun = self.begin(&VISITS, *kid)?;
+        if split.personal > begun.balance {
             return Err(Error::INSUFFICIENT);
         }
-        let seq = self.seq(at::OFFLINE_SEQ)?;
-        let rnd = self.rnd();
-        let init = PurchaseInit {
-            balance,
-            self_paid_total: totals.self_paid,
-            pooled_total: totals.pooled,
-            year: totals.year,
-            seq,
-            key_version: slot.header.version,
-            suite: slot.header.suite,
-            rnd,
-        };
-        put(out, &init.to_bytes());
+        // `PurchaseInit`: the totals lie as they are answered.
+        begun.answer(&self.area.array::<TOTALS>(at::TOTALS), &[], out);
         self.ram.transaction = Transaction::Visit {
+            begun,
             split,
             terminal,
-            seq,
-            rnd,
-            header: slot.header,
-            key: slot.key,
         };
         Ok(Answer::Done)
     }
 
     /// `termseq4 | time7 | MAC1` -> `TAC | MAC2`.
-    fn debit(&mut self, data: &[u8; 15], out: &mut Out) -> Outcome {
-        let Transaction::Visit {
-            split,
-            terminal,
-            seq,
-            rnd,
-            header,
-            key,
-        } = core::mem::take(&mut self.ram.transaction)
-        else {
-            return Err(Error::CONDITIONS);
-        };
+    fn debit(
+        &mut self,
+        (begun, split, terminal): (&Begun, Split, SamNo),
+        data: &[u8; 15],
+        out: &mut Out,
+    ) -> Outcome {
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let terminal_seq = u32::from_be_bytes([s0, s1, s2, s3]);
+        let (suite, key) = (begun.suite, &begun.key);
         let visit = Visit {
             split,
             terminal,
-            terminal_seq,
+            terminal_seq: u32::from_be_bytes([s0, s1, s2, s3]),
             time,
-            seq,
-            rnd,
+            seq: begun.seq,
+            rnd: begun.rnd,
         };
-        let suite = header.suite;
-        let mtk = self.area.tac_key(KeyType::Mtk, suite)?;
+        let mtk = self.resume(begun)?;
         // The totals are computed before the MAC is judged: an overflow must not cost a try.
-        let balance = self.personal() - split.personal;
+        let balance = begun.balance - split.personal;
         let (old, totals) = self.totals_after(split, time)?;
-        let expected = visit.mac1(suite, &key);
+        let expected = visit.mac1(suite, key);
         at::PURCHASE_ROW.guard(&mut self.area, &expected, &mac1, Error::MAC)?;
-        self.area.write_amount(at::BALANCE, balance);
-        self.area.write(at::TOTALS, &totals);
+        let (mac2, tac) = (visit.mac2(suite, key), visit.tac(suite, &mtk, balance));
+        let area = &mut self.area;
+        area.write_amount(at::BALANCE, balance);
+        area.write(at::TOTALS, &totals);
         if let Some(old) = old {
-            self.area.write(at::OTHER_TOTALS, &old);
+            area.write(at::OTHER_TOTALS, &old);
         }
-        self.area
-            .write(at::OFFLINE_SEQ, &seq.saturating_add(1).to_be_bytes());
-        put(out, &visit.tac(suite, &mtk, balance));
-        put(out, &visit.mac2(suite, &key));
+        begun.book(area, VISIT, mac2, tac);
+        put(out, &tac);
+        put(out, &mac2);
         Ok(Answer::Done)
+    }
+
+    fn begin(&mut self, kind: &'static Kind, kid: u8) -> Result<Begun, Error> {
+        let balance = self.personal();
+        Begun::new(&self.area, self.entropy, kind, kid, balance)
+    }
+
+    fn resume(&self, begun: &Begun) -> Result<Key, Error> {
+        begun.resume(&self.area, self.personal())
     }
 
     /// The totals of the transaction's year, and those shown until now if they are another year's.
@@ -290,19 +267,16 @@ impl<N: Nvm, R: Entropy> Medical<'_, N, R> {
         &self,
         split: Split,
         time: CardTime,
-    ) -> Result<(Option<[u8; 10]>, [u8; 10]), Error> {
-        let year = time.date().year();
-        let (shown, other) = (self.totals(at::TOTALS)?, self.totals(at::OTHER_TOTALS)?);
-        let old = (shown.year != year).then(|| self.area.array(at::TOTALS));
-        let base = [shown, other].into_iter().find(|kept| kept.year == year);
-        let base = base.unwrap_or(Totals {
-            self_paid: Fen::ZERO,
-            pooled: Fen::ZERO,
-            year,
-        });
-        let [a, b, c, d] = (base.self_paid + split.self_paid).to_card()?;
-        let [e, f, g, h] = (base.pooled + split.pooled).to_card()?;
-        let [y, z] = year_to_bcd(year);
+    ) -> Result<(Option<[u8; TOTALS]>, [u8; TOTALS]), Error> {
+        let [y, z, ..] = time.date().to_bytes();
+        let shown: [u8; TOTALS] = self.area.array(at::TOTALS);
+        let other: [u8; TOTALS] = self.area.array(at::OTHER_TOTALS);
+        let is_of_year = |kept: &[u8; TOTALS]| kept[8..] == [y, z];
+        let base = [shown, other].into_iter().find(is_of_year);
+        let [a, b, c, d, e, f, g, h, ..] = base.unwrap_or_default();
+        let [a, b, c, d] = (Fen::from_card([a, b, c, d]) + split.self_paid).to_card()?;
+        let [e, f, g, h] = (Fen::from_card([e, f, g, h]) + split.pooled).to_card()?;
+        let old = (!is_of_year(&shown)).then_some(shown);
         Ok((old, [a, b, c, d, e, f, g, h, y, z]))
     }
 }

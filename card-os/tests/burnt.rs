@@ -103,6 +103,10 @@ fn burning_every_counter_of_one_application_moves_nothing_in_another() {
                 }
             }
             let _ = send(&mut card, &apdu::verify(0, &[0x99; 3]));
+            if app == App::Isd {
+                send(&mut card, &perso::initialize_update(0, [1; 8]));
+                send(&mut card, &apdu::build(0x84, 0x82, 0x33, 0, &[0; 16], None));
+            }
             for kid in 0..=0xFF {
                 if kid % 16 < 15 {
                     let _ = send(&mut card, &apdu::get_challenge(8));

@@ -7,10 +7,12 @@ mod common;
 use card_spec::{
     SuiteId, Sw, apdu,
     commands::{Application, COMMANDS},
-    keys::{KeyType, class},
+    health,
+    keys::{KeyType, class, ssse_kid},
     ssse::Profile,
     tlv::Tlv,
 };
+use common::apps;
 use std::fmt::Write;
 use virtual_card::{Interface, VirtualCard, sample::Sample};
 
@@ -114,7 +116,7 @@ fn status_words() -> String {
 
 /// What SELECT says of every file, and whether a stranger may read it.
 fn files() -> String {
-    let mut out = "\n| application | file | SFI | kind | size | read in clear, V2 | V3 | over the air |\n|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut out = "\n| application | file | SFI | kind | size | read in clear, V2 | V3 | over the air | written with |\n|---|---|---|---|---|---|---|---|---|\n".to_owned();
     for application in [
         Application::Purse,
         Application::Social,
@@ -162,14 +164,77 @@ fn files() -> String {
             let v3 = read(&mut card);
             writeln!(
                 out,
-                "| {} | `{fid:04X}` | {:02X} | {kind} | {size} | {v2} | {v3} | {air} |",
+                "| {} | `{fid:04X}` | {:02X} | {kind} | {size} | {v2} | {v3} | {air} | {} |",
                 application.title(),
-                find(0x88)[0] >> 3
+                find(0x88)[0] >> 3,
+                written_with(application, fid, find(0x82)[0])
             )
             .unwrap();
         }
     }
     out
+}
+
+/// The key that opens a file to UPDATE or APPEND: each of the application's is tried, alone.
+fn written_with(application: Application, fid: u16, descriptor: u8) -> String {
+    let keys: &[(KeyType, u8)] = match application {
+        Application::Social => &[
+            (KeyType::Rk, ssse_kid::READ_V3),
+            (KeyType::Uk, ssse_kid::WRITE_BASIC),
+            (KeyType::Uk, ssse_kid::EF0C),
+            (KeyType::Uk, ssse_kid::EF0D),
+            (KeyType::Puk, ssse_kid::PIN_UNBLOCK),
+        ],
+        Application::Health => &[
+            (KeyType::Rk, health::kid::READ),
+            (KeyType::Rk, health::kid::EMERGENCY),
+            (KeyType::Uk, health::kid::WRITE),
+        ],
+        Application::Purse => &[(KeyType::Damk, class::ONLY), (KeyType::Dpuk, class::ONLY)],
+        _ => &[(KeyType::Uk, class::ONLY)],
+    };
+    let secured = matches!(application, Application::Purse | Application::Pki);
+    let size = if application == Application::Purse {
+        2
+    } else {
+        1
+    };
+    let (ins, p1, data) = match descriptor {
+        0x01 => (0xD6, 0, vec![0x31]),
+        0x02 => (0xDC, 1, vec![0x31; 128]),
+        0x05 => (0xDC, 0xEE, vec![0xEE, 1, 0x31]),
+        _ => (0xE2, 0, vec![0x31; 16 * size]),
+    };
+    let p2 = if descriptor == 0x02 { 4 } else { 0 };
+    let allowed = |(key_type, kid): &(KeyType, u8)| {
+        let mut card = common::card(SuiteId::Aes);
+        select(&mut card, application, fid).expect("the file is there");
+        let command = if secured {
+            let key = apps::key(*key_type, *kid);
+            common::maintenance(&mut card, SuiteId::Aes, &key, [0x04, ins, p1, p2], &data)
+        } else {
+            assert_eq!(apps::authenticate(&mut card, *key_type, *kid), Sw::OK);
+            apdu::build(0x00, ins, p1, p2, &data, None)
+        };
+        // Past the access check what is wrong is the data.
+        let sw = common::send(&mut card, &command).sw;
+        !matches!(
+            sw,
+            Sw::SECURITY | Sw::CONDITIONS | Sw::SM_WRONG | Sw::NOT_FOUND
+        )
+    };
+    let opened: Vec<_> = keys
+        .iter()
+        .filter(|key| allowed(key))
+        .map(|(key_type, kid)| match secured {
+            true => key_type.name().to_owned(),
+            false => format!("{} {kid:02X}", key_type.name()),
+        })
+        .collect();
+    match opened.as_slice() {
+        [] => "none".to_owned(),
+        keys => keys.join(", "),
+    }
 }
 
 fn select(card: &mut VirtualCard, application: Application, fid: u16) -> Option<Vec<u8>> {

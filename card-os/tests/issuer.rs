@@ -9,7 +9,7 @@ use card_spec::{
     keys::{KcvKind, KeyType, class, kcv},
     perso::{self, CardState, Dgi, InitializeUpdateAnswer, KVN_ISSUER, KVN_TRANSPORT},
     purse::sfi,
-    scp03::{StaticKeys, level},
+    scp03::{Handshake, StaticKeys, level},
     suite::Key,
     tlv::Tlv,
 };
@@ -85,19 +85,61 @@ fn handshake_facts() {
         (first.diversification, first.kvn, first.i),
         (SERIAL, KVN_TRANSPORT, 0x70)
     );
-    // The pseudo-random challenge is that of Amendment D and never comes twice.
+    // The pseudo-random challenge is that of Amendment D.
     let keys = sample::transport_keys();
     let expected = card_spec::scp03::card_challenge(&keys.enc, first.sequence, aid::ISD);
     assert_eq!(first.challenge, expected);
-    card.power_cycle();
-    let second = ask(&mut card, &perso::initialize_update(0, [1; 8]));
-    let second = InitializeUpdateAnswer::from_bytes(&second).unwrap();
-    assert_ne!(second.challenge, first.challenge);
     let other = send(&mut card, &perso::initialize_update(KVN_ISSUER, [1; 8]));
     assert_eq!(other.sw, Sw::KEY_NOT_FOUND);
     // Card recognition data for anybody.
     let data = ask(&mut card, &apdu::read(0x80, 0xCA, 0x00, 0x66, Some(256)));
     assert!(Tlv::find(&data, 0x66).is_some());
+}
+
+/// INITIALIZE UPDATE is anybody's, over the air too: it must not wear the memory out, nor use the
+/// counter up.
+#[test]
+fn asking_for_a_session_writes_nothing() {
+    let mut card = blank();
+    card.set_interface(Interface::Contactless);
+    put(&mut card, &apdu::select(aid::ISD));
+    let before = card.image().to_vec();
+    for i in 0..100 {
+        ask(&mut card, &perso::initialize_update(0, [i; 8]));
+    }
+    assert!(card.image() == before);
+}
+
+/// What opened a session once opens none again, and its challenge does not come back, not after
+/// power was lost either. One that failed moves nothing.
+#[test]
+fn a_recorded_session_is_not_opened_again() {
+    let mut card = blank();
+    let keys = sample::transport_keys();
+    let start = |card: &mut VirtualCard| {
+        put(card, &apdu::select(aid::ISD));
+        let answer = ask(card, &perso::initialize_update(KVN_TRANSPORT, [1; 8]));
+        InitializeUpdateAnswer::from_bytes(&answer).unwrap()
+    };
+    let first = start(&mut card);
+    let wrong = apdu::build(0x84, 0x82, 0x01, 0, &[0; 16], None);
+    assert_eq!(send(&mut card, &wrong).sw, Sw::SECURITY);
+    let again = start(&mut card);
+    assert_eq!(
+        (again.sequence, again.challenge),
+        (first.sequence, first.challenge)
+    );
+
+    let mut handshake = Handshake::derive(&keys, &[1; 8], &again.challenge);
+    let proof = handshake.host_cryptogram;
+    let mac = handshake.session.c_mac([0x84, 0x82, 0x01, 0, 16], &proof);
+    let recorded = apdu::build(0x84, 0x82, 0x01, 0, &[proof, mac].concat(), None);
+    put(&mut card, &recorded);
+    card.power_cycle();
+    let next = start(&mut card);
+    assert_ne!(next.challenge, first.challenge);
+    assert!(next.sequence > first.sequence);
+    assert_eq!(send(&mut card, &recorded).sw, Sw::SECURITY);
 }
 
 /// Sixteen bytes are not guessed, and an issuer that was locked out could never come back: through

@@ -86,7 +86,7 @@ fn every_class_and_instruction() {
 }
 
 /// Commands of which the data field has one length, in the application that knows them.
-const FIXED: [(App, [u8; 4], usize); 27] = [
+const FIXED: [(App, [u8; 4], usize); 28] = [
     (App::Isd, [0x80, 0x50, 0x00, 0x00], 8),
     (App::Purse, [0x80, 0x50, 0x01, 0x02], 11),
     (App::Purse, [0x80, 0x50, 0x03, 0x02], 11),
@@ -104,6 +104,7 @@ const FIXED: [(App, [u8; 4], usize); 27] = [
     (App::Medical, [0xB0, 0x28, 0x01, 0x01], 19),
     (App::Medical, [0xB0, 0x2A, 0x00, 0x00], 11),
     (App::Medical, [0xB0, 0x2C, 0x01, 0x00], 15),
+    (App::Medical, [0xB0, 0x2E, 0x00, 0x32], 2),
     (App::Sam, [0x80, 0x70, 0x01, 0x00], 44),
     (App::Sam, [0x80, 0x72, 0x00, 0x00], 4),
     (App::Sam, [0x80, 0xFA, 0x05, 0x00], 16),
@@ -299,7 +300,7 @@ const TWENTY: &[u8] = &[0; 20];
 
 /// Every command of which P1 and P2 mean something.
 #[rustfmt::skip]
-const SWEEPS: [Sweep; 40] = [
+const SWEEPS: [Sweep; 41] = [
     sweep(App::Purse, [0x80, 0x5C], &[], |p1, p2| unless(p1 <= 3 && p2 == 2)),
     sweep(App::Purse, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Purse, [0x80, 0x50], &[0; 11], |p1, p2| match (p1, p2) {
@@ -350,6 +351,7 @@ const SWEEPS: [Sweep; 40] = [
     }),
     sweep(App::Medical, [0xB0, 0x2A], &[0; 11], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Medical, [0xB0, 0x2C], &[0; 15], |p1, p2| unless((p1, p2) == (1, 0))),
+    sweep(App::Medical, [0xB0, 0x2E], &[0; 2], |p1, _| unless(p1 == 0)),
     sweep(App::Pki, [0x00, 0x20], &[], |p1, p2| unless((p1, p2) == (0, 0))),
     sweep(App::Pki, [0x80, 0x5E], TWENTY, |p1, p2| unless((p1, p2) == (1, 0))),
     sweep(App::Pki, [0x00, 0x2A], &[1], |p1, p2| match (p1, p2) {

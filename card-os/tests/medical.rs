@@ -7,7 +7,7 @@ use card_spec::Channel;
 use card_spec::{
     Fen, SuiteId, Sw, aid, apdu,
     keys::{KeyType, class},
-    medical::{self, Balance, Load, PurchaseInit, Split, Visit},
+    medical::{self, Balance, LOAD, Load, PurchaseInit, Split, VISIT, Visit},
     purse::{Debited, LoadInit},
     sam,
     ssse::{self, Profile},
@@ -179,7 +179,70 @@ fn load_of_the_personal_account() {
     }
 }
 
-/// The card was pulled out after it debited: the window sees a removed card, the money moved once.
+/// GET TRANSACTION PROVE of the newest load and the newest visit, each by its own sequence and type,
+/// and again after the power was lost. A refused DEBIT is nothing to prove.
+#[test]
+fn proofs_of_the_newest_of_each_kind() {
+    let (mut card, mut sam) = (card(SuiteId::Aes), social_sam());
+    let proved = |card: &mut VirtualCard, tx, seq| {
+        let reply = send(card, &medical::prove(tx, seq));
+        match reply.sw {
+            Sw::OK => Ok(Debited::from_prove(&reply.data).unwrap()),
+            sw => Err(sw),
+        }
+    };
+    let none = Err(Sw::NO_PROVE);
+    for tx in [0, VISIT, LOAD] {
+        assert_eq!(proved(&mut card, tx, 0), none);
+    }
+    put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
+    let (first, _, _) = pay(&mut card, &mut sam, common::time());
+    let (second, _, debited) = pay(&mut card, &mut sam, common::time());
+    assert_eq!(proved(&mut card, VISIT, first.seq + 1), none, "the older");
+
+    let command = medical::init_load(class::ONLY, Fen(300), sam_no()).unwrap();
+    let load_init = LoadInit::from_bytes(&ask(&mut card, &command)).unwrap();
+    let load = Load {
+        amount: Fen(300),
+        terminal: sam_no(),
+        seq: load_init.seq,
+        rnd: load_init.rnd,
+        balance_before: load_init.balance,
+    };
+    let mlk = sample::card_key(sample::header(KeyType::Mlk, class::ONLY, SuiteId::Aes)).unwrap();
+    let mac2 = load.mac2(SuiteId::Aes, &mlk, common::time());
+    let tac = ask(&mut card, &medical::credit_for_load(common::time(), mac2));
+
+    init(&mut card, SPLIT).unwrap();
+    let wrong = medical::debit(1, common::time(), [0; 4]);
+    assert_eq!(send(&mut card, &wrong).sw, Sw::MAC_WRONG);
+    card.power_cycle();
+    put(&mut card, &apdu::select(aid::SSSE_MEDICAL));
+    let (visit_seq, load_seq) = (second.seq + 1, load.seq + 1);
+    assert_eq!(proved(&mut card, VISIT, visit_seq), Ok(debited));
+    assert_eq!(proved(&mut card, LOAD, load_seq).unwrap().mac2, mac2);
+    assert_eq!(proved(&mut card, LOAD, load_seq).unwrap().tac[..], tac[..]);
+    assert_eq!(proved(&mut card, VISIT, visit_seq + 1), none);
+    assert_eq!(proved(&mut card, LOAD, visit_seq), none, "another's");
+}
+
+/// Asking for a proof leaves an open transaction alone.
+#[test]
+fn proving_does_not_end_a_transaction() {
+    let (mut card, mut sam) = (card(SuiteId::Aes), social_sam());
+    put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
+    let init = init(&mut card, SPLIT).unwrap();
+    let mac1 = mac1(&card, &mut sam, &init, common::time());
+    let asked = send(&mut card, &medical::prove(VISIT, init.seq + 1));
+    assert_eq!(asked.sw, Sw::NO_PROVE);
+    let debit = medical::debit(mac1.terminal_seq, common::time(), mac1.mac1);
+    let debited = Debited::from_debit(&ask(&mut card, &debit)).unwrap();
+    let proof = ask(&mut card, &medical::prove(VISIT, init.seq + 1));
+    assert_eq!(Debited::from_prove(&proof), Ok(debited));
+}
+
+/// The card was pulled out after it debited: the window sees a removed card, the money moved once,
+/// and the card proves it.
 #[test]
 fn torn_after_the_debit() {
     let (mut card, mut sam) = (card(SuiteId::Aes), social_sam());
@@ -197,6 +260,11 @@ fn torn_after_the_debit() {
     assert_eq!(torn, Err(card_spec::ChannelError::CardRemoved));
     put(&mut card, &apdu::select(aid::SSSE_MEDICAL));
     assert_eq!(balances(&mut card).0, 50_000 - 452);
+    let proof = ask(&mut card, &medical::prove(VISIT, init.seq + 1));
+    put(
+        &mut sam,
+        &sam::credit(Debited::from_prove(&proof).unwrap().mac2),
+    );
     put(&mut card, &apdu::verify(0, &sample::PIN_BYTES));
     assert_eq!(self::init(&mut card, SPLIT).unwrap().seq, init.seq + 1);
 }

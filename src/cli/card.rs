@@ -46,9 +46,11 @@ pub enum Card {
     },
     /// Run scripted conversations and compare every answer
     ///
-    /// card-os/tests/scripts/README.md describes the language. Each run starts with a new sample
-    /// card in memory; in a reader it is the card that is there, so that a script after another
-    /// may find less money on it.
+    /// card-os/tests/scripts/README.md describes the language. In memory and on a microcontroller each
+    /// run starts with a new sample card. In a reader all files run on the card that is there, one
+    /// after another: a script that blocks something, or spends, spoils the next. Give one file with a
+    /// fresh card each time: stop `onecard card attach --sample` (Ctrl-C) and start it again; without
+    /// --image that makes a new card.
     Script(super::script::Args),
 }
 

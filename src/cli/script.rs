@@ -34,7 +34,7 @@ pub struct Args {
     /// Scripts
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// PC/SC reader with a fresh sample card (see `onecard card attach --sample`)
+    /// PC/SC reader with a sample card: a fresh one a file (start `onecard card attach --sample` again)
     #[arg(long, value_name = "NAME")]
     reader: Option<String>,
     /// A microcontroller in QEMU (this image of `make firmware`)

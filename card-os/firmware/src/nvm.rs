@@ -77,7 +77,8 @@ impl PageNvm {
     }
 
     /// The cut that is due now, in the modes of `virtual_card::CutMode`: 0 nothing, 1 part of a
-    /// word (of a page: its first half), 2 half and part of the next word, 3 done.
+    /// word (of a page: its first half), 2 half and part of the next word, 3 done,
+    /// 4 all but the last word (of a page: its second half).
     fn due(&mut self) -> Result<Option<u8>, NvmError> {
         if self.dead {
             return Err(NvmError::PowerLost);
@@ -102,6 +103,7 @@ const fn share(length: usize, cut: Option<u8>) -> usize {
     match cut {
         Some(0 | 1) => 0,
         Some(2) => length / WORD / 2 * WORD,
+        Some(4) => length - WORD,
         _ => length,
     }
 }
@@ -152,6 +154,7 @@ impl Nvm for PageNvm {
             *byte = match cut {
                 Some(0) => *byte,
                 Some(1) if i >= PAGE / 2 => *byte,
+                Some(4) if i < PAGE / 2 => *byte,
                 Some(2) if i / WORD % 2 == 0 => *byte | 0x66,
                 _ => 0xFF,
             };

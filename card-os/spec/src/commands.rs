@@ -185,6 +185,7 @@ commands! {
     Medical: "INITIALIZE FOR PURCHASE" 0xB0 0x28 "01 01" "kid 3 x amount4 terminal6" "3 x amount4 year2 seq2 ver alg rnd4" "PIN";
     Medical: "CREDIT FOR LOAD" 0xB0 0x2A "00 00" "date4 time3 MAC2" "TAC" "INIT, MLK";
     Medical: "DEBIT" 0xB0 0x2C "01 00" "termseq4 date4 time3 MAC1" "TAC MAC2" "INIT, MPK";
+    Medical: "GET TRANSACTION PROVE" 0xB0 0x2E "00 type" "seq2" "MAC2 TAC" "free";
 
     Health: "READ BINARY" 0x00 0xB0 "80+SFI offset" "" "contents" "no such file: 6981";
     Health: "READ RECORD" 0x00 0xB2 "number SFI*8+4, tag SFI*8" "" "tag len value" "the file's";

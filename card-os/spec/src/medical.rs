@@ -2,7 +2,7 @@
 //!
 //! Sources: public hospital reader code for `B0 26`, `B0 28`, `B0 2C` and the PSAM's `8070 01`.
 //! Not known from any source and therefore this project's choice, in this module only: the
-//! instruction byte of CREDIT FOR LOAD (2A) and the meaning of bytes 0-13 of INIT FOR PURCHASE.
+//! instruction bytes of CREDIT FOR LOAD (2A) and GET TRANSACTION PROVE (2E), and the meaning of bytes 0-13 of INIT FOR PURCHASE.
 
 use crate::{
     Fen, FormatError, SuiteId,
@@ -98,6 +98,13 @@ pub fn credit_for_load(time: CardTime, mac2: [u8; 4]) -> Apdu {
 pub fn debit(terminal_seq: u32, time: CardTime, mac1: [u8; 4]) -> Apdu {
     let data = crate::purse::debit_data(terminal_seq, time, mac1);
     apdu::build(0xB0, 0x2C, 0x01, 0x00, &data, Some(8))
+}
+
+/// GET TRANSACTION PROVE (`B0 2E 00 type 02 seq2`) for [`VISIT`] or [`LOAD`] and the sequence after
+/// its increment (INIT's plus one). Answers `MAC2 | TAC`, as the transit purse's does. The
+/// instruction byte is this project's choice.
+pub fn prove(tx: u8, seq_after: u16) -> Apdu {
+    apdu::build(0xB0, 0x2E, 0x00, tx, &seq_after.to_be_bytes(), Some(8))
 }
 
 /// Answer to INITIALIZE FOR PURCHASE, 22 bytes:

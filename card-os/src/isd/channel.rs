@@ -20,8 +20,15 @@ use zeroize::Zeroizing;
 const MAC: usize = 8;
 
 impl<N: Nvm> Isd<'_, N> {
-    /// INITIALIZE UPDATE. Ends the session there was, whichever channel's: a card has one. The
-    /// sequence counter moves with every call, so no pseudo-random challenge repeats.
+    /// INITIALIZE UPDATE. Ends the session there was, whichever channel's: a card has one.
+    ///
+    /// Anybody may send it, over the air too, so it writes nothing. The sequence counter moves when
+    /// EXTERNAL AUTHENTICATE succeeds, and before the session is open: as SCP02 counts. Until then
+    /// the pseudo-random challenge is the same again, which costs nothing: the keys also come from
+    /// the host's challenge, and a host that draws that anew never meets the same keys twice. Of a
+    /// session that was opened neither challenge nor keys come again, so nothing of it can be
+    /// replayed. What somebody kept from the card can be given to it later, once and in order, as
+    /// if the line were slow.
     pub(super) fn initialize_update(&mut self, command: Command<'_>, out: &mut Out) -> Outcome {
         *self.ram = Ram::default();
         let host: &[u8; 8] = command.array()?;
@@ -29,7 +36,7 @@ impl<N: Nvm> Isd<'_, N> {
         if command.p2 != 0 {
             return Err(Error::PARAMETERS);
         }
-        let mut area = self.store.area(App::Isd);
+        let area = self.store.area(App::Isd);
         at::AUTH_ROW.through(self.interface).check(&area)?;
         let set = KeySet::find(&area, command.p1).ok_or(Error::REFERENCE)?;
         let keys = set.keys(&area);
@@ -39,7 +46,6 @@ impl<N: Nvm> Isd<'_, N> {
         let [0, sequence @ ..] = next.to_be_bytes() else {
             return Err(Error::COUNTER);
         };
-        area.write(at::SEQUENCE, &sequence);
         let challenge = match option {
             ScpOption::PseudoRandom => card_challenge(&keys.enc, sequence, aid::ISD),
             ScpOption::Random => {
@@ -68,6 +74,7 @@ impl<N: Nvm> Isd<'_, N> {
         );
         *self.ram = Ram {
             state: SessionState::Started {
+                sequence,
                 handshake,
                 dek: keys.dek,
                 set,
@@ -85,6 +92,7 @@ impl<N: Nvm> Isd<'_, N> {
         }
         let state = core::mem::take(self.ram);
         let SessionState::Started {
+            sequence,
             handshake,
             dek,
             set,
@@ -108,12 +116,16 @@ impl<N: Nvm> Isd<'_, N> {
         let mut expected = [0; 16];
         expected[..8].copy_from_slice(&host_cryptogram);
         expected[8..].copy_from_slice(&chain[..MAC]);
+        let mut area = self.store.area(App::Isd);
         at::AUTH_ROW.through(self.interface).guard(
-            &mut self.store.area(App::Isd),
+            &mut area,
             &expected,
             command.data,
             Error::SECURITY,
         )?;
+        // No session opens whose challenge could come again.
+        area.write(at::SEQUENCE, &sequence);
+        area.commit()?;
         session.accept(chain);
         *self.ram = Ram {
             state: SessionState::Open(Open {

@@ -167,6 +167,8 @@ enum SessionState {
     Closed,
     /// INITIALIZE UPDATE was answered.
     Started {
+        /// The counter, once this session is open.
+        sequence: [u8; 3],
         handshake: Handshake,
         dek: Key,
         set: keysets::KeySet,

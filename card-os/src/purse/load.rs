@@ -1,14 +1,14 @@
 //! INITIALIZE FOR LOAD 圈存初始化 and CREDIT FOR LOAD 圈存.
 
-use super::{Purse, Transaction, at, transaction::Begun};
+use super::{Purse, Transaction, at, transaction::LOAD};
 use crate::{
     apdu::{Answer, Out, Outcome, put},
     error::Error,
     nvm::{Entropy, Nvm},
+    transaction::Begun,
 };
 use card_spec::{
     Fen,
-    keys::KeyType,
     purse::{InitRequest, TxType, files::LogRecord, mac::Load},
     time::CardTime,
 };
@@ -30,7 +30,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             return Err(Error::DATA);
         }
         at::LOAD_ROW.check(&self.area)?;
-        let begun = self.begin(KeyType::Dlk, request.kid, at::ONLINE_SEQ)?;
+        let begun = self.begin(&LOAD, request.kid)?;
         let limits = self.limits();
         if begun.balance + request.amount > limits.max_balance + limits.overdraft {
             return Err(Error::CONDITIONS);
@@ -43,7 +43,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             rnd: begun.rnd,
             balance_before: begun.balance,
         };
-        Self::answer(&begun, None, out);
+        begun.answer(&[], &[], out);
         put(out, &load.mac1(begun.suite, &begun.key));
         self.ram.transaction = Transaction::Load(Open { begun, load });
         Ok(Answer::Done)
@@ -54,7 +54,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let Open { begun, load } = open;
         let [t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let dtk = self.resume(begun, at::ONLINE_SEQ)?;
+        let dtk = self.resume(begun)?;
         let expected = load.mac2(begun.suite, &begun.key, time);
         at::LOAD_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
 
@@ -73,7 +73,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             terminal: load.terminal,
             time,
         };
-        self.book(at::ONLINE_SEQ, &record, at::PROVE_LOAD, mac2, tac)?;
+        self.book(begun, &record, mac2, tac)?;
         put(out, &tac);
         Ok(Answer::Done)
     }

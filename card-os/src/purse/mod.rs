@@ -19,7 +19,7 @@ pub(crate) use perso::{key_stored, personalise, set_pin};
 pub(crate) use table::FILES;
 
 use crate::{
-    apdu::{self, Answer, Out, Outcome, put},
+    apdu::{self, Answer, Out, Outcome},
     card::Interface,
     counter::{ROW, Row},
     error::Error,
@@ -28,17 +28,19 @@ use crate::{
     pin,
     select::Challenge,
     store::Area,
+    transaction::{PROOF, prove},
 };
 use card_spec::{
     Fen, aid,
     purse::{TxType, files},
 };
 
+use self::transaction::{LOAD, OVERDRAFT, PURCHASE};
 use command::{COMMANDS, Op};
 
 /// Offsets inside the purse's area.
 mod at {
-    use super::{Cyclic, ROW, Row, files, pin};
+    use super::{Cyclic, PROOF, ROW, Row, files, pin};
 
     pub(super) const STATE: usize = crate::layout::PRESENT;
     pub(super) const FILE15: usize = 1;
@@ -54,23 +56,25 @@ mod at {
     pub(super) const ONLINE_SEQ: usize = OFFLINE_SEQ + 2;
     /// Date 4 and total 4 of the offline spending of that date: the latest date.
     pub(super) const DAY: usize = ONLINE_SEQ + 2;
-    /// `type 1 | sequence 2 | MAC2 4 | TAC 4` of the last purchase, then of the last load.
+    /// Of the last purchase, then of the last load.
     pub(super) const PROVE_PURCHASE: usize = DAY + 8;
-    pub(super) const PROVE_LOAD: usize = PROVE_PURCHASE + 11;
-    pub(super) const LOAD_ROW: Row = Row::mac(PROVE_LOAD + 11);
+    pub(super) const PROVE_LOAD: usize = PROVE_PURCHASE + PROOF;
+    /// Six rows.
+    const ROWS: usize = PROVE_LOAD + PROOF;
+    pub(super) const LOAD_ROW: Row = Row::mac(ROWS);
     // Two rows that layouts 1 and 2 used: purchase and field lock.
-    pub(super) const MAINTENANCE_ROW: Row = Row::mac(PROVE_LOAD + 11 + 3 * ROW);
-    pub(super) const UNBLOCK_ROW: Row = Row::mac(PROVE_LOAD + 11 + 4 * ROW);
+    pub(super) const MAINTENANCE_ROW: Row = Row::mac(ROWS + 3 * ROW);
+    pub(super) const UNBLOCK_ROW: Row = Row::mac(ROWS + 4 * ROW);
     /// PIN UNBLOCK and RELOAD PIN.
-    pub(super) const PIN_ROW: Row = Row::mac(PROVE_LOAD + 11 + 5 * ROW);
-    pub(super) const PIN: usize = PROVE_LOAD + 11 + 6 * ROW;
+    pub(super) const PIN_ROW: Row = Row::mac(ROWS + 5 * ROW);
+    pub(super) const PIN: usize = ROWS + 6 * ROW;
     pub(super) const LOG: Cyclic = Cyclic::new(PIN + pin::PIN, files::LogRecord::LEN, 10);
     pub(super) const JOURNEY: Cyclic = Cyclic::new(LOG.end(), files::Journey::LEN, 10);
-    /// `type 1 | sequence 2 | MAC2 4 | TAC 4` of the last change of the overdraft limit.
+    /// Of the last change of the overdraft limit.
     pub(super) const PROVE_OVERDRAFT: usize = JOURNEY.end();
-    pub(super) const OVERDRAFT_ROW: Row = Row::mac(PROVE_OVERDRAFT + 11);
+    pub(super) const OVERDRAFT_ROW: Row = Row::mac(PROVE_OVERDRAFT + PROOF);
     /// As [`DAY`], for the dates before it.
-    pub(super) const EARLIER_DAY: usize = PROVE_OVERDRAFT + 11 + ROW;
+    pub(super) const EARLIER_DAY: usize = PROVE_OVERDRAFT + PROOF + ROW;
     pub(super) const END: usize = EARLIER_DAY + 8;
 }
 pub(crate) const AREA: usize = at::END;
@@ -194,7 +198,10 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
                 Transaction::Overdraft(open) => self.update_overdraft(open, c.array()?, out),
                 _ => Err(Error::CONDITIONS),
             },
-            Op::Prove => self.prove(c.p2, c.array()?, out),
+            Op::Prove => {
+                let kinds = [&PURCHASE, &LOAD, &OVERDRAFT];
+                prove(&self.area, &kinds, c.p2, c.array()?, out)
+            }
             Op::Block => self.block(c, false),
             Op::BlockForGood => self.block(c, true),
             Op::Unblock => self.unblock(c),
@@ -281,16 +288,5 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             .checked_sub(1)
             .filter(|i| *i < METRO_RECORDS.into());
         Ok(at::METRO + index.ok_or(Error::RECORD)? * files::Metro::LEN)
-    }
-
-    fn prove(&self, tx: u8, seq: &[u8; 2], out: &mut Out) -> Outcome {
-        for at in [at::PROVE_PURCHASE, at::PROVE_LOAD, at::PROVE_OVERDRAFT] {
-            let kept: [u8; 11] = self.area.array(at);
-            if tx != 0 && kept[0] == tx && kept[1..3] == *seq {
-                put(out, &kept[3..]);
-                return Ok(Answer::Exact);
-            }
-        }
-        Err(Error::NO_PROVE)
     }
 }

@@ -1,15 +1,15 @@
 //! UPDATE OVERDRAFT LIMIT 修改透支限额: online, with the PIN, like a load.
 
-use super::{Purse, Transaction, at, transaction::Begun};
+use super::{Purse, Transaction, at, transaction::OVERDRAFT};
 use crate::{
     apdu::{Answer, Out, Outcome, put},
     error::Error,
     nvm::{Entropy, Nvm},
+    transaction::Begun,
 };
 use card_spec::{
     Fen,
     id::SamNo,
-    keys::KeyType,
     purse::{
         TxType,
         files::{Limits, LogRecord},
@@ -33,7 +33,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             return Err(Error::SECURITY);
         }
         at::OVERDRAFT_ROW.check(&self.area)?;
-        let begun = self.begin(KeyType::Duk, kid, at::ONLINE_SEQ)?;
+        let begun = self.begin(&OVERDRAFT, kid)?;
         let update = OverdraftUpdate {
             old_limit: self.limits().overdraft,
             terminal,
@@ -41,7 +41,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             rnd: begun.rnd,
             balance_before: begun.balance,
         };
-        Self::answer(&begun, Some(update.old_limit), out);
+        Self::answer_with_limit(&begun, update.old_limit, out);
         put(out, &update.mac1(begun.suite, &begun.key));
         self.ram.transaction = Transaction::Overdraft(Open { begun, update });
         Ok(Answer::Done)
@@ -59,7 +59,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         let [l0, l1, l2, t0, t1, t2, t3, t4, t5, t6, mac2 @ ..] = *data;
         let limit = Fen::from_card([0, l0, l1, l2]);
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let dtk = self.resume(begun, at::ONLINE_SEQ)?;
+        let dtk = self.resume(begun)?;
         let expected = update.mac2(begun.suite, &begun.key, limit, time);
         at::OVERDRAFT_ROW.guard(&mut self.area, &expected, &mac2, Error::MAC)?;
 
@@ -82,7 +82,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             time,
         };
         self.area.write_amount(at::LIMITS + 12, limit);
-        self.book(at::ONLINE_SEQ, &record, at::PROVE_OVERDRAFT, mac2, tac)?;
+        self.book(begun, &record, mac2, tac)?;
         put(out, &tac);
         Ok(Answer::Done)
     }

@@ -1,14 +1,14 @@
 //! INITIALIZE FOR (CAPP) PURCHASE 消费初始化, UPDATE CAPP DATA CACHE, DEBIT 消费.
 
-use super::{METRO_RECORDS, Purse, Transaction, at, fci, transaction::Begun};
+use super::{METRO_RECORDS, Purse, Transaction, at, fci, transaction::PURCHASE};
 use crate::{
     apdu::{Answer, Out, Outcome, put},
     error::Error,
     nvm::{Entropy, Nvm},
+    transaction::Begun,
 };
 use card_spec::{
     Fen,
-    keys::KeyType,
     purse::{
         InitRequest, TxType,
         files::{Journey, LogRecord, Metro},
@@ -45,7 +45,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
     /// `kid | amount | terminal` -> `balance4 seq2 overdraft3 ver1 alg1 rnd4`.
     pub(super) fn init_purchase(&mut self, tx: TxType, data: &[u8], out: &mut Out) -> Outcome {
         let request = InitRequest::from_bytes(data)?;
-        let begun = self.begin(KeyType::Dpk, request.kid, at::OFFLINE_SEQ)?;
+        let begun = self.begin(&PURCHASE, request.kid)?;
         let limits = self.limits();
         if request.amount > begun.balance {
             return Err(Error::INSUFFICIENT);
@@ -53,7 +53,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if request.amount > limits.per_tap {
             return Err(Error::CONDITIONS);
         }
-        Self::answer(&begun, Some(limits.overdraft), out);
+        Self::answer_with_limit(&begun, limits.overdraft, out);
         let cache = (tx == TxType::Capp).then(|| Cache {
             context: ContextBuilder::new(&fci(&self.area)),
             journeys: Vec::new(),
@@ -112,7 +112,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         }
         let [s0, s1, s2, s3, t0, t1, t2, t3, t4, t5, t6, mac1 @ ..] = *data;
         let time = CardTime::from_bytes([t0, t1, t2, t3, t4, t5, t6])?;
-        let dtk = self.resume(begun, at::OFFLINE_SEQ)?;
+        let dtk = self.resume(begun)?;
         let purchase = Purchase {
             amount: request.amount,
             tx: open.tx,
@@ -169,7 +169,7 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             terminal: purchase.terminal,
             time,
         };
-        self.book(at::OFFLINE_SEQ, &record, at::PROVE_PURCHASE, mac2, tac)?;
+        self.book(begun, &record, mac2, tac)?;
         put(out, &tac);
         put(out, &mac2);
         Ok(Answer::Done)

@@ -460,10 +460,14 @@ impl<N: Nvm> Log<N> {
         if self.next >= SLOTS {
             self.open_page()?;
         }
+        self.readable()?;
         let place = Place::new(self.open, self.next);
         self.next += 1;
         let programmed = self.nvm.program(place.at(), &entry);
-        let kept = programmed.is_ok() && self.entry(place) == entry;
+        // Once programmed, a last entry counts: reading that fails here is tried again, for the answer
+        // must not be that nothing was changed.
+        let kept = programmed.is_ok()
+            && (self.entry(place) == entry || self.fault.take() && self.entry(place) == entry);
         entry.zeroize();
         programmed?;
         if !kept {

@@ -128,7 +128,7 @@ impl App {
             ]),
             (Social | Empty | Medical | Health | Pki, 0x80) => Some(&[0x5E]),
             (Social | Empty | Medical | Health, 0x84) => Some(&[0x24]),
-            (Medical, 0xB0) => Some(&[0x26, 0x28, 0x2A, 0x2C]),
+            (Medical, 0xB0) => Some(&[0x26, 0x28, 0x2A, 0x2C, 0x2E]),
             (Directory, 0x00) => Some(&[0xB2]),
             (Sam, 0x00) => Some(&[0xB0]),
             (Sam, 0x80) => Some(&[0x1A, 0x70, 0x72, 0xFA]),

@@ -125,6 +125,11 @@ pub fn commands() -> Vec<(&'static str, &'static [App], Apdu)> {
             medical::credit_for_load(time(), [0; 4]),
         ),
         (
+            "medical PROVE",
+            &[Medical],
+            medical::prove(medical::VISIT, 1),
+        ),
+        (
             "medical DEBIT",
             &[Medical],
             medical::debit(1, time(), [0; 4]),

@@ -146,6 +146,10 @@ fn look(image: &[u8]) -> Option<Seen> {
         &apdu::read_binary(pki::CERTIFICATE as u8, 0, 256),
     );
     seen.push(certificate.ok()?.data.to_vec());
+    // The proof of the visit: there with the money, or neither.
+    exchange(&mut card, &apdu::select(aid::SSSE_MEDICAL)).ok()?;
+    let proof = exchange(&mut card, &medical::prove(medical::VISIT, 1)).ok()?;
+    seen.push(proof.data.to_vec());
     Some(seen)
 }
 

@@ -13,6 +13,9 @@ use card_os::Card;
 use std::collections::BTreeSet;
 use virtual_card::{CutMode, ImageNvm, PowerCut, SeededEntropy};
 
+/// Recoveries that are cut one after another.
+const DEEPEST: usize = 3;
+
 /// Where power was cut.
 #[derive(Debug, Default)]
 pub(crate) struct Cuts {
@@ -22,6 +25,8 @@ pub(crate) struct Cuts {
     pub(crate) in_recovery: usize,
     /// Commands of the day that were torn.
     pub(crate) torn: BTreeSet<usize>,
+    /// Chooses which recoveries are cut more than once; the same in every run.
+    dice: u32,
 }
 
 impl Cuts {
@@ -31,8 +36,12 @@ impl Cuts {
     }
 
     /// Cuts the recovery from a torn image at each of its writes, in each mode, and shows what each
-    /// cut leaves.
+    /// cut leaves; for one in 64 of these, also the recovery from that, and from the cut there.
     fn of_recovery(&mut self, image: &[u8], mut show: impl FnMut(&[u8])) {
+        self.recovery_at_depth(1, image, &mut show);
+    }
+
+    fn recovery_at_depth(&mut self, depth: usize, image: &[u8], show: &mut dyn FnMut(&[u8])) {
         for mode in CutMode::ALL {
             for n in 1.. {
                 let mut nvm = ImageNvm::from_image(image.to_vec()).unwrap();
@@ -43,7 +52,15 @@ impl Cuts {
                 }
                 self.tried += 1;
                 self.in_recovery += 1;
-                show(card.nvm().bytes());
+                let torn = card.nvm().bytes();
+                show(torn);
+                self.dice = self
+                    .dice
+                    .wrapping_mul(1_664_525)
+                    .wrapping_add(1_013_904_223);
+                if depth < DEEPEST && self.dice >> 26 == 0 {
+                    self.recovery_at_depth(depth + 1, torn, show);
+                }
             }
         }
     }
@@ -54,7 +71,9 @@ fn every_write_of_a_day() -> Cuts {
     for bench in [day::Bench::new(), day::Bench::worn()] {
         let (cuts, wrong) = day::violations(&bench, |nvm| nvm);
         assert!(
-            cuts.tried >= 4 * 45 && cuts.torn.len() >= 14 && 2 * cuts.in_recovery >= cuts.tried,
+            cuts.tried >= CutMode::ALL.len() * 45
+                && cuts.torn.len() >= 14
+                && 2 * cuts.in_recovery >= cuts.tried,
             "the day does not reach the card's memory: {cuts:?}"
         );
         assert!(wrong.is_empty(), "{wrong:#?}");

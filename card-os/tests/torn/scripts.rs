@@ -240,9 +240,10 @@ pub(crate) fn every_write_of_every_script() -> Cuts {
         total.add(&cuts);
     }
     println!(
-        "{} scripts, in every suite, cut at {} writes in four modes",
+        "{} scripts, in every suite, cut at {} writes in {} modes",
         scripts.len(),
-        (total.tried - total.in_recovery) / 4
+        (total.tried - total.in_recovery) / CutMode::ALL.len(),
+        CutMode::ALL.len()
     );
     assert!(
         total.tried - total.in_recovery > 1_500,

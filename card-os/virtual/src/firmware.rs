@@ -127,6 +127,7 @@ impl Firmware {
             CutMode::PartOfWord => 1,
             CutMode::PartOfPage => 2,
             CutMode::Done => 3,
+            CutMode::FrontOnly => 4,
         });
         self.ask(kind::CUT, &data).map(drop)
     }

@@ -47,15 +47,18 @@ pub enum CutMode {
     PartOfPage,
     /// All of it, but the card never learned so.
     Done,
+    /// Programming: all but the last word. Erasing: all but the first half of the page.
+    FrontOnly,
 }
 
 impl CutMode {
     /// Every mode.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Nothing,
         Self::PartOfWord,
         Self::PartOfPage,
         Self::Done,
+        Self::FrontOnly,
     ];
 }
 
@@ -236,6 +239,7 @@ impl Nvm for ImageNvm {
             None | Some(CutMode::Done) => data.len() / WORD,
             Some(CutMode::Nothing | CutMode::PartOfWord) => 0,
             Some(CutMode::PartOfPage) => data.len() / WORD / 2,
+            Some(CutMode::FrontOnly) => (data.len() / WORD).saturating_sub(1),
         };
         let (whole, rest) = place.split_at_mut(words * WORD);
         whole.copy_from_slice(&data[..words * WORD]);
@@ -265,9 +269,10 @@ impl Nvm for ImageNvm {
                 None | Some(CutMode::Done) => word.fill(0xFF),
                 Some(CutMode::Nothing) => {}
                 Some(CutMode::PartOfWord) if i < PAGE / WORD / 2 => word.fill(0xFF),
+                Some(CutMode::FrontOnly) if i >= PAGE / WORD / 2 => word.fill(0xFF),
                 Some(CutMode::PartOfPage) if i % 2 == 1 => word.fill(0xFF),
                 Some(CutMode::PartOfPage) if i % 3 == 0 => word.iter_mut().for_each(|b| *b |= 0x66),
-                Some(CutMode::PartOfWord | CutMode::PartOfPage) => {}
+                Some(CutMode::PartOfWord | CutMode::PartOfPage | CutMode::FrontOnly) => {}
             }
         }
         if let Some(erases) = self.erases.get_mut(page) {
