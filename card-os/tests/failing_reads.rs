@@ -204,7 +204,8 @@ fn fail_each_read(image: &[u8], name: &str, ready: fn(&mut Failed) -> Apdu) -> u
 fn a_failing_read_fails_its_command_and_nothing_else() {
     let card = Sample::new(SuiteId::Aes, Profile::V2).card(SEED).unwrap();
     let image = card.image();
-    let cases: [(&str, fn(&mut Failed) -> Apdu, u64); 7] = [
+    type Case = (&'static str, fn(&mut Failed) -> Apdu, u64);
+    let cases: [Case; 7] = [
         ("GET BALANCE", get_balance, 1),
         ("READ BINARY", read_binary, 1),
         ("READ RECORD", read_record, 2),
