@@ -56,15 +56,25 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
 
     pub(crate) fn power_on(&mut self) {
         self.store.mount();
-        self.issuer = isd::Ram::default();
+        self.forget();
         self.soundness = self.store.soundness();
-        self.channels = Channels::new(Selected::Isd);
         self.atr = card_spec::ssse::atr([0; 8]);
         if self.soundness == Soundness::Sound {
             self.channels = Channels::new(Selected::initial(&mut self.store));
             let [_, _, serial8 @ ..] = self.identity();
             self.atr = card_spec::ssse::atr(serial8);
+            if self.store.fault().is_err() {
+                self.store.rollback();
+                self.forget();
+            }
         }
+    }
+
+    /// Every session, selection, PIN and open transaction.
+    #[inline(never)]
+    fn forget(&mut self) {
+        self.issuer = isd::Ram::default();
+        self.channels = Channels::new(Selected::Isd);
     }
 
     pub(crate) const fn atr(&self) -> &[u8] {
@@ -90,7 +100,8 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
 
     /// Whether the card listens at all.
     pub(crate) fn alive(&mut self) -> Result<(), Error> {
-        if self.soundness == Soundness::Dead {
+        // The store's own too: a command may have found the memory worse than power-up did.
+        if self.soundness == Soundness::Dead || self.store.soundness() == Soundness::Dead {
             return Err(Error::DAMAGED);
         }
         let state = isd::card_state(&self.store.area(App::Isd));
@@ -121,6 +132,11 @@ impl<N: Nvm, R: Entropy> Os<N, R> {
             Err(_) => self.store.fault(),
         } {
             outcome = Err(fault);
+        }
+        if outcome == Err(Error::MEMORY) {
+            // What could not be read was read as zeros, and the command may have remembered them as
+            // a key or as a right PIN.
+            self.forget();
         }
         if outcome.is_err() {
             self.store.rollback();

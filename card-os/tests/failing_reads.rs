@@ -13,7 +13,9 @@ use card_spec::{
         mac::{Context, Load, Purchase},
         sfi,
     },
+    scp03::{Handshake, StaticKeys, card_challenge},
     ssse::Profile,
+    suite::Key,
 };
 use common::{Bare, SEED, ask, put, sam_no, select_purse, send, time};
 use std::cell::Cell;
@@ -22,20 +24,25 @@ use virtual_card::{
     sample::{self, Sample},
 };
 
-/// Fails one read.
+/// Fails one read, or several in a row.
 struct Failing {
     image: ImageNvm,
-    /// Reads until that one; 0 when it is over.
+    /// Reads until the first; 0 when it is over.
     left: Cell<u64>,
+    /// How many fail.
+    run: Cell<u64>,
 }
 
 impl Nvm for Failing {
     fn read(&self, at: usize, out: &mut [u8]) -> Result<(), NvmError> {
         let left = self.left.get();
-        self.left.set(left.saturating_sub(1));
         if left == 1 {
+            let run = self.run.get().saturating_sub(1);
+            self.run.set(run);
+            self.left.set(u64::from(run > 0));
             return Err(NvmError::Fault);
         }
+        self.left.set(left.saturating_sub(1));
         self.image.read(at, out)
     }
     fn program(&mut self, at: usize, data: &[u8]) -> Result<(), NvmError> {
@@ -151,16 +158,20 @@ fn look(image: &[u8]) -> Vec<Vec<u8>> {
     seen
 }
 
+/// A card on a memory that does not fail yet.
+fn failing(image: &[u8]) -> Failed {
+    let nvm = Failing {
+        image: ImageNvm::from_image(image.to_vec()).unwrap(),
+        left: Cell::new(0),
+        run: Cell::new(0),
+    };
+    Bare(Card::new(nvm, SeededEntropy::new([3; 32])))
+}
+
 /// How many reads the command makes; each of them failed once. Only reading back what was just
 /// programmed is tried again: such a command is done wholly.
 fn fail_each_read(image: &[u8], name: &str, ready: fn(&mut Failed) -> Apdu) -> u64 {
-    let fresh = || {
-        let nvm = Failing {
-            image: ImageNvm::from_image(image.to_vec()).unwrap(),
-            left: Cell::new(0),
-        };
-        Bare(Card::new(nvm, SeededEntropy::new([3; 32])))
-    };
+    let fresh = || failing(image);
     let mut whole = fresh();
     let command = ready(&mut whole);
     let programmed = whole.0.nvm().image.operations();
@@ -173,6 +184,7 @@ fn fail_each_read(image: &[u8], name: &str, ready: fn(&mut Failed) -> Apdu) -> u
         let command = ready(&mut card);
         let before = look(card.0.nvm().image.bytes());
         card.0.nvm_mut().left.set(n);
+        card.0.nvm_mut().run.set(1);
         let sw = send(&mut card, &command).sw;
         let met = card.0.nvm_mut().left.replace(0) == 0;
         if !met {
@@ -233,4 +245,63 @@ fn a_failing_read_while_a_page_is_opened() {
     }
     let (least, most) = (reads.iter().min().unwrap(), reads.iter().max().unwrap());
     assert!(most >= &(least + 64), "no page was opened: {reads:?}");
+}
+
+/// Zeros that were read in the place of a key or a PIN open nothing afterwards.
+#[test]
+fn what_a_failed_command_read_is_forgotten() {
+    let card = Sample::new(SuiteId::Aes, Profile::V2).card(SEED).unwrap();
+    let image = card.image();
+    for n in 1..60 {
+        for run in 1..=4 {
+            let mut card = failing(image);
+            put(&mut card, &apdu::select(aid::ISD));
+            let host = [1; 8];
+            let update = apdu::build(0x80, 0x50, 0, 0, &host, Some(0));
+            let answer = ask(&mut card, &update);
+            let Some(sequence) = answer.last_chunk::<3>() else {
+                panic!("pseudo-random challenges tell the counter");
+            };
+            let fail = |card: &mut Failed| {
+                card.0.nvm_mut().left.set(n);
+                card.0.nvm_mut().run.set(run);
+            };
+            fail(&mut card);
+            let failed = send(&mut card, &update).sw;
+            card.0.nvm_mut().left.set(0);
+            if failed == Sw::OK {
+                continue;
+            }
+            let zeros = || Key::new([0; 16]);
+            let keys = StaticKeys {
+                enc: zeros(),
+                mac: zeros(),
+                dek: zeros(),
+            };
+            let challenge = card_challenge(&keys.enc, *sequence, aid::ISD);
+            let mut handshake = Handshake::derive(&keys, &host, &challenge);
+            let mut external = vec![0x84, 0x82, 0x01, 0x00, 0x10];
+            let cryptogram = handshake.host_cryptogram;
+            let mac = handshake
+                .session
+                .c_mac([0x84, 0x82, 0x01, 0x00, 0x10], &cryptogram);
+            external.extend(cryptogram);
+            external.extend(mac);
+            let opened = send(&mut card, &external).sw;
+            assert_ne!(opened, Sw::OK, "reads {n} and {run} behind it: {failed}");
+        }
+        let mut card = failing(image);
+        select_purse(&mut card);
+        card.0.nvm_mut().left.set(n);
+        card.0.nvm_mut().run.set(1);
+        let verified = send(&mut card, &apdu::verify(0, &[0; 3])).sw;
+        card.0.nvm_mut().left.set(0);
+        assert_ne!(verified, Sw::OK);
+        let load = InitRequest {
+            kid: class::ONLY,
+            ..request()
+        };
+        let init = send(&mut card, &load.load().unwrap()).sw;
+        assert_ne!(init, Sw::OK, "VERIFY of zeros, read {n}: {verified}");
+    }
 }
