@@ -5,7 +5,7 @@
 #   make test      every test: unit, property, end to end with a real pcscd
 #   make lint      format, clippy with warnings denied, licences
 #   make firmware  the card for a Cortex-M33, run in QEMU: sizes, stack, instructions a command
-#   make fuzz      every fuzz target of the card for FUZZ_SECONDS (20), from the committed corpus
+#   make fuzz      every fuzz target of card and HSM for FUZZ_SECONDS (20), from the committed corpus
 #   make bench     benchmarks of card and HSM (commands, never timed tests)
 #   make audit     RustSec advisories (needs the network; not in CI)
 
@@ -25,14 +25,15 @@ demo: setup
 
 test: setup
 	$(CARGO) test --workspace --no-fail-fast
-	cd card-os/fuzz && CARGO_TARGET_DIR=$(FUZZ_DIR) $(CARGO) test --locked --no-default-features
+	for room in $(FUZZ_ROOMS); do ( cd $$room/fuzz && CARGO_TARGET_DIR=$(FUZZ_DIR) \
+	  $(CARGO) test --locked --no-default-features ) || exit 1; done
 	$(MAKE) --no-print-directory firmware-images firmware-bench
 
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	cd card-os/fuzz && $(CARGO) fmt --check && CARGO_TARGET_DIR=$(FUZZ_DIR) \
-	  $(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
+	for room in $(FUZZ_ROOMS); do ( cd $$room/fuzz && $(CARGO) fmt --check && CARGO_TARGET_DIR=$(FUZZ_DIR) \
+	  $(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings ) || exit 1; done
 	$(CARGO) deny --log-level error check licenses bans sources
 
 # The rustup toolchain carries no embedded target; Debian's rustc-web and rust-web-src do.
@@ -55,18 +56,20 @@ firmware-bench:
 # needed; `cargo fuzz run` works in card-os/ as well. Naming the target keeps build scripts plain.
 FUZZ_SECONDS ?= 20
 FUZZ_DIR = $(CURDIR)/target/fuzz
+FUZZ_ROOMS = card-os hsm
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_COVERAGE = -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters \
   -sanitizer-coverage-pc-table -sanitizer-coverage-trace-compares
 FUZZ_FLAGS = --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module $(FUZZ_COVERAGE:%=-Cllvm-args=%)
 
 fuzz:
-	cd card-os/fuzz && CARGO_TARGET_DIR=$(FUZZ_DIR) RUSTFLAGS="$(FUZZ_FLAGS)" \
-	  $(CARGO) build --release --locked --bins --target $(FUZZ_HOST)
-	@for driver in card-os/fuzz/fuzz_targets/*.rs; do \
-	  name=$$(basename $$driver .rs); found=$(FUZZ_DIR)/found/$$name; mkdir -p $$found; \
+	@for room in $(FUZZ_ROOMS); do ( cd $$room/fuzz && CARGO_TARGET_DIR=$(FUZZ_DIR) RUSTFLAGS="$(FUZZ_FLAGS)" \
+	  $(CARGO) build --release --locked --bins --target $(FUZZ_HOST) ) || exit 1; done
+	@for driver in $(FUZZ_ROOMS:%=%/fuzz/fuzz_targets/*.rs); do \
+	  name=$$(basename $$driver .rs); room=$$(dirname $$(dirname $$driver)); \
+	  found=$(FUZZ_DIR)/found/$$name; mkdir -p $$found; \
 	  $(FUZZ_DIR)/$(FUZZ_HOST)/release/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
-	    -artifact_prefix=$(FUZZ_DIR)/found/$$name- $$found card-os/fuzz/corpus/$$name > $$found.log 2>&1 \
+	    -artifact_prefix=$(FUZZ_DIR)/found/$$name- $$found $$room/corpus/$$name > $$found.log 2>&1 \
 	    || { tail -40 $$found.log; echo "fuzz: $$name broke an oracle, see $$found.log" >&2; exit 1; }; \
 	  echo "fuzz: $$name $$(grep DONE $$found.log)"; \
 	done

@@ -27,8 +27,15 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hsm {
-    /// Where `onecard hsm serve` listens and everyone else finds it. Loopback only.
+    /// Where `onecard hsm serve` listens and, without `servers`, everyone else finds it.
     pub address: SocketAddr,
+    /// Servers that clients ask, `host:port`, in order.
+    #[serde(default)]
+    pub servers: Vec<String>,
+    /// Where the server's health and metrics are. Loopback only.
+    pub health: Option<SocketAddr>,
+    /// Directory of `ca.pem` and of the certificates and keys of the parties on this machine.
+    pub certificates: PathBuf,
     /// Directory of the key store, the load journal and the audit log.
     pub store: PathBuf,
     /// File whose first line is the passphrase. Without it the passphrase is asked for.

@@ -1,41 +1,63 @@
 //! The audit log: every privileged act, by whom and when, in a hash chain. No secret is in it.
 //!
-//! `audit.jsonl` holds one JSON object a line: `n`, `time`, `actor`, `act`, `detail` and the chained
-//! `hash`. Lines are made durable before an answer that cannot be taken back leaves the HSM (load
-//! MAC, ceiling MAC, signature, exported keys) and at the end of every personalisation session.
+//! `audit.jsonl` holds one JSON object a line: `n`, `time`, `actor`, `role`, `act` (the operation),
+//! `outcome` (0, or the number of the error), `keys`, `detail` and the chained `hash`. Lines are made
+//! durable before an answer that cannot be taken back leaves the HSM (load MAC, ceiling MAC,
+//! signature, exported keys) and at the end of every personalisation session.
+//!
+//! Every [`CHECKPOINT_EVERY`]th line is a checkpoint, and so is the last of a log that was closed:
+//! `detail.signature` is the audit key's Ed25519 signature over the number of the line and the hash
+//! before it. Whoever rewrites the log with a fresh chain cannot make these. Beside the log lies
+//! `audit.pub`, that key; an auditor keeps a copy elsewhere, with the head of the last audit.
 
-use std::path::Path;
+mod query;
+mod verify;
+
+use std::{fs, path::Path};
 
 use card_spec::time::CardTime;
-use hsm_client::{HsmError, Result};
+use ed25519_dalek::{Signature, VerifyingKey};
+use hsm_client::HsmError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    chain::{Chain, ChainError, walk},
+    chain::{Chain, ChainError},
+    signing::Signer,
     store,
 };
 
+pub use query::{Query, query};
+pub use verify::{Head, Report, public_keys, verify, verify_with};
+
 const LABEL: &str = "audit";
+/// The public key's file, beside the log.
+pub(crate) const PUBLIC_KEY: &str = "audit.pub";
+/// The act of a checkpoint line.
+const CHECKPOINT: &str = "checkpoint";
+/// Line numbers that this divides are checkpoints.
+pub const CHECKPOINT_EVERY: u64 = 256;
 
 /// One line without its hash.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    n: u64,
-    time: CardTime,
-    actor: String,
-    act: String,
-    detail: Value,
-}
-
-/// What [`verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// Number of lines.
-    pub lines: u64,
-    /// Hash of the last line, hex.
-    pub head: String,
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Number, from 1.
+    pub n: u64,
+    /// Local time of the HSM.
+    pub time: CardTime,
+    /// Who: the subject of a certificate, two officers, or the process.
+    pub actor: String,
+    /// Role of the certificate; empty for the process.
+    pub role: String,
+    /// Operation.
+    pub act: String,
+    /// 0, or the number of the error.
+    pub outcome: u16,
+    /// Keys used.
+    pub keys: Vec<String>,
+    /// What more there is to say.
+    pub detail: Value,
 }
 
 /// The log is not what was written.
@@ -48,15 +70,6 @@ pub struct AuditError {
     pub why: String,
 }
 
-/// Whether a log is a whole chain up to its head file. Needs no key and no passphrase.
-pub fn verify(path: &Path) -> core::result::Result<Report, AuditError> {
-    let walked = walk(path, LABEL, is_line()).map_err(|e| tampered(path, &e))?;
-    Ok(Report {
-        lines: walked.lines,
-        head: hex::encode(walked.head),
-    })
-}
-
 fn tampered(path: &Path, error: &ChainError) -> AuditError {
     AuditError {
         path: path.display().to_string(),
@@ -64,51 +77,132 @@ fn tampered(path: &Path, error: &ChainError) -> AuditError {
     }
 }
 
-fn is_line() -> impl FnMut(&[u8]) -> bool {
+/// The bytes that a checkpoint signs.
+fn checkpoint_bytes(n: u64, head: &[u8; 32]) -> Vec<u8> {
+    let mut bytes = b"onecard-audit-checkpoint-v1\0".to_vec();
+    bytes.extend_from_slice(&n.to_be_bytes());
+    bytes.extend_from_slice(head);
+    bytes
+}
+
+/// Checks line by line: numbers, and checkpoints where they must be.
+fn checker(
+    keys: Vec<VerifyingKey>,
+    mut each: impl FnMut(&Line),
+) -> impl FnMut(&[u8; 32], &[u8]) -> Result<(), &'static str> {
     let mut expected = 0;
-    move |body| {
+    move |before, body| {
         expected += 1;
-        serde_json::from_slice::<Line>(body).is_ok_and(|line| line.n == expected)
+        let line: Line = serde_json::from_slice(body).map_err(|_| "is no audit line")?;
+        if line.n != expected {
+            return Err("has another number");
+        }
+        if line.act == CHECKPOINT {
+            let signature = line.detail["signature"].as_str().unwrap_or_default();
+            let authentic = hex::decode(signature)
+                .ok()
+                .and_then(|bytes| Signature::from_slice(&bytes).ok())
+                .is_some_and(|signature| {
+                    let signed = checkpoint_bytes(line.n, before);
+                    keys.iter()
+                        .any(|key| key.verify_strict(&signed, &signature).is_ok())
+                });
+            if !authentic {
+                return Err("is a checkpoint that the audit key did not sign");
+            }
+        } else if line.n.is_multiple_of(CHECKPOINT_EVERY) {
+            return Err("must be a checkpoint and is none");
+        }
+        each(&line);
+        Ok(())
     }
+}
+
+/// What is noted.
+pub(crate) struct Entry<'a> {
+    pub(crate) time: CardTime,
+    pub(crate) actor: &'a str,
+    pub(crate) role: &'a str,
+    pub(crate) act: &'a str,
+    pub(crate) outcome: u16,
+    /// Its member `keys` becomes the line's.
+    pub(crate) detail: Value,
 }
 
 /// The open log.
 pub(crate) struct Audit(Chain);
 
 impl Audit {
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        Chain::create(path, LABEL)
-            .map(Self)
-            .map_err(|e| store::io_error(path, "cannot create", &e))
+    pub(crate) fn create(path: &Path, signer: &Signer) -> hsm_client::Result<Self> {
+        let failed = |e| store::io_error(path, "cannot create", &e);
+        let public = hex::encode(signer.public_key()?);
+        fs::write(path.with_file_name(PUBLIC_KEY), format!("{public}\n")).map_err(failed)?;
+        Chain::create(path, LABEL).map(Self).map_err(failed)
     }
 
-    pub(crate) fn open(path: &Path) -> core::result::Result<Self, AuditError> {
-        Chain::open(path, LABEL, is_line())
-            .map(Self)
-            .map_err(|e| tampered(path, &e))
+    /// Opens the log after checking all of it, by the keys in the store: every version of the audit
+    /// key has signed its part. Publishes them anew when a version was added.
+    pub(crate) fn open(path: &Path, keys: &[[u8; 32]]) -> Result<Self, AuditError> {
+        let wrong = |why: &str| AuditError {
+            path: path.display().to_string(),
+            why: why.to_owned(),
+        };
+        let verifying = keys
+            .iter()
+            .map(VerifyingKey::from_bytes)
+            .collect::<Result<_, _>>();
+        let verifying = verifying.map_err(|_| wrong("the store holds no audit key"))?;
+        let chain =
+            Chain::open(path, LABEL, checker(verifying, |_| {})).map_err(|e| tampered(path, &e))?;
+        let text: String = keys.iter().map(|key| hex::encode(key) + "\n").collect();
+        let file = path.with_file_name(PUBLIC_KEY);
+        if fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
+            fs::write(&file, text).map_err(|e| wrong(&format!("{PUBLIC_KEY}: {e}")))?;
+        }
+        Ok(Self(chain))
     }
 
     /// Notes an act. It must succeed before the act's result is given out.
-    pub(crate) fn note(
-        &mut self,
-        time: CardTime,
-        actor: &str,
-        act: &str,
-        detail: Value,
-    ) -> Result<()> {
-        self.0
-            .append(&Line {
-                n: self.0.lines() + 1,
-                time,
-                actor: actor.to_owned(),
-                act: act.to_owned(),
-                detail,
-            })
-            .map_err(|e| refused(&e))
+    pub(crate) fn note(&mut self, signer: &Signer, mut entry: Entry<'_>) -> hsm_client::Result<()> {
+        if (self.0.lines() + 1).is_multiple_of(CHECKPOINT_EVERY) {
+            self.checkpoint(signer, entry.time)?;
+        }
+        let keys = entry.detail.as_object_mut().and_then(|d| d.remove("keys"));
+        let keys = keys.and_then(|keys| serde_json::from_value(keys).ok());
+        self.append(&Line {
+            n: self.0.lines() + 1,
+            time: entry.time,
+            actor: entry.actor.to_owned(),
+            role: entry.role.to_owned(),
+            act: entry.act.to_owned(),
+            outcome: entry.outcome,
+            keys: keys.unwrap_or_default(),
+            detail: entry.detail,
+        })
+    }
+
+    /// Signs everything so far.
+    pub(crate) fn checkpoint(&mut self, signer: &Signer, time: CardTime) -> hsm_client::Result<()> {
+        let n = self.0.lines() + 1;
+        let signature = signer.sign(&checkpoint_bytes(n, &self.0.head()))?;
+        self.append(&Line {
+            n,
+            time,
+            actor: "hsm".to_owned(),
+            role: String::new(),
+            act: CHECKPOINT.to_owned(),
+            outcome: 0,
+            keys: vec!["audit".to_owned()],
+            detail: json!({ "signature": hex::encode(signature) }),
+        })
+    }
+
+    fn append(&mut self, line: &Line) -> hsm_client::Result<()> {
+        self.0.append(line).map_err(|e| refused(&e))
     }
 
     /// Makes all notes durable.
-    pub(crate) fn sync(&mut self) -> Result<()> {
+    pub(crate) fn sync(&mut self) -> hsm_client::Result<()> {
         self.0.sync().map_err(|e| refused(&e))
     }
 
@@ -126,3 +220,6 @@ fn refused(error: &std::io::Error) -> HsmError {
         "the audit log cannot be written ({error}), and nothing is done unaudited: check space and rights of its disk"
     ))
 }
+
+#[cfg(test)]
+mod tests;

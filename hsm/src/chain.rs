@@ -34,8 +34,8 @@ pub(crate) enum ChainError {
     Cut { missing: u64 },
     #[error("its head file is missing or damaged")]
     Head,
-    #[error("line {0} is not an entry of this file")]
-    Entry(u64),
+    #[error("line {line} {why}")]
+    Entry { line: u64, why: &'static str },
 }
 
 /// What a walk over the file found.
@@ -63,11 +63,12 @@ fn head_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Checks the whole file against its chain and its head; `each` sees every entry's JSON.
+/// Checks the whole file against its chain and its head; `each` sees the hash before every entry and
+/// its JSON, and says what is wrong with it.
 pub(crate) fn walk(
     path: &Path,
     label: &str,
-    mut each: impl FnMut(&[u8]) -> bool,
+    mut each: impl FnMut(&[u8; 32], &[u8]) -> Result<(), &'static str>,
 ) -> Result<Walked, ChainError> {
     let (head_lines, head_hash) = read_head(path)?;
     let mut reader = BufReader::new(File::open(path)?);
@@ -89,14 +90,13 @@ pub(crate) fn walk(
             break;
         }
         let (body, hash) = split(&line).ok_or(ChainError::Broken(number))?;
-        walked.head = link(&walked.head, &body);
+        let before = walked.head;
+        walked.head = link(&before, &body);
         // As text: hex in another case is another line.
         if hex::encode(walked.head).as_bytes() != hash {
             return Err(ChainError::Broken(number));
         }
-        if !each(&body) {
-            return Err(ChainError::Entry(number));
-        }
+        each(&before, &body).map_err(|why| ChainError::Entry { line: number, why })?;
         walked.lines = number;
         walked.length += n as u64;
         if number == head_lines {
@@ -172,7 +172,7 @@ impl Chain {
     pub(crate) fn open(
         path: &Path,
         label: &str,
-        each: impl FnMut(&[u8]) -> bool,
+        each: impl FnMut(&[u8; 32], &[u8]) -> Result<(), &'static str>,
     ) -> Result<Self, ChainError> {
         let walked = walk(path, label, each)?;
         let file = OpenOptions::new().read(true).write(true).open(path)?;
@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn check(path: &Path) -> Result<u64, ChainError> {
-        walk(path, "test", |_| true).map(|w| w.lines)
+        walk(path, "test", |_, _| Ok(())).map(|w| w.lines)
     }
 
     #[test]
@@ -273,16 +273,19 @@ mod tests {
         let path = written(directory.path());
         assert_eq!(check(&path).expect("intact"), 5);
         let mut seen = Vec::new();
-        let mut chain = Chain::open(&path, "test", |body| {
+        let mut chain = Chain::open(&path, "test", |_, body| {
             seen.push(body.to_vec());
-            true
+            Ok(())
         })
         .expect("opens");
         assert_eq!(seen[4], br#"{"n":4}"#);
         chain.append(&json!({ "n": 5 })).expect("appended");
         chain.sync().expect("synced");
         assert_eq!(check(&path).expect("intact"), 6);
-        assert!(walk(&path, "other", |_| true).is_err(), "labels separate");
+        assert!(
+            walk(&path, "other", |_, _| Ok(())).is_err(),
+            "labels separate"
+        );
     }
 
     #[test]
@@ -333,7 +336,7 @@ mod tests {
         let path = written(directory.path());
         let mut file = OpenOptions::new().append(true).open(&path).expect("file");
         file.write_all(br#"{"n":5,"ha"#).expect("written");
-        let mut chain = Chain::open(&path, "test", |_| true).expect("opens");
+        let mut chain = Chain::open(&path, "test", |_, _| Ok(())).expect("opens");
         assert_eq!(chain.lines(), 5);
         chain.append(&json!({ "n": 5 })).expect("appended");
         chain.sync().expect("synced");

@@ -8,14 +8,20 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod authority;
 mod backend;
 pub mod backup;
 pub mod bench;
+mod caller;
 pub mod ceremony;
+mod certificates;
 mod chain;
 mod commands;
 mod entropy;
 pub mod exchange;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hierarchy;
 pub mod keyblock;
 mod keywrap;
@@ -38,6 +44,7 @@ pub mod usage;
 mod vault;
 mod wrapping;
 
+pub use authority::Authorised;
 pub use backend::Token;
 pub use ceremony::Roots;
 pub use entropy::Entropy;

@@ -120,10 +120,10 @@ impl Loads {
 
     pub(crate) fn open(path: &Path) -> core::result::Result<Self, ChainError> {
         let mut cards = BTreeMap::new();
-        let chain = Chain::open(path, LABEL, |body| {
+        let chain = Chain::open(path, LABEL, |_, body| {
             serde_json::from_slice(body)
                 .map(|event| replay(&mut cards, &event))
-                .is_ok()
+                .map_err(|_| "is no entry of the load memory")
         })?;
         Ok(Self { chain, cards })
     }

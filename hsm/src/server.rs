@@ -1,39 +1,46 @@
-//! `onecard hsm serve`: the trait over frames, on loopback addresses only.
+//! `onecard hsm serve`: the calls over TLS 1.3, by role.
 //!
-//! One thread a connection, at most [`CONNECTIONS_MAX`]. A malformed or oversized frame is answered
-//! with a numbered error, then the connection closes; an error of the call itself is an answer like
-//! any other and the connection stays.
+//! A client is what its certificate says; what it may call stands in [`hsm_client::OPERATIONS`].
+//! Calls of one connection are answered in order. Arithmetic runs on a bounded pool: a call that
+//! finds the queue full is refused at once, one whose caller has given up is not begun. What is
+//! refused is in the audit log, as far as [`limits`] lets one client fill it.
+
+mod connection;
+mod dispatch;
+mod health;
+pub mod limits;
+mod metrics;
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use hsm_client::{
-    FrameError, Hsm, HsmError, MAX_FRAME, Request, Response, Result, read_frame, write_frame,
+use hsm_client::{Credential, HsmError};
+use rustls::{ServerConfig, crypto::ring, server::WebPkiClientVerifier, version::TLS13};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{Semaphore, watch},
+    task::JoinSet,
 };
+use tokio_rustls::TlsAcceptor;
 
-/// Most connections at once.
-pub const CONNECTIONS_MAX: usize = 32;
-/// How often an idle thread looks whether it should stop.
-const TICK: Duration = Duration::from_millis(50);
-/// How long a frame may take once it has begun, and an answer to be taken.
-const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be silent.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+use crate::SoftHsm;
+use dispatch::Shared;
+use limits::Limits;
+
+/// How long calls under way may take after the server was told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Not a loopback address.
+    /// Health and metrics carry no identity.
     #[error(
-        "the HSM does not listen on {0}: until it speaks TLS it stays on loopback addresses (127.0.0.1 or [::1])"
+        "health and metrics are not served on {0}: choose a loopback address (127.0.0.1 or [::1])"
     )]
     NotLoopback(SocketAddr),
     /// The port cannot be had.
@@ -44,9 +51,18 @@ pub enum ServeError {
         /// What the operating system said.
         error: io::Error,
     },
-    /// The listener failed.
-    #[error("the HSM's listener failed: {0}")]
-    Listener(#[from] io::Error),
+    /// Certificates.
+    #[error("the server's certificate cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// Certificates of clients.
+    #[error("clients cannot be verified: {0}")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+    /// The credential.
+    #[error("{0}")]
+    Credential(#[from] HsmError),
+    /// Threads or sockets.
+    #[error("the HSM's server cannot run: {0}")]
+    System(#[from] io::Error),
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -59,173 +75,190 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// A listener on a loopback address; port 0 takes a free one.
-pub fn bind(address: SocketAddr) -> core::result::Result<TcpListener, ServeError> {
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
-    }
-    TcpListener::bind(address).map_err(|error| ServeError::Bind { address, error })
+/// Where the server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Clients. Any address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Health and metrics over plain HTTP: a loopback address.
+    pub health: Option<SocketAddr>,
+    /// What one client, and all together, may ask for.
+    pub limits: Limits,
 }
 
-/// Serves until `shutdown` is true, then waits for the calls under way.
-pub fn serve(
+/// A server whose key store is still closed: it holds its ports, its health says `offline`.
+pub struct Offline {
+    runtime: Runtime,
     listener: TcpListener,
-    hsm: Arc<dyn Hsm>,
-    shutdown: Arc<AtomicBool>,
-) -> core::result::Result<(), ServeError> {
-    let address = listener.local_addr()?;
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
-    }
-    listener.set_nonblocking(true)?;
-    let connections = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        while !shutdown.load(Ordering::Relaxed) {
-            let stream = match listener.accept() {
-                Ok((stream, _)) => stream,
-                // Also a peer that was gone before it was accepted, or a lack of descriptors that
-                // ends when other connections close.
-                Err(_) => {
-                    thread::sleep(TICK / 5);
-                    continue;
-                }
-            };
-            if connections.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
-                connections.fetch_sub(1, Ordering::Relaxed);
-                turn_away(stream);
-                continue;
-            }
-            let (hsm, shutdown, connections) = (&*hsm, &*shutdown, &connections);
-            scope.spawn(move || {
-                // A connection that breaks concerns its peer alone.
-                let _ = converse(stream, hsm, shutdown);
-                connections.fetch_sub(1, Ordering::Relaxed);
-            });
+    health: Option<SocketAddr>,
+    state: watch::Sender<Option<Arc<Shared>>>,
+    limits: Limits,
+}
+
+/// Takes the ports.
+pub fn bind(settings: Settings) -> core::result::Result<Offline, ServeError> {
+    let listen = |address: SocketAddr| -> core::result::Result<TcpListener, ServeError> {
+        let listener =
+            TcpListener::bind(address).map_err(|error| ServeError::Bind { address, error })?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    let listener = listen(settings.address)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("hsm")
+        .enable_all()
+        .build()?;
+    let (state, seen) = watch::channel(None);
+    let mut health = None;
+    if let Some(address) = settings.health {
+        if !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback(address));
         }
-    });
-    Ok(())
-}
-
-fn turn_away(mut stream: TcpStream) {
-    let busy = Response::Failed(HsmError::Refused {
-        why: format!("{CONNECTIONS_MAX} connections are open: try again later"),
-    });
-    let _ = stream
-        .set_nonblocking(false)
-        .and_then(|()| stream.set_write_timeout(Some(TICK)));
-    if let Ok(body) = busy.to_body() {
-        let _ = write_frame(&mut stream, &body);
+        let listener = listen(address)?;
+        health = Some(listener.local_addr()?);
+        let _inside = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        runtime.spawn(health::serve(listener, seen));
     }
+    Ok(Offline {
+        runtime,
+        listener,
+        health,
+        state,
+        limits: settings.limits,
+    })
 }
 
-/// One connection, until it closes, breaks, says nonsense or the server stops.
-fn converse(
-    mut stream: TcpStream,
-    hsm: &dyn Hsm,
-    shutdown: &AtomicBool,
-) -> core::result::Result<(), FrameError> {
-    stream.set_nonblocking(false)?;
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(FRAME_TIMEOUT))?;
-    while wait_for_frame(&stream, shutdown)? {
-        stream.set_read_timeout(Some(FRAME_TIMEOUT))?;
-        let request = match read_frame(&mut stream) {
-            Ok(Some(body)) => Request::from_body(&body),
-            Ok(None) => return Ok(()),
-            Err(FrameError::Io(error)) => return Err(error.into()),
-            Err(nonsense) => Err(HsmError::Malformed {
-                why: nonsense.to_string(),
-            }),
-        };
-        let understood = request.is_ok();
-        let response = request
-            .and_then(|request| answer(hsm, request))
-            .unwrap_or_else(Response::Failed);
-        write_frame(&mut stream, &body_of(&response))?;
-        if !understood {
-            break;
-        }
+impl Offline {
+    /// Address of the clients' port.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
-    Ok(())
-}
 
-/// Waits for the first byte of a frame; false when it is time to end.
-fn wait_for_frame(stream: &TcpStream, shutdown: &AtomicBool) -> io::Result<bool> {
-    stream.set_read_timeout(Some(TICK))?;
-    let since = Instant::now();
-    while !shutdown.load(Ordering::Relaxed) && since.elapsed() < IDLE_TIMEOUT {
-        match stream.peek(&mut [0; 1]) {
-            Ok(n) => return Ok(n > 0),
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::WouldBlock
-                        | io::ErrorKind::TimedOut
-                        | io::ErrorKind::Interrupted
-                ) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(false)
-}
-
-/// The answer's body, or that it does not fit.
-fn body_of(response: &Response) -> Vec<u8> {
-    let fits = response.to_body().ok().filter(|b| b.len() <= MAX_FRAME);
-    fits.unwrap_or_else(|| {
-        Response::Failed(HsmError::Malformed {
-            why: "the answer is longer than a frame: ask for fewer items in one call".to_owned(),
+    /// Begins to serve.
+    pub fn serve(
+        self,
+        hsm: SoftHsm,
+        credential: &Credential,
+    ) -> core::result::Result<Running, ServeError> {
+        let address = self.address()?;
+        let acceptor = TlsAcceptor::from(tls(credential)?);
+        let shared = Arc::new(Shared::new(hsm, self.limits));
+        let (stop, stopping) = watch::channel(false);
+        let _inside = self.runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let accepting = accept(listener, acceptor, Arc::clone(&shared), stopping);
+        let accepting = self.runtime.spawn(accepting);
+        drop(_inside);
+        let _ = self.state.send(Some(shared));
+        let runtime = self.runtime;
+        let thread = thread::Builder::new()
+            .name("hsm-serve".to_owned())
+            .spawn(move || {
+                // A panic of the accepting task ends the service as a stop does.
+                let _ = runtime.block_on(accepting);
+                runtime.shutdown_timeout(DRAIN_MAX);
+            })?;
+        Ok(Running {
+            address,
+            health: self.health,
+            stop,
+            state: self.state,
+            thread: Some(thread),
         })
-        .to_body()
-        .unwrap_or_default()
-    })
+    }
 }
 
-fn answer(hsm: &dyn Hsm, request: Request) -> Result<Response> {
-    Ok(match request {
-        Request::Status => Response::Status(hsm.status()?),
-        Request::Keys => Response::Keys(hsm.keys()?),
-        Request::OwnKeys => Response::OwnKeys(hsm.own_keys()?),
-        Request::Scp03Open {
-            host,
-            init_update,
-            level,
-        } => Response::Opened(hsm.scp03_open(host, &init_update, level)?),
-        Request::Scp03Wrap { session, commands } => {
-            Response::Many(hsm.scp03_wrap(session, &commands)?)
+/// A serving HSM. Dropped, it drains: calls under way are answered, new ones refused with
+/// [`HsmError::Unavailable`].
+pub struct Running {
+    address: SocketAddr,
+    health: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    state: watch::Sender<Option<Arc<Shared>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Where clients connect.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics are.
+    pub const fn health(&self) -> Option<SocketAddr> {
+        self.health
+    }
+
+    /// Drains and waits for the end.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
-        Request::PutIssuerKeys { session } => Response::Bytes(hsm.put_issuer_keys(session)?),
-        Request::WrapKeys { session, order } => Response::Many(hsm.wrap_keys(session, &order)?),
-        Request::FirstPin { session } => Response::Pin(hsm.first_pin(session)?),
-        Request::Scp03Close { session } => {
-            hsm.scp03_close(session)?;
-            Response::Done
-        }
-        Request::Verify { checks } => Response::Verified(hsm.verify(&checks)?),
-        Request::AuthorizeLoad { request } => Response::Mac(hsm.authorize_load(&request)?),
-        Request::SamCeilingMac {
-            sam,
-            version,
-            challenge,
-            ceiling,
-        } => Response::Mac(hsm.sam_ceiling_mac(sam, version, challenge, ceiling)?),
-        Request::WrapData { items } => Response::Many(hsm.wrap_data(&items)?),
-        Request::UnwrapData { items } => Response::Many(hsm.unwrap_data(&items)?),
-        Request::IndexData { field, values } => Response::Hashes(hsm.index_data(&field, &values)?),
-        Request::Sign { purpose, message } => Response::Bytes(hsm.sign(purpose, &message)?),
-        Request::PublicKey { purpose } => Response::Bytes(hsm.public_key(purpose)?),
-        Request::CardCommand { request } => Response::Ready(hsm.card_command(&request)?),
-        Request::AuthorizeOverdraft { request } => {
-            Response::Bytes(hsm.authorize_overdraft(&request)?)
-        }
-        Request::AuthenticateToCard { request } => {
-            Response::Bytes(hsm.authenticate_to_card(&request)?)
-        }
-        Request::SamWriteKey { request } => Response::Bytes(hsm.sam_write_key(&request)?),
-        Request::TranslatePin { pan, block, to } => {
-            Response::Block(hsm.translate_pin(pan, &block, to)?)
-        }
-        Request::VerifyPin { check } => Response::Yes(hsm.verify_pin(&check)?),
-        Request::Random { length } => Response::Bytes(hsm.random(length)?),
+        // The key store closes with the last user of it.
+        let _ = self.state.send(None);
+    }
+}
+
+/// TLS 1.3; a client without a certificate of our authority is nobody. No resumption: every
+/// connection shows its certificate.
+fn tls(credential: &Credential) -> core::result::Result<Arc<ServerConfig>, ServeError> {
+    let provider = Arc::new(ring::default_provider());
+    let roots = Arc::new(credential.roots()?);
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![credential.certificate().clone()], credential.key())?;
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+async fn accept(
+    listener: tokio::net::TcpListener,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(shared.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        let Ok((stream, peer)) = accepted else {
+            // A peer that was gone before it was accepted, or a lack of descriptors that ends when
+            // other connections close.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            // Closed before the handshake: the client knows that nothing was sent.
+            shared.metrics.turned_away();
+            continue;
+        };
+        let (shared, acceptor, stopping) =
+            (Arc::clone(&shared), acceptor.clone(), stopping.clone());
+        connections.spawn(async move {
+            connection::serve(stream, peer, &acceptor, &shared, stopping).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    shared.drain();
+    let _ = tokio::time::timeout(DRAIN_MAX, async {
+        while connections.join_next().await.is_some() {}
     })
+    .await;
 }

@@ -1,5 +1,6 @@
 //! [`SoftHsm`]: the HSM in one process, its keys in memory and its files in one directory.
 
+mod administration;
 mod backup;
 mod calls;
 mod exchange;
@@ -13,26 +14,32 @@ use std::{
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicU64},
+    time::{Instant, SystemTime},
 };
 
 use card_spec::{
     SuiteId,
-    id::Pan,
     keys::kcv,
     perso::{KVN_TRANSPORT, kcv_kind},
     time::CardTime,
 };
 use ed25519_dalek::VerifyingKey;
-use hsm_client::{HsmError, Result};
+use hsm_client::{
+    Administration as _, Approval, CertificateRequest, Credential, HsmError, LeafKey, Result, Role,
+    SignPurpose, Subject as Holder,
+};
 use serde_json::{Value, json};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
-    audit::Audit,
+    audit::{self, Audit, Entry},
+    authority::{Authorised, Authority},
     backend::{Backend, News, OnToken, Soft, Token},
+    caller::Caller,
     ceremony::{Subject, Transcript},
-    loads::{Guess, Loads},
+    certificates,
+    loads::Loads,
     memory::WipeStack,
     sessions::{Sessions, malformed},
     store::{self, Envelope},
@@ -47,6 +54,8 @@ const KEYSTORE: &str = "keystore.bin";
 const AUDIT: &str = "audit.jsonl";
 const LOADS: &str = "loads.jsonl";
 const LOCK: &str = "lock";
+/// How long officers at this machine stay authorised.
+const MINUTES: u8 = 15;
 
 /// What an HSM needs to run.
 pub struct Config {
@@ -68,14 +77,20 @@ pub struct Config {
     pub token: Option<Token>,
 }
 
-/// The HSM in software.
+/// The HSM in software, on behalf of one caller. A clone is the same HSM.
+#[derive(Clone)]
 pub struct SoftHsm {
+    core: Arc<Core>,
+    caller: Caller,
+}
+
+/// What all callers share.
+pub struct Core {
     vault: RwLock<Arc<Vault>>,
     /// With which the store is written anew when a key changes.
     envelope: Envelope,
     directory: PathBuf,
     changing: Mutex<()>,
-    actor: String,
     entropy: Entropy,
     clock: Clock,
     ledger_key: Option<VerifyingKey>,
@@ -83,6 +98,7 @@ pub struct SoftHsm {
     sessions: Mutex<Sessions>,
     /// The log and the load memory, or why they cannot be trusted.
     health: core::result::Result<Mutex<Logs>, String>,
+    authority: Mutex<Authority>,
     randoms: AtomicU64,
     /// Held until the end: one process a directory.
     _lock: File,
@@ -137,7 +153,7 @@ impl SoftHsm {
             let envelope = Envelope::new(&vault, &config.passphrase, cost, &config.entropy)?;
             let sealed = envelope.seal(&vault, &config.entropy)?;
             let logs = Logs {
-                audit: Audit::create(&directory.join(AUDIT))?,
+                audit: Audit::create(&directory.join(AUDIT), vault.signer(SignPurpose::Audit)?)?,
                 loads: Loads::create(&directory.join(LOADS))?,
             };
             store::write_new(&directory, KEYSTORE, &sealed)?;
@@ -147,11 +163,14 @@ impl SoftHsm {
             vault.discard();
             remove_unfinished(&directory);
         })?;
-        let hsm = Self::assemble(config, (vault, envelope), Ok(Mutex::new(logs)), lock)?;
+        let [a, b] = &transcript.officers;
+        let authority = Authority::after_ceremony(Officers::new(a, b)?, Instant::now());
+        let opened = (vault, envelope);
+        let hsm = Self::assemble(config, opened, Ok(Mutex::new(logs)), authority, lock)?;
         hsm.keep_transcript(transcript)?;
         hsm.note(
             "created",
-            json!({ "keys": hsm.vault().masters.len(), "left_out": hsm.vault().left_out() }),
+            json!({ "masters": hsm.vault().masters.len(), "left_out": hsm.vault().left_out() }),
         )?;
         hsm.sync()?;
         Ok(hsm)
@@ -186,8 +205,9 @@ impl SoftHsm {
             None => None,
             Some(_) => Some(envelope.seal(&vault, &Entropy::os())?),
         };
+        let audit =
+            Audit::open(&directory.join(AUDIT), &vault.audit_keys()).map_err(|e| e.to_string());
         let opened = (vault, envelope);
-        let audit = Audit::open(&directory.join(AUDIT)).map_err(|e| e.to_string());
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
                 "load memory {}: {e}; restore the copy from the backup",
@@ -196,9 +216,9 @@ impl SoftHsm {
         });
         let health = audit.and_then(|audit| loads.map(|loads| Mutex::new(Logs { audit, loads })));
         let sound = health.is_ok();
-        let hsm = Self::assemble(config, opened, health, lock)?;
+        let hsm = Self::assemble(config, opened, health, Authority::default(), lock)?;
         if sound {
-            hsm.note("opened", json!({ "keys": hsm.vault().masters.len() }))?;
+            hsm.note("opened", json!({ "masters": hsm.vault().masters.len() }))?;
             hsm.sync()?;
         }
         if let (Some((actor, act, detail)), Some(anew)) = (change, anew) {
@@ -213,6 +233,7 @@ impl SoftHsm {
         mut config: Config,
         (vault, envelope): (Vault, Envelope),
         health: core::result::Result<Mutex<Logs>, String>,
+        authority: Authority,
         lock: File,
     ) -> Result<Self> {
         config.passphrase.zeroize();
@@ -221,44 +242,89 @@ impl SoftHsm {
             .map(|key| VerifyingKey::from_bytes(&key))
             .transpose()
             .map_err(|_| malformed("the ledger's public key is no Ed25519 key"))?;
-        Ok(Self {
+        let core = Core {
             vault: RwLock::new(Arc::new(vault)),
             envelope,
             directory: config.directory,
             changing: Mutex::default(),
-            actor: config.actor,
             entropy: config.entropy,
             clock: config.clock,
             ledger_key,
             limits: config.limits,
             sessions: Mutex::default(),
             health,
+            authority: Mutex::new(authority),
             randoms: AtomicU64::new(0),
             _lock: lock,
+        };
+        Ok(Self {
+            core: Arc::new(core),
+            caller: Caller::process(config.actor),
         })
     }
 
-    /// Lets a card load again, and its PIN be checked, after three wrong guesses in a row.
-    pub fn clear_load_lock(&self, officers: &Officers, pan: Pan) -> Result<()> {
-        let mut logs = self.logs()?;
-        logs.loads.clear(pan, Guess::Mac1)?;
-        logs.loads.clear(pan, Guess::Pin)?;
-        drop(logs);
-        self.note_as(
-            &officers.actor(),
-            "load-lock-cleared",
-            json!({ "pan": pan }),
-        )?;
-        self.sync()
+    /// The same HSM on behalf of another caller: the audit log names that one.
+    pub(crate) fn on_behalf_of(&self, caller: Caller) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            caller,
+        }
+    }
+
+    /// That two officers approve what is done now, if the HSM is in the authorised state. The
+    /// officers of a key ceremony are authorised for fifteen minutes after it.
+    pub fn authorised(&self) -> Result<Authorised> {
+        self.sound()?;
+        locked(&self.authority).authorised(Instant::now())
+    }
+
+    /// Two officers at this machine approve what this process does next, by their certificates: for
+    /// work on a key store that is not served.
+    pub fn authorise(&self, officers: [&Credential; 2], reason: &str) -> Result<Authorised> {
+        for credential in officers {
+            let caller = certificates::verified_caller(
+                self.vault().signer(SignPurpose::ClientCa)?,
+                credential.certificate(),
+                SystemTime::now(),
+            )?;
+            let officer = self.on_behalf_of(caller);
+            let challenge = officer.approval_challenge()?;
+            let signed = Approval::signing_bytes(&challenge, MINUTES, reason);
+            officer.approve(&Approval {
+                challenge,
+                reason: reason.to_owned(),
+                minutes: MINUTES,
+                signature: credential.sign(&signed)?,
+            })?;
+        }
+        self.authorised()
+    }
+
+    /// Draws a key pair and issues its certificate: for parties whose keys are made here. Needs the
+    /// authorised state.
+    pub fn credential(&self, subject: Holder, days: u16) -> Result<Credential> {
+        let key = LeafKey::draw()?;
+        let certificate = self.certify(&CertificateRequest {
+            subject,
+            public_key: key.public_key(),
+            days,
+        })?;
+        key.certified(self.authority_certificate()?, certificate)
+    }
+
+    /// Certificate of the authority that servers and clients trust, DER.
+    pub fn authority_certificate(&self) -> Result<Vec<u8>> {
+        self.sound()?;
+        certificates::authority(self.vault().signer(SignPurpose::ClientCa)?)
     }
 
     /// The card maker's copy of the transport masters. Exporting it takes two officers.
-    pub fn manufacturer(&self, officers: &Officers) -> Result<Manufacturer> {
+    pub fn manufacturer(&self, control: &Authorised) -> Result<Manufacturer> {
         let masters = self.vault().isd_masters(KVN_TRANSPORT)?;
         self.note_as(
-            &officers.actor(),
+            &control.actor(),
             "transport-masters-exported",
-            json!({ "key_version": KVN_TRANSPORT }),
+            json!({ "keys": ["transport"], "key_version": KVN_TRANSPORT }),
         )?;
         self.sync()?;
         Ok(Manufacturer::new(masters))
@@ -284,6 +350,62 @@ impl SoftHsm {
         result
     }
 
+    fn note(&self, act: &str, detail: Value) -> Result<()> {
+        self.note_outcome(act, 0, detail)
+    }
+
+    /// With the number of an error.
+    fn note_outcome(&self, act: &str, outcome: u16, detail: Value) -> Result<()> {
+        let role = self.caller.role().map_or("", Role::name);
+        self.core
+            .write(&self.caller.name, role, act, outcome, detail)
+    }
+
+    /// That the server refused a call, or that the call failed; and how many more did since the
+    /// last such line of this caller.
+    pub(crate) fn note_refused(&self, act: &str, error: &HsmError, suppressed: u64) -> Result<()> {
+        let detail = match suppressed {
+            0 => json!({ "why": error.to_string() }),
+            n => json!({ "why": error.to_string(), "suppressed": n }),
+        };
+        self.note_outcome(act, error.code(), detail)
+    }
+
+    /// What two officers did together.
+    fn note_as(&self, actor: &str, act: &str, detail: Value) -> Result<()> {
+        self.core.write(actor, Role::Officer.name(), act, 0, detail)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.logs()?.audit.sync()
+    }
+}
+
+impl core::ops::Deref for SoftHsm {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Core {
+    fn write(&self, actor: &str, role: &str, act: &str, outcome: u16, detail: Value) -> Result<()> {
+        let time = (self.clock)();
+        let mut logs = self.logs()?;
+        logs.audit.note(
+            self.vault().signer(SignPurpose::Audit)?,
+            Entry {
+                time,
+                actor,
+                role,
+                act,
+                outcome,
+                detail,
+            },
+        )
+    }
+
     /// Logs, or the refusal of a tampered HSM. Every call passes here.
     fn logs(&self) -> Result<MutexGuard<'_, Logs>> {
         self.sound().map(locked)
@@ -296,26 +418,16 @@ impl SoftHsm {
             needs: "intact logs".to_owned(),
         })
     }
-
-    fn note(&self, act: &str, detail: Value) -> Result<()> {
-        self.note_as(&self.actor, act, detail)
-    }
-
-    fn note_as(&self, actor: &str, act: &str, detail: Value) -> Result<()> {
-        let time = (self.clock)();
-        self.logs()?.audit.note(time, actor, act, detail)
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.logs()?.audit.sync()
-    }
 }
 
-impl Drop for SoftHsm {
+impl Drop for Core {
     fn drop(&mut self) {
         // Best effort: what had to be durable was made durable before its answer.
-        let _ = self.note("closed", json!({}));
-        let _ = self.sync();
+        let _ = self.write("hsm", "", "closed", 0, json!({}));
+        if let (Ok(mut logs), Ok(signer)) = (self.logs(), self.vault().signer(SignPurpose::Audit)) {
+            let _ = logs.audit.checkpoint(signer, (self.clock)());
+            let _ = logs.audit.sync();
+        }
     }
 }
 
@@ -361,4 +473,5 @@ fn remove_unfinished(directory: &Path) {
         let _ = fs::remove_file(directory.join(name));
         let _ = fs::remove_file(directory.join(format!("{name}.head")));
     }
+    let _ = fs::remove_file(directory.join(audit::PUBLIC_KEY));
 }

@@ -19,6 +19,8 @@
 mod content;
 mod disk;
 
+#[cfg(feature = "fuzz")]
+pub(crate) use content::encode;
 pub(crate) use content::{Reader, decode};
 pub(crate) use disk::{Disk, Real, io_error, read, replace, restrict, sync_directory, write_new};
 

@@ -279,6 +279,15 @@ impl Vault {
             .ok_or_else(|| no_service_key(key))
     }
 
+    /// Public keys of every version of the audit key, destroyed ones excepted: each signed its part
+    /// of the log.
+    pub(crate) fn audit_keys(&self) -> Vec<[u8; 32]> {
+        let all = self.signing.iter();
+        all.filter(|((purpose, _), _)| *purpose == SignPurpose::Audit)
+            .filter_map(|(_, held)| held.value.as_ref()?.public_key().ok()?.try_into().ok())
+            .collect()
+    }
+
     /// The newest active version of a signing key.
     pub(crate) fn signer(&self, purpose: SignPurpose) -> Result<&Signer> {
         newest(&self.signing, purpose).ok_or_else(|| HsmError::UnknownKey {

@@ -15,7 +15,7 @@ use card_spec::{
 };
 use common::{
     NOW, ReferenceCard, card, config, create, create_from, header, issuer_session, key_of, load,
-    load_request, officers,
+    load_request,
 };
 use hsm::{Config, SoftHsm, Token, Zeroizing};
 use hsm_client::{CardRef, Hsm, HsmError, KeyOrder, ProofCheck, Result};
@@ -176,7 +176,7 @@ fn conforms(hsm: &SoftHsm, reference: &SoftHsm, ability: &Ability) {
     }
     assert_eq!(verify(unknown), Err(1));
     assert_eq!(
-        code(hsm.manufacturer(&officers())),
+        code(hsm.manufacturer(&hsm.authorised().unwrap())),
         if ability.exports { Ok(()) } else { Err(31) }
     );
 }

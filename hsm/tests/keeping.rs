@@ -101,7 +101,11 @@ fn one_seed_one_hsm() {
     );
     let status = a.status().unwrap();
     assert!(status.demo);
-    assert_eq!(status.state, State::Operational);
+    assert_eq!(
+        status.state,
+        State::Authorised,
+        "the ceremony's officers are there"
+    );
 }
 
 #[test]
@@ -234,7 +238,7 @@ fn a_transcript_of_another_ceremony_is_refused() {
 fn the_audit_log_tells_who_and_hides_what() {
     let directory = tempfile::tempdir().unwrap();
     let hsm = create(directory.path());
-    hsm.manufacturer(&officers()).unwrap();
+    hsm.manufacturer(&hsm.authorised().unwrap()).unwrap();
     hsm.sign(SignPurpose::Hotlist, b"list").unwrap();
     let status = hsm.status().unwrap();
     let path = directory.path().join("audit.jsonl");
@@ -281,7 +285,7 @@ fn a_broken_log_stops_everything_but_the_status() {
         ));
         assert!(hsm.random(8).is_err());
         assert!(hsm.verify(&[]).is_err());
-        assert!(hsm.manufacturer(&officers()).is_err());
+        assert!(hsm.authorised().is_err());
     }
 }
 

@@ -10,7 +10,7 @@ use card_spec::{
     sam::RAISE_CEILING_HEADER,
     sm::{self, Challenge8},
 };
-use common::{ReferenceCard, card, create, header, issuer_session, key_of, officers, open};
+use common::{ReferenceCard, card, create, header, issuer_session, key_of, open};
 use hsm_client::{Hsm, HsmError, KeyOrder};
 
 fn all_card_headers() -> Vec<keys::KeyHeader> {
@@ -72,7 +72,7 @@ fn transport_sessions_get_the_issuer_set_and_nothing_else() {
         Err(HsmError::WrongState { .. })
     ));
     // The maker's keys no longer open the card's handshake.
-    let maker = hsm.manufacturer(&officers()).unwrap();
+    let maker = hsm.manufacturer(&hsm.authorised().unwrap()).unwrap();
     let mut forged = ReferenceCard {
         keys: maker.transport_keys(blank.serial).unwrap(),
         ..ReferenceCard::blank(&hsm, "00000000000000000042".parse().unwrap())

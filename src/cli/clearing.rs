@@ -187,7 +187,10 @@ fn wrong_line(path: &Path, form: &str) -> Stop {
 fn serve(path: &Path) -> Done {
     let config = config::load(path)?;
     let clearing = config::section(config.clearing.as_ref(), "clearing", path)?;
-    let hsm = hsm_cli::connect(config::section(config.hsm.as_ref(), "hsm", path)?)?;
+    let hsm = hsm_cli::connect(
+        config::section(config.hsm.as_ref(), "hsm", path)?,
+        hsm_client::Role::Clearing.name(),
+    )?;
     let mut roles = Vec::new();
     for (name, token) in tokens(&clearing.tokens_file)? {
         let role = role(&name)

@@ -1,5 +1,6 @@
 //! `onecard hsm`: the key service.
 
+mod audit;
 mod cards;
 mod ceremony;
 mod components;
@@ -7,10 +8,12 @@ mod console;
 mod exchange;
 mod keeping;
 mod key;
+mod people;
 
 use super::{
     interrupted, json,
     secret::{self, NewFiles},
+    wait_for,
 };
 use crate::out::say;
 use crate::{
@@ -20,8 +23,12 @@ use crate::{
 };
 use card_spec::time::{CardDate, CardTime};
 use clap::Subcommand;
-use hsm::{Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm, ceremony::Transcript};
-use hsm_client::{Hsm as _, HsmError, TcpHsm};
+use hsm::{
+    Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm,
+    ceremony::Transcript,
+    server::{self, limits::Limits},
+};
+use hsm_client::{Credential, Hsm as _, HsmError, RemoteHsm, Role};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -72,12 +79,16 @@ pub enum Hsm {
     ///
     /// The service must be stopped for it. Only what `--expect` names is taken, all of it or nothing.
     Import(exchange::ImportArgs),
-    /// Serve clearing and issuance on a loopback address
+    /// Serve clearing, issuance and terminals over TLS
     Serve {
         /// Configuration file
         #[arg(long, default_value = "onecard.toml")]
         config: PathBuf,
     },
+    /// Approve the authorised state, as one of two officers 双人授权
+    Approve(people::Approve),
+    /// Issue a certificate for a client or a server; the HSM must be authorised 签发证书
+    Certificate(people::Certificate),
     /// State and audit head of a running service
     Status {
         /// Configuration file
@@ -98,15 +109,9 @@ pub enum Hsm {
     },
     #[command(subcommand)]
     Key(key::Key),
-    /// Verify the audit log of a key store
-    Audit {
-        /// Configuration file
-        #[arg(long, default_value = "onecard.toml")]
-        config: PathBuf,
-        /// Machine-readable output
-        #[arg(long)]
-        json: bool,
-    },
+    /// Verify and search the audit log of a key store 审计日志
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 /// Runs one.
@@ -130,6 +135,8 @@ pub fn run(command: &Hsm) -> Done {
         Hsm::Export(args) => exchange::export(args),
         Hsm::Import(args) => exchange::import(args),
         Hsm::Serve { config } => serve(config),
+        Hsm::Approve(args) => people::approve(args),
+        Hsm::Certificate(args) => people::certificate(args),
         Hsm::Status {
             config,
             json: as_json,
@@ -139,20 +146,19 @@ pub fn run(command: &Hsm) -> Done {
             json: as_json,
         } => keys(config, *as_json),
         Hsm::Key(command) => key::run(command),
-        Hsm::Audit {
-            config,
-            json: as_json,
-        } => audit(config, *as_json),
+        Hsm::Audit(command) => audit::run(command),
     }
 }
 
 /// The HSM's error with its exit code.
 pub fn stop(error: HsmError) -> Stop {
     let code = match &error {
-        HsmError::Store { .. } | HsmError::NotAuthentic { .. } | HsmError::Backend { .. } => {
-            Code::Auth
-        }
-        HsmError::UnknownKey { .. } => Code::NotFound,
+        HsmError::Store { .. }
+        | HsmError::NotAuthentic { .. }
+        | HsmError::Backend { .. }
+        | HsmError::Forbidden { .. }
+        | HsmError::Untrusted { .. } => Code::Auth,
+        HsmError::UnknownKey { .. } | HsmError::Credential { .. } => Code::NotFound,
         _ => Code::Failure,
     };
     Stop::new(code, error)
@@ -235,6 +241,10 @@ fn init(
             key.kcv.as_deref().unwrap_or("-")
         );
     }
+    say!(
+        "Certificates are in {}: each machine gets ca.pem and its own pair, each officer the own one.",
+        settings.certificates.display()
+    );
     say!("Hand each file in the components directory to its custodian and keep none here.");
     say!("Next: onecard hsm serve --config {}", path.display());
     Ok(())
@@ -251,6 +261,10 @@ fn found(settings: &config::Hsm, actor: &str, roots: Roots, transcript: &Transcr
             suite.name()
         );
     }
+    let mut files = NewFiles::default();
+    let [first, second] = &transcript.officers;
+    people::first_certificates(&hsm, settings, [first, second], &mut files)?;
+    files.keep();
     Ok(())
 }
 
@@ -264,23 +278,38 @@ fn protect() {
 fn serve(path: &Path) -> Done {
     protect();
     let settings = settings(path)?;
-    let listener =
-        hsm::server::bind(settings.address).map_err(|error| Stop::new(Code::Usage, error))?;
+    let credential = Credential::load(&settings.certificates, "server").map_err(stop)?;
+    let places = server::Settings {
+        address: settings.address,
+        health: settings.health,
+        limits: Limits::default(),
+    };
+    let offline = server::bind(places).map_err(|error| Stop::new(Code::Usage, error))?;
     let hsm = SoftHsm::open(open_config(&settings, "onecard hsm serve")?).map_err(stop)?;
     let flag = interrupted()?;
+    let running = offline
+        .serve(hsm, &credential)
+        .map_err(Stop::because("serving"))?;
     eprintln!(
         "HSM 密钥机 serving on {}; stop with Ctrl-C",
-        settings.address
+        running.address()
     );
-    hsm::server::serve(listener, Arc::new(hsm), flag).map_err(Stop::because("serving"))
+    wait_for(&flag);
+    running.stop();
+    Ok(())
 }
 
-/// A client of the running service. A service that was started a moment ago is waited for.
-pub fn connect(settings: &config::Hsm) -> Done<TcpHsm> {
-    let address = settings.address.to_string();
+/// A client of the running service, by the certificate of that name. A service that was started a
+/// moment ago is waited for.
+pub fn connect(settings: &config::Hsm, name: &str) -> Done<RemoteHsm> {
+    let credential = Credential::load(&settings.certificates, name).map_err(stop)?;
+    let mut servers = settings.servers.clone();
+    if servers.is_empty() {
+        servers.push(settings.address.to_string());
+    }
     let until = Instant::now() + Duration::from_secs(5);
     loop {
-        match TcpHsm::connect(&address) {
+        match RemoteHsm::connect(&servers, &credential) {
             Err(HsmError::Unreachable { .. }) if Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(100));
             }
@@ -289,8 +318,13 @@ pub fn connect(settings: &config::Hsm) -> Done<TcpHsm> {
     }
 }
 
+/// A client that looks and changes nothing.
+fn auditor(path: &Path) -> Done<RemoteHsm> {
+    connect(&settings(path)?, Role::Auditor.name())
+}
+
 fn status(path: &Path, as_json: bool) -> Done {
-    let status = connect(&settings(path)?)?.status().map_err(stop)?;
+    let status = auditor(path)?.status().map_err(stop)?;
     if as_json {
         return json(&status);
     }
@@ -306,30 +340,12 @@ fn status(path: &Path, as_json: bool) -> Done {
 }
 
 fn keys(path: &Path, as_json: bool) -> Done {
-    let hsm = connect(&settings(path)?)?;
+    let hsm = auditor(path)?;
     let (masters, own) = (hsm.keys().map_err(stop)?, hsm.own_keys().map_err(stop)?);
     if as_json {
         return json(&serde_json::json!({ "masters": masters, "own": own }));
     }
     say!("{}", tables::masters(&masters));
     say!("{}", tables::own_keys(&own));
-    Ok(())
-}
-
-fn audit(path: &Path, as_json: bool) -> Done {
-    let settings = settings(path)?;
-    let log = settings.store.join("audit.jsonl");
-    let report = hsm::audit::verify(&log).map_err(Stop::because("audit log"))?;
-    if as_json {
-        return json(
-            &serde_json::json!({ "ok": true, "lines": report.lines, "head": report.head }),
-        );
-    }
-    say!(
-        "{}: {} lines, chain intact, head {}",
-        log.display(),
-        report.lines,
-        report.head
-    );
     Ok(())
 }

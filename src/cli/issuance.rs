@@ -67,9 +67,12 @@ fn settings(path: &Path) -> Done<config::Issuance> {
 }
 
 /// Personal data rest sealed by the HSM.
-fn key_service(path: &Path) -> Done<hsm_client::TcpHsm> {
+fn key_service(path: &Path) -> Done<hsm_client::RemoteHsm> {
     let config = config::load(path)?;
-    super::hsm::connect(config::section(config.hsm.as_ref(), "hsm", path)?)
+    super::hsm::connect(
+        config::section(config.hsm.as_ref(), "hsm", path)?,
+        hsm_client::Role::Issuance.name(),
+    )
 }
 
 fn init(path: &Path) -> Done {

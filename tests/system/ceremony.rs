@@ -100,7 +100,8 @@ fn configuration(directory: &Path) -> (String, PathBuf) {
     let ledger = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\n";
     std::fs::write(at("ledger.pub"), ledger).unwrap();
     let text = format!(
-        "[hsm]\naddress = \"127.0.0.1:1\"\nstore = {:?}\npassphrase_file = {:?}\nledger_public_key_file = {:?}\n",
+        "[hsm]\naddress = \"127.0.0.1:1\"\ncertificates = {:?}\nstore = {:?}\npassphrase_file = {:?}\nledger_public_key_file = {:?}\n",
+        at("certificates"),
         at("hsm"),
         at("passphrase"),
         at("ledger.pub"),
@@ -198,7 +199,7 @@ fn a_whole_ceremony_with_components() {
     assert_eq!(kinds.iter().filter(|k| *k == "accepted").count(), 9);
     assert_eq!(kinds.last().unwrap(), "created");
     assert!(
-        onecard(&["hsm", "audit", "--config", &config])
+        onecard(&["hsm", "audit", "verify", "--config", &config])
             .status
             .success()
     );
@@ -384,7 +385,11 @@ fn backup_restore_and_exchange_in_a_terminal() {
     person.sees("reconcile with clearing before serving");
     assert_eq!(person.ends(), 0, "{}", person.seen);
     assert!(b_store.join("keystore.bin").exists());
-    assert!(onecard(&["hsm", "audit", "--config", &b]).status.success());
+    assert!(
+        onecard(&["hsm", "audit", "verify", "--config", &b])
+            .status
+            .success()
+    );
 
     let bundle = directory.path().join("bundle").display().to_string();
     let mut person = Person::run(

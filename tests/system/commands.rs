@@ -107,6 +107,47 @@ fn every_command_explains_itself() {
     }
 }
 
+/// Two officers authorise the running HSM, a certificate is issued, and the log tells of it.
+fn officers_issue_a_certificate(run: &dyn Fn(&[&str]) -> Output, folder: &std::path::Path) {
+    let out = folder.to_str().expect("UTF-8");
+    let certificate = || {
+        let issue = ["hsm", "certificate", "clearing-2", "--role", "clearing"];
+        run(&[&issue[..], &["--out", out, "--officer", "Lin"]].concat())
+    };
+    let approve = |officer: &str| {
+        let approve = ["hsm", "approve", "--reason", "another clearing house"];
+        run(&[&approve[..], &["--officer", officer]].concat())
+    };
+    let early = certificate();
+    assert!(!early.status.success(), "nobody has approved");
+    assert!(String::from_utf8_lossy(&early.stderr).contains("HSM 6"));
+    assert!(approve("Lin").status.success());
+    assert!(!approve("Lin").status.success(), "one person twice");
+    assert_eq!(approve("Nobody").status.code(), Some(3));
+    assert!(approve("Chen").status.success());
+    assert!(certificate().status.success());
+    assert!(folder.join("clearing-2.key").is_file());
+    let end = run(&["hsm", "approve", "--end", "--officer", "Chen"]);
+    assert!(end.status.success());
+    let log = run(&[
+        "hsm",
+        "audit",
+        "query",
+        "--operation",
+        "certify",
+        "--officer",
+        "Chen",
+        "--json",
+    ]);
+    let text = String::from_utf8_lossy(&log.stdout).into_owned();
+    let last: serde_json::Value =
+        serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["detail"]["subject"], "clearing-2");
+    assert_eq!(last["actor"], "Lin + Chen");
+    let none = run(&["hsm", "audit", "query", "--key", "no such key"]);
+    assert_eq!(none.status.code(), Some(3));
+}
+
 /// The services alone, as README's tour starts them: they find each other by one file.
 #[test]
 fn services_run_alone_and_find_each_other() {
@@ -121,6 +162,7 @@ fn services_run_alone_and_find_each_other() {
         .replace("127.0.0.1:7401", &free())
         .replace("127.0.0.1:7402", &free())
         .replace("127.0.0.1:7403", &free())
+        .replace("127.0.0.1:7411", &free())
         .replace("\"var/", &format!("\"{}/", root.display()));
     let file = root.join("onecard.toml");
     std::fs::write(&file, config).expect("written");
@@ -196,7 +238,8 @@ fn services_run_alone_and_find_each_other() {
     let day: serde_json::Value = serde_json::from_slice(&day.stdout).expect("JSON");
     assert_eq!(day["trial_sum"], 0);
     assert!(until(|| run(&["clearing", "audit"])).status.success());
-    assert!(run(&["hsm", "audit"]).status.success());
+    officers_issue_a_certificate(&run, &root.join("new"));
+    assert!(run(&["hsm", "audit", "verify"]).status.success());
 
     // A wrong passphrase opens nothing and says so.
     std::fs::write(root.join("secrets/hsm.passphrase"), "another passphrase\n").expect("written");

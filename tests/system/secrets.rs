@@ -26,15 +26,18 @@ fn onecard(root: &Path, arguments: &[&str]) -> Command {
 }
 
 fn prepare(root: &Path) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let free = free.local_addr().expect("address").to_string();
+    let free = || {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        free.local_addr().expect("address").to_string()
+    };
     let example = Command::new(env!("CARGO_BIN_EXE_onecard"))
         .args(["config", "example"])
         .output()
         .expect("runs");
     let config = String::from_utf8(example.stdout)
         .expect("UTF-8")
-        .replace("127.0.0.1:7401", &free)
+        .replace("127.0.0.1:7401", &free())
+        .replace("127.0.0.1:7411", &free())
         .replace("# [hsm.token]", "[hsm.token]")
         .replace("# module =", "module =")
         .replace("# label =", "label =")

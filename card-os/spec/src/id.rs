@@ -2,10 +2,24 @@
 
 use crate::{FormatError, bcd};
 
-/// Implements serde through `Display` and `FromStr`.
+/// Implements serde through `Display` and `FromStr`; a type with packed bytes is those bytes in
+/// formats that nobody reads.
 #[cfg(feature = "serde")]
 macro_rules! serde_as_text {
-    ($($name:ident),+) => {$(
+    (@read $name:ident, $deserializer:ident) => {{
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = $name;
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(stringify!($name))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        $deserializer.deserialize_str(Text)
+    }};
+    ($name:ident) => {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -13,20 +27,31 @@ macro_rules! serde_as_text {
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Text;
-                impl serde::de::Visitor<'_> for Text {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                        f.write_str(stringify!($name))
-                    }
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_str(Text)
+                crate::id::serde_as_text!(@read $name, deserializer)
             }
         }
-    )+};
+    };
+    ($name:ident, $bytes:literal) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.to_bytes().serialize(serializer)
+                }
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    crate::id::serde_as_text!(@read $name, deserializer)
+                } else {
+                    let bytes = <[u8; $bytes]>::deserialize(deserializer)?;
+                    Self::from_bytes(bytes).map_err(serde::de::Error::custom)
+                }
+            }
+        }
+    };
 }
 #[cfg(feature = "serde")]
 pub(crate) use serde_as_text;
@@ -64,7 +89,7 @@ macro_rules! decimal_id {
             }
         }
         #[cfg(feature = "serde")]
-        serde_as_text!($name);
+        serde_as_text!($name, $bytes);
     };
 }
 

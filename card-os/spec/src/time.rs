@@ -204,7 +204,9 @@ impl core::str::FromStr for CardTime {
 }
 
 #[cfg(feature = "serde")]
-crate::id::serde_as_text!(CardDate, CardTime);
+crate::id::serde_as_text!(CardDate, 4);
+#[cfg(feature = "serde")]
+crate::id::serde_as_text!(CardTime, 7);
 
 #[cfg(test)]
 mod tests {

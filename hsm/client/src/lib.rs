@@ -1,17 +1,27 @@
 //! What the HSM can be asked.
 //!
-//! One trait, implemented by the HSM itself in process (`hsm::SoftHsm`) and by [`TcpHsm`], the
+//! One trait, implemented by the HSM itself in process (`hsm::SoftHsm`) and by [`RemoteHsm`], the
 //! client of `onecard hsm serve`. Calls are blocking: callers on an async runtime use its blocking
 //! pool. Keys never cross this border in clear: they leave wrapped under a card's DEK, or not at all.
 #![forbid(unsafe_code)]
 
+mod administration;
+mod breaker;
+mod credential;
+pub mod frame;
 mod life;
+mod operations;
 mod orders;
 mod own;
-mod tcp;
+mod remote;
 mod wire;
 
+pub use administration::{
+    Administration, Approval, Approved, CertificateRequest, MINUTES_MAX, REASON_MAX, Subject,
+};
+pub use credential::{Credential, LeafKey};
 pub use life::{KeyEvent, KeyId, KeyState};
+pub use operations::{OPERATIONS, Operation, Role, Route, Rule, signers};
 pub use orders::{
     AuthenticateRequest, CardCommand, CardFile, CardOrder, NewPin, OverdraftRequest, PinBlock,
     PinCheck, PinOf, ReadyCommand, SamKeyRequest,
@@ -20,8 +30,8 @@ pub use own::{
     CONTEXT_MAX, DATA_MAX, DataItem, OwnKeys, SM2_ID, ServiceKey, ServiceKeyInfo, SignAlgorithm,
     SignPurpose, SigningKeyInfo,
 };
-pub use tcp::TcpHsm;
-pub use wire::{FRAME_VERSION, FrameError, MAX_FRAME, Request, Response, read_frame, write_frame};
+pub use remote::{ITEMS_MAX, RemoteHsm};
+pub use wire::{Request, Response};
 
 use card_spec::{
     Fen, SuiteId,
@@ -34,7 +44,6 @@ use serde::{Deserialize, Serialize};
 
 /// Why the HSM refused. Numbered: the number is part of the protocol and of audit lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[serde(tag = "error", rename_all = "kebab-case")]
 pub enum HsmError {
     /// 1: no such key (type, index, version, suite).
     #[error("HSM 1: no key {key}: run the key ceremony or check index and version")]
@@ -111,6 +120,69 @@ pub enum HsmError {
         /// What was asked, and the way out.
         what: String,
     },
+    /// 20: the caller's role may not do this.
+    #[error("HSM 20: role {role} may not call {operation}: use a certificate of a role that may")]
+    Forbidden {
+        /// The caller's role.
+        role: String,
+        /// The operation refused.
+        operation: String,
+    },
+    /// 21: too much at once from one client; nothing was done.
+    #[error("HSM 21: too many {what} from one client: try again in {retry_after_ms} ms")]
+    TooFast {
+        /// Requests or items.
+        what: String,
+        /// When there is room again.
+        retry_after_ms: u64,
+    },
+    /// 22: busy or stopping; nothing was done.
+    #[error("HSM 22: nothing was done: {why}; ask another server, or this one again later")]
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+    /// 23: the caller's time was up before the call began; nothing was done.
+    #[error("HSM 23: nothing was done: the time that the caller gave was over before its turn")]
+    Late,
+    /// 24: more items than one call may carry.
+    #[error("HSM 24: {items} items in one call, at most {most}: send fewer")]
+    TooMany {
+        /// Sent.
+        items: u64,
+        /// Allowed.
+        most: u64,
+    },
+    /// 25: the answer did not come; whether the call was done is unknown.
+    #[error(
+        "HSM 25: {address} did not answer ({why}): whether {operation} was done is unknown; look before repeating it"
+    )]
+    Unanswered {
+        /// Server asked.
+        address: String,
+        /// The operation.
+        operation: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// 26: no TLS with this peer: certificates do not fit.
+    #[error(
+        "HSM 26: {address}: {why}. Check that the certificate is this HSM's, of the right name, and not expired"
+    )]
+    Untrusted {
+        /// Server asked.
+        address: String,
+        /// What TLS said.
+        why: String,
+    },
+    /// 27: files of certificates and keys.
+    #[error("HSM 27: {path}: {why}")]
+    Credential {
+        /// The file.
+        path: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
 }
 
 impl HsmError {
@@ -128,6 +200,14 @@ impl HsmError {
             Self::Store { .. } => 9,
             Self::Backend { .. } => 30,
             Self::Unsupported { .. } => 31,
+            Self::Forbidden { .. } => 20,
+            Self::TooFast { .. } => 21,
+            Self::Unavailable { .. } => 22,
+            Self::Late => 23,
+            Self::TooMany { .. } => 24,
+            Self::Unanswered { .. } => 25,
+            Self::Untrusted { .. } => 26,
+            Self::Credential { .. } => 27,
         }
     }
 }
@@ -201,7 +281,6 @@ pub struct CardRef {
 
 /// A purchase TAC (or medical, load, presence) to verify.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ProofCheck {
     /// TAC of a purchase under DTK.
     Purchase {
@@ -353,7 +432,6 @@ pub struct Opened {
 
 /// Keys to put on a card or a SAM, wrapped under the session's DEK.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "target", rename_all = "kebab-case")]
 pub enum KeyOrder {
     /// Card keys.
     Card {

@@ -1,26 +1,16 @@
-//! Frames between [`crate::TcpHsm`] and `onecard hsm serve`.
-//!
-//! A frame is `version(1) | length(4, big-endian) | body`; the body is one JSON [`Request`] or
-//! [`Response`]. A frame of another version or above [`MAX_FRAME`] ends the connection.
-
-use std::io::{self, Read, Write};
+//! What a frame carries ([`crate::frame`]): one [`Request`] or one [`Response`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthenticateRequest, CardCommand, DataItem, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened,
-    OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Result,
-    SamKeyRequest, SessionId, SignPurpose, Status,
+    Approval, Approved, AuthenticateRequest, CardCommand, CertificateRequest, DataItem, HsmError,
+    KeyInfo, KeyOrder, LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck,
+    PinLetter, ProofCheck, ReadyCommand, Result, SamKeyRequest, SessionId, SignPurpose, Status,
 };
 
-/// First byte of every frame.
-pub const FRAME_VERSION: u8 = 1;
-/// Longest body, in bytes.
-pub const MAX_FRAME: usize = 16 * 1024 * 1024;
-
-/// One call of [`crate::Hsm`], with its arguments.
+/// One call of [`crate::Hsm`], with its arguments. The order is that of [`crate::OPERATIONS`]: a new
+/// one goes to the end of both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "kebab-case")]
 pub enum Request {
     /// [`crate::Hsm::status`].
     Status,
@@ -155,11 +145,29 @@ pub enum Request {
         /// Both blocks.
         check: PinCheck,
     },
+    /// [`crate::Administration::approval_challenge`].
+    ApprovalChallenge,
+    /// [`crate::Administration::approve`].
+    Approve {
+        /// The approval.
+        approval: Approval,
+    },
+    /// [`crate::Administration::end_authorisation`].
+    EndAuthorisation,
+    /// [`crate::Administration::clear_load_lock`].
+    ClearLoadLock {
+        /// The card.
+        pan: card_spec::id::Pan,
+    },
+    /// [`crate::Administration::certify`].
+    Certify {
+        /// Whose.
+        request: CertificateRequest,
+    },
 }
 
 /// The answer to one [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "answer", content = "value", rename_all = "kebab-case")]
 pub enum Response {
     /// To `Status`.
     Status(Status),
@@ -172,11 +180,11 @@ pub enum Response {
     /// To `Scp03Wrap`, `WrapKeys`, `WrapData` and `UnwrapData`.
     Many(Vec<Vec<u8>>),
     /// To `PutIssuerKeys`, `Sign`, `PublicKey`, `Random`, `AuthorizeOverdraft`,
-    /// `AuthenticateToCard` and `SamWriteKey`.
+    /// `AuthenticateToCard`, `SamWriteKey` and `Certify`.
     Bytes(Vec<u8>),
     /// To `FirstPin`.
     Pin(PinLetter),
-    /// To `Scp03Close`.
+    /// To `Scp03Close`, `EndAuthorisation` and `ClearLoadLock`.
     Done,
     /// To `Verify`.
     Verified(Vec<Result<bool>>),
@@ -192,158 +200,8 @@ pub enum Response {
     Yes(bool),
     /// The call failed.
     Failed(HsmError),
-}
-
-impl Request {
-    /// The body of a frame.
-    pub fn to_body(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|e| malformed(&e))
-    }
-
-    /// From the body of a frame.
-    pub fn from_body(body: &[u8]) -> Result<Self> {
-        serde_json::from_slice(body).map_err(|e| malformed(&e))
-    }
-}
-
-impl Response {
-    /// The body of a frame.
-    pub fn to_body(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|e| malformed(&e))
-    }
-
-    /// From the body of a frame.
-    pub fn from_body(body: &[u8]) -> Result<Self> {
-        serde_json::from_slice(body).map_err(|e| malformed(&e))
-    }
-}
-
-fn malformed(error: &serde_json::Error) -> HsmError {
-    HsmError::Malformed {
-        why: error.to_string(),
-    }
-}
-
-/// Why a frame could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The connection failed, or ended inside a frame.
-    #[error("connection: {0}")]
-    Io(#[from] io::Error),
-    /// The peer speaks another version.
-    #[error(
-        "frame version {0}, expected {FRAME_VERSION}: client and HSM are of different releases"
-    )]
-    Version(u8),
-    /// Longer than [`MAX_FRAME`].
-    #[error("frame of {0} bytes, at most {MAX_FRAME}: send fewer items in one call")]
-    TooLong(usize),
-}
-
-/// Writes one frame and flushes.
-pub fn write_frame(writer: &mut impl Write, body: &[u8]) -> core::result::Result<(), FrameError> {
-    let length = u32::try_from(body.len())
-        .ok()
-        .filter(|_| body.len() <= MAX_FRAME)
-        .ok_or(FrameError::TooLong(body.len()))?;
-    let [a, b, c, d] = length.to_be_bytes();
-    writer.write_all(&[FRAME_VERSION, a, b, c, d])?;
-    writer.write_all(body)?;
-    writer.flush()?;
-    Ok(())
-}
-
-/// Reads one frame's body; `None` when the peer closed between frames.
-pub fn read_frame(reader: &mut impl Read) -> core::result::Result<Option<Vec<u8>>, FrameError> {
-    let mut version = [0; 1];
-    loop {
-        match reader.read(&mut version) {
-            Ok(0) => return Ok(None),
-            Ok(_) => break,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    let [version] = version;
-    if version != FRAME_VERSION {
-        return Err(FrameError::Version(version));
-    }
-    let mut length = [0; 4];
-    reader.read_exact(&mut length)?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > MAX_FRAME {
-        return Err(FrameError::TooLong(length));
-    }
-    // The buffer grows with what arrives, not with what was announced.
-    let mut body = Vec::new();
-    reader.by_ref().take(length as u64).read_to_end(&mut body)?;
-    if body.len() < length {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-    }
-    Ok(Some(body))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn frame_layout() {
-        let mut out = Vec::new();
-        write_frame(&mut out, b"{}").expect("memory");
-        assert_eq!(out, [1, 0, 0, 0, 2, b'{', b'}']);
-        assert_eq!(
-            read_frame(&mut &out[..]).expect("frame"),
-            Some(b"{}".to_vec())
-        );
-        assert_eq!(read_frame(&mut &[][..]).expect("closed"), None);
-    }
-
-    #[test]
-    fn refuses_other_versions_lengths_and_torn_frames() {
-        assert!(matches!(
-            read_frame(&mut &[2, 0, 0, 0, 0][..]),
-            Err(FrameError::Version(2))
-        ));
-        assert!(matches!(
-            read_frame(&mut &[1, 0xFF, 0xFF, 0xFF, 0xFF][..]),
-            Err(FrameError::TooLong(_))
-        ));
-        for cut in [1, 3, 5, 6] {
-            let frame = [1, 0, 0, 0, 2, b'{', b'}'];
-            assert!(matches!(
-                read_frame(&mut &frame[..cut]),
-                Err(FrameError::Io(_))
-            ));
-        }
-    }
-
-    #[test]
-    fn errors_and_answers_survive_the_wire() {
-        for response in [
-            Response::Done,
-            Response::Verified(vec![Ok(true), Err(HsmError::UnknownSession)]),
-            Response::Mac([1, 2, 3, 4]),
-            Response::Failed(HsmError::Refused { why: "x".into() }),
-        ] {
-            let body = response.to_body().expect("serialisable");
-            assert_eq!(Response::from_body(&body), Ok(response));
-        }
-        let request = Request::Sign {
-            purpose: SignPurpose::Hotlist,
-            message: vec![0, 255],
-        };
-        let body = request.to_body().expect("serialisable");
-        assert_eq!(Request::from_body(&body), Ok(request));
-    }
-
-    proptest! {
-        #[test]
-        fn foreign_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = read_frame(&mut &bytes[..]);
-            let _ = Request::from_body(&bytes);
-            let _ = Response::from_body(&bytes);
-        }
-    }
+    /// To `ApprovalChallenge`.
+    Challenge([u8; 32]),
+    /// To `Approve`.
+    Approved(Approved),
 }

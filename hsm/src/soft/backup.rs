@@ -1,13 +1,14 @@
 //! Backup and restore of a [`SoftHsm`].
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use hsm_client::{HsmError, Result};
 use serde_json::json;
 
-use super::{Config, LOCK, SoftHsm};
+use super::{Config, LOCK, SoftHsm, locked};
 use crate::{
     Officers, Quorum,
+    authority::Authority,
     backup::{self, Backup, Header},
     ceremony::{CeremonyError, Dealing, Form, Formed, Subject, Transcript, divide},
     service::{Key256, check_value},
@@ -82,6 +83,10 @@ impl SoftHsm {
             json!({ "backup": header.at, "audit_lines": header.audit_lines, "audit_head": header.audit_head }),
         )?;
         hsm.keep_transcript(transcript)?;
+        // As after the first ceremony: its officers are there.
+        let [a, b] = &transcript.officers;
+        let officers = Officers::new(a, b)?;
+        *locked(&hsm.authority) = Authority::after_ceremony(officers, Instant::now());
         Ok(hsm)
     }
 }

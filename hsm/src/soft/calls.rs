@@ -1,6 +1,6 @@
 //! The calls of [`Hsm`], as [`SoftHsm`] answers them.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use card_spec::{
     SuiteId,
@@ -15,7 +15,7 @@ use ed25519_dalek::Signature;
 use hsm_client::{
     AuthenticateRequest, CURRENT, CardCommand, DataItem, Hsm, HsmError, KeyInfo, KeyOrder,
     LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck,
-    ReadyCommand, Result, SamKeyRequest, SessionId, SignPurpose, State, Status,
+    ReadyCommand, Result, SamKeyRequest, ServiceKey, SessionId, SignPurpose, State, Status,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -47,7 +47,12 @@ impl Hsm for SoftHsm {
         let (state, audit_lines, audit_head) = match &self.health {
             Ok(logs) => {
                 let logs = locked(logs);
-                (State::Operational, logs.audit.lines(), logs.audit.head())
+                let state = if locked(&self.authority).is_open(Instant::now()) {
+                    State::Authorised
+                } else {
+                    State::Operational
+                };
+                (state, logs.audit.lines(), logs.audit.head())
             }
             Err(_) => (State::Tampered, 0, String::new()),
         };
@@ -213,12 +218,15 @@ impl Hsm for SoftHsm {
     fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
         let _wipe = WipeStack;
         self.sound()?;
-        self.check_hold(request)?;
-        let decided = self.decide_load(request);
+        let decided = self
+            .check_hold(request)
+            .and_then(|()| self.decide_load(request));
         let hold = &request.hold;
-        self.note(
+        self.note_outcome(
             "authorize-load",
+            decided.as_ref().err().map_or(0, HsmError::code),
             json!({
+                "keys": [name(only(KeyType::Dlk, request.suite, request.version))],
                 "hold": hold.hold_id,
                 "pan": hold.pan,
                 "seq": hold.seq,
@@ -240,9 +248,11 @@ impl Hsm for SoftHsm {
     ) -> Result<[u8; 4]> {
         let _wipe = WipeStack;
         self.sound()?;
-        let name = KeyName::<RaiseCeiling>::new(only(KeyType::SamCeiling, SuiteId::Aes, version))?;
-        let key = self.noting(self.vault().sam_own_key(name, sam))?;
-        self.note("sam-ceiling", json!({ "sam": sam, "ceiling": ceiling }))?;
+        let header = only(KeyType::SamCeiling, SuiteId::Aes, version);
+        let key_name = KeyName::<RaiseCeiling>::new(header)?;
+        let key = self.noting(self.vault().sam_own_key(key_name, sam))?;
+        let detail = json!({ "keys": [name(header)], "sam": sam, "ceiling": ceiling });
+        self.note("sam-ceiling", detail)?;
         self.sync()?;
         Ok(sm::mac(
             SuiteId::Aes,
@@ -285,7 +295,10 @@ impl Hsm for SoftHsm {
             .map(|item| keys.wrap(&self.entropy, item))
             .collect();
         let blobs = blobs?;
-        self.note("wrap-data", json!({ "items": items.len() }))?;
+        self.note(
+            "wrap-data",
+            json!({ "keys": [ServiceKey::PersonalData.name()], "items": items.len() }),
+        )?;
         Ok(blobs)
     }
 
@@ -298,7 +311,10 @@ impl Hsm for SoftHsm {
         // Attempts that fail are noted as well.
         for part in items.chunks(CONTEXTS_PER_LINE) {
             let contexts: Vec<&str> = part.iter().map(|i| i.context.as_str()).collect();
-            self.note("unwrap-data", json!({ "contexts": contexts }))?;
+            self.note(
+                "unwrap-data",
+                json!({ "keys": [ServiceKey::PersonalData.name()], "contexts": contexts }),
+            )?;
         }
         items.iter().map(|item| keys.unwrap(item)).collect()
     }
@@ -310,7 +326,7 @@ impl Hsm for SoftHsm {
         let hashes = hashes?;
         self.note(
             "index-data",
-            json!({ "field": field, "values": values.len() }),
+            json!({ "keys": [ServiceKey::PersonalData.name()], "field": field, "values": values.len() }),
         )?;
         Ok(hashes)
     }
@@ -320,7 +336,10 @@ impl Hsm for SoftHsm {
         let vault = self.vault();
         let key = vault.signer(purpose)?;
         let digest = hex::encode(Sha256::digest(message));
-        self.note("sign", json!({ "purpose": purpose, "sha256": digest }))?;
+        self.note(
+            "sign",
+            json!({ "keys": [purpose.name()], "sha256": digest }),
+        )?;
         self.sync()?;
         key.sign(message)
     }

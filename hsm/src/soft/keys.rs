@@ -6,7 +6,7 @@ use card_spec::keys::KeyHeader;
 use hsm_client::{KeyId, KeyState, Result};
 use serde_json::json;
 
-use super::{KEYSTORE, SoftHsm, check_transcript, locked};
+use super::{Core, KEYSTORE, SoftHsm, check_transcript, locked};
 use crate::{
     Officers, Roots,
     ceremony::Transcript,
@@ -15,13 +15,15 @@ use crate::{
     vault::Vault,
 };
 
-impl SoftHsm {
+impl Core {
     /// The keys as they are now. A call keeps what it began with.
     pub(crate) fn vault(&self) -> Arc<Vault> {
         let vault = self.vault.read();
         Arc::clone(&vault.unwrap_or_else(std::sync::PoisonError::into_inner))
     }
+}
 
+impl SoftHsm {
     /// Changes the state of a key. A destroyed key's value is gone from memory, backend and store
     /// when this returns (backups keep theirs until they are destroyed as well).
     pub fn set_key_state(&self, officers: &Officers, key: KeyId, to: KeyState) -> Result<()> {

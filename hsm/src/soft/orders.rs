@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn typed_pins_are_loaded_translated_and_checked() {
         let directory = tempfile::tempdir().unwrap();
-        let (hsm, officers) = hsm(directory.path());
+        let (hsm, _) = hsm(directory.path());
         let pan: Pan = "03500000000000001234".parse().unwrap();
         // As a PIN pad with the PIN key makes it.
         let pad = |digits, filling| {
@@ -306,7 +306,7 @@ mod tests {
             assert_eq!(check(&other), Ok(false));
         }
         assert_eq!(check(&block).unwrap_err().code(), 4);
-        hsm.clear_load_lock(&officers, pan).unwrap();
+        hsm_client::Administration::clear_load_lock(&hsm, pan).unwrap();
         assert_eq!(check(&block), Ok(true));
         // Of another card, or under a version that is not there.
         let foreign = "03500000000000001235".parse().unwrap();

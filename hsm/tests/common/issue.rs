@@ -12,14 +12,16 @@ use hsm::SoftHsm;
 use hsm_client::{Hsm, KeyOrder, SessionId};
 use virtual_card::VirtualCard;
 
-use crate::common::{card, officers};
+use crate::common::card;
 
 pub const SERIAL: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34];
 /// C-MAC and C-DECRYPTION: the answers come plain.
 pub const LEVEL: u8 = 0x03;
 
 pub fn blank(hsm: &SoftHsm) -> VirtualCard {
-    let maker = hsm.manufacturer(&officers()).unwrap();
+    let maker = hsm
+        .manufacturer(&crate::common::forged::authorised(hsm))
+        .unwrap();
     VirtualCard::blank(SERIAL, maker.transport_keys(SERIAL).unwrap(), [3; 32]).unwrap()
 }
 

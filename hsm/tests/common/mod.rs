@@ -2,6 +2,10 @@
 // Each test binary uses a part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod forged;
+pub mod raw;
+pub mod served;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -91,7 +95,7 @@ impl ReferenceCard {
             serial,
             kvn: 1,
             keys: hsm
-                .manufacturer(&officers())
+                .manufacturer(&forged::authorised(hsm))
                 .unwrap()
                 .transport_keys(serial)
                 .unwrap(),

@@ -70,7 +70,7 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let now: CardTime = NOW.parse().unwrap();
         let (hsm, ledger) = soft_hsm(directory.path());
-        let maker = hsm.manufacturer(&officers()).unwrap();
+        let maker = hsm.manufacturer(&hsm.authorised().unwrap()).unwrap();
         let rig = Self {
             office: Office::memory(hsm.clone()).unwrap(),
             hsm,

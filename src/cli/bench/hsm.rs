@@ -7,14 +7,17 @@ use crate::{
     tables,
 };
 use card_spec::SuiteId;
-use hsm::bench::{Bench, DERIVATIONS, Workload};
-use hsm_client::{Hsm, HsmError, TcpHsm};
+use hsm::{
+    SoftHsm,
+    bench::{Bench, DERIVATIONS, Workload},
+    server::{Running, Settings, bind, limits::Limits},
+};
+use hsm_client::{Hsm, HsmError, RemoteHsm, Role, Subject};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 use zeroize::Zeroizing;
@@ -94,7 +97,7 @@ pub fn run(args: &Args) -> Done {
         bar.set_style(style);
     }
     let hsm = bench.hsm();
-    let server = Server::start(hsm.clone())?;
+    let server = Server::start(&hsm)?;
     let mut suites = Vec::new();
     for suite in SuiteId::ALL {
         bar.set_message(format!("TACs of suite {}", suite.name()));
@@ -102,7 +105,7 @@ pub fn run(args: &Args) -> Done {
         suites.push(measure(args, &work, &*hsm, &server.client)?);
         bar.inc(1);
     }
-    server.end()?;
+    server.end();
     bar.set_message("masters on a SoftHSM token");
     let softhsm = measure_token(args)?;
     bar.finish_and_clear();
@@ -195,35 +198,39 @@ fn percent(rate: u64, of: u64) -> u64 {
 
 /// The HSM's own server on a free loopback port, and its client.
 struct Server {
-    client: TcpHsm,
-    shutdown: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Result<(), hsm::server::ServeError>>,
+    client: RemoteHsm,
+    running: Running,
 }
 
 impl Server {
-    fn start(hsm: Arc<dyn Hsm>) -> Done<Self> {
+    fn start(hsm: &SoftHsm) -> Done<Self> {
         let failed = "serving on a loopback port";
-        let listener =
-            hsm::server::bind(([127, 0, 0, 1], 0).into()).map_err(Stop::because(failed))?;
-        let address = listener.local_addr().map_err(Stop::because(failed))?;
-        let shutdown = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&shutdown);
-        let thread = std::thread::spawn(move || hsm::server::serve(listener, hsm, flag));
+        let settings = Settings {
+            address: ([127, 0, 0, 1], 0).into(),
+            health: None,
+            limits: Limits::default(),
+        };
+        // The officers of the ceremony that made the HSM are there.
+        let hosts = vec!["127.0.0.1".to_owned()];
+        let server = hsm.credential(Subject::Server { hosts }, 1).map_err(stop)?;
+        let client = Subject::Client {
+            name: "bench".to_owned(),
+            role: Role::Clearing,
+        };
+        let client = hsm.credential(client, 1).map_err(stop)?;
+        let running = bind(settings)
+            .and_then(|offline| offline.serve(hsm.clone(), &server))
+            .map_err(Stop::because(failed))?;
+        let address = running.address().to_string();
         Ok(Self {
-            client: TcpHsm::connect(&address.to_string()).map_err(stop)?,
-            shutdown,
-            thread,
+            client: RemoteHsm::connect(&[address], &client).map_err(stop)?,
+            running,
         })
     }
 
-    fn end(self) -> Done {
-        self.shutdown
-            .store(true, std::sync::atomic::Ordering::Relaxed);
+    fn end(self) {
         drop(self.client);
-        self.thread
-            .join()
-            .map_err(|_| Stop::new(Code::Failure, "the server's thread died"))?
-            .map_err(Stop::because("serving"))
+        self.running.stop();
     }
 }
 

@@ -16,6 +16,7 @@ use clearing_api::{
 use fare::Tariffs;
 use hsm::{Config, Entropy, KdfCost, LoadLimits, Manufacturer, Officers, SoftHsm, ceremony};
 use hsm_client::Hsm;
+use hsm_client::{Credential, Subject};
 use issuance::Office;
 use std::{
     collections::BTreeMap,
@@ -74,6 +75,9 @@ pub struct House {
     pub tariffs: Arc<Tariffs>,
     /// Medical catalogue.
     pub catalogue: Catalogue,
+    /// What the key service and an auditor show each other when it is served.
+    server: Credential,
+    auditor: Credential,
     staff_token: String,
     parties: BTreeMap<String, Operator>,
     keys: BTreeMap<String, Credentials>,
@@ -95,10 +99,21 @@ impl House {
         let ledger_key = stream_seed(seed, "ledger-key");
         let (hsm, transcript) = open_hsm(options, &clock, ledger_key)?;
         let hsm = Arc::new(hsm);
-        let officers = officers()?;
+        // The officers of the ceremony are still there.
         let manufacturer = hsm
-            .manufacturer(&officers)
+            .authorised()
+            .and_then(|control| hsm.manufacturer(&control))
             .map_err(WorldError::at("copying transport keys"))?;
+        let certificate = |subject| {
+            hsm.credential(subject, CERTIFICATE_DAYS)
+                .map_err(WorldError::at("issuing certificates"))
+        };
+        let hosts = vec!["127.0.0.1".to_owned()];
+        let server = certificate(Subject::Server { hosts })?;
+        let auditor = certificate(Subject::Client {
+            name: "demo-auditor".to_owned(),
+            role: hsm_client::Role::Auditor,
+        })?;
         let institutions = Institutions::load(&options.data.join("institutions.toml"))
             .map_err(WorldError::at("reading institutions"))?;
         let tariffs = Tariffs::load(&options.data).map_err(WorldError::at("reading tariffs"))?;
@@ -155,6 +170,8 @@ impl House {
             issuer: Client::new(&address).with_token(&issuer_token),
             staff: Client::new(&address).with_token(&staff_token),
             address,
+            server,
+            auditor,
             clearing,
             tariffs: Arc::new(tariffs),
             catalogue,
@@ -175,18 +192,18 @@ impl House {
     /// Starts what only other processes need: the HSM's frames and the issuance service.
     pub fn serve(&self) -> Result<Services> {
         let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener =
-            hsm::server::bind(loopback).map_err(WorldError::at("serving the key service"))?;
-        let hsm_address = listener
-            .local_addr()
+        let places = hsm::server::Settings {
+            address: loopback,
+            health: None,
+            limits: hsm::server::limits::Limits::default(),
+        };
+        let certificates = self.dir.join("hsm-certificates");
+        save_credential(&certificates, &self.auditor)
             .map_err(WorldError::at("serving the key service"))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (service, flag): (Arc<dyn Hsm>, _) = (self.hsm.clone(), stop.clone());
-        let hsm = std::thread::spawn(move || {
-            if let Err(error) = hsm::server::serve(listener, service, flag) {
-                eprintln!("key service: {error}");
-            }
-        });
+        let hsm = hsm::server::bind(places)
+            .and_then(|offline| offline.serve(SoftHsm::clone(&self.hsm), &self.server))
+            .map_err(WorldError::at("serving the key service"))?;
+        let hsm_address = hsm.address();
         let token = hex::encode(stream_seed(self.seed, "issuance-token"));
         let clock = self.clock.clone();
         let staff = "demo-auditor"
@@ -210,11 +227,14 @@ impl House {
                 format!("http://{}", issuance.address()),
                 format!("auditor token {token}"),
             ),
-            ("hsm", hsm_address.to_string(), String::new()),
+            (
+                "hsm",
+                hsm_address.to_string(),
+                format!("TLS, auditor certificate in {}", certificates.display()),
+            ),
         ];
         Ok(Services {
             addresses,
-            stop,
             hsm,
             issuance,
         })
@@ -263,19 +283,30 @@ impl House {
 pub struct Services {
     /// Name, address, and the token that opens it (published: this is a demonstration).
     pub addresses: Vec<(&'static str, String, String)>,
-    stop: Arc<AtomicBool>,
-    hsm: std::thread::JoinHandle<()>,
+    hsm: hsm::server::Running,
     issuance: issuance::Running,
 }
 
 impl Services {
     /// Stops what was started for serving.
     pub fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
         self.issuance.stop();
-        // A panic in that thread was printed there already.
-        let _ = self.hsm.join();
+        self.hsm.stop();
     }
+}
+
+/// A served demonstration is over within a day.
+const CERTIFICATE_DAYS: u16 = 2;
+
+/// The files of a client of the demonstration's key service. Its key opens nothing but a
+/// demonstration.
+fn save_credential(folder: &Path, credential: &Credential) -> std::io::Result<()> {
+    let (certificate, key) = credential.to_pem();
+    let authority = Credential::pem_of(credential.authority());
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("ca.pem"), authority)?;
+    std::fs::write(folder.join("auditor.pem"), certificate)?;
+    std::fs::write(folder.join("auditor.key"), key.as_bytes())
 }
 
 fn officers() -> Result<Officers> {

@@ -1,0 +1,94 @@
+//! The calls of people: approvals, and what needs two of them.
+
+use std::time::{Instant, SystemTime};
+
+use card_spec::id::Pan;
+use hsm_client::{
+    Administration, Approval, Approved, CertificateRequest, Result, SignPurpose, Subject,
+};
+use serde_json::json;
+
+use super::{SoftHsm, locked};
+use crate::{certificates, loads::Guess};
+
+impl Administration for SoftHsm {
+    fn approval_challenge(&self) -> Result<[u8; 32]> {
+        self.sound()?;
+        let officer = self.caller.officer()?;
+        // Never from a seed: an approval must not fit a second time.
+        let challenge = crate::Entropy::os()
+            .stream("approval", &[], 0)
+            .array::<32>()?;
+        Ok(locked(&self.authority).challenge(Instant::now(), officer, challenge))
+    }
+
+    fn approve(&self, approval: &Approval) -> Result<Approved> {
+        self.sound()?;
+        let approved = locked(&self.authority).approve(Instant::now(), &self.caller, approval)?;
+        let certified = self.caller.certified.map(|(_, key)| hex::encode(key));
+        // Enough for anybody to verify the signature later.
+        let noted = self
+            .note(
+                "approval",
+                json!({
+                    "reason": approval.reason,
+                    "minutes": approval.minutes,
+                    "challenge": hex::encode(approval.challenge),
+                    "public_key": certified,
+                    "signature": hex::encode(&approval.signature),
+                    "second": matches!(approved, Approved::Authorised { .. }),
+                }),
+            )
+            .and_then(|()| self.sync());
+        // Nothing is authorised unaudited.
+        noted.inspect_err(|_| locked(&self.authority).end())?;
+        Ok(approved)
+    }
+
+    fn end_authorisation(&self) -> Result<()> {
+        self.sound()?;
+        self.caller.officer()?;
+        locked(&self.authority).end();
+        self.note("authorisation-ended", json!({}))?;
+        self.sync()
+    }
+
+    fn clear_load_lock(&self, pan: Pan) -> Result<()> {
+        let control = self.authorised()?;
+        let mut logs = self.logs()?;
+        logs.loads.clear(pan, Guess::Mac1)?;
+        logs.loads.clear(pan, Guess::Pin)?;
+        drop(logs);
+        self.note_as(&control.actor(), "load-lock-cleared", json!({ "pan": pan }))?;
+        self.sync()
+    }
+
+    fn certify(&self, request: &CertificateRequest) -> Result<Vec<u8>> {
+        let control = self.authorised()?;
+        let serial = crate::Entropy::os()
+            .stream("certificate", &[], 0)
+            .array::<16>()?;
+        let certificate = certificates::issue(
+            self.vault().signer(SignPurpose::ClientCa)?,
+            &request.subject,
+            &request.public_key,
+            serial,
+            SystemTime::now(),
+            request.days,
+        )?;
+        let (subject, role) = match &request.subject {
+            Subject::Client { name, role } => (name.clone(), role.name()),
+            Subject::Server { hosts } => (hosts.join(" "), "server"),
+        };
+        let detail = json!({
+            "subject": subject,
+            "role": role,
+            "days": request.days,
+            "public_key": hex::encode(request.public_key),
+            "keys": [SignPurpose::ClientCa.name()],
+        });
+        self.note_as(&control.actor(), "certify", detail)?;
+        self.sync()?;
+        Ok(certificate)
+    }
+}
