@@ -1,4 +1,5 @@
-//! Failure counters: a short MAC is only ever guessed against one of these.
+//! Failure counters: a short MAC is guessed against one of these, but for the two in the table whose
+//! guess is worth nothing.
 //!
 //! Whoever comes near a card can send it wrong MACs, so a counter that stops the guesser must not
 //! be a way to disable the card through a coat. The rules:
@@ -6,7 +7,7 @@
 //! | what is guessed | row | in a row | over the air | lifetime |
 //! |---|---|---|---|---|
 //! | 4-byte MACs that move or rewrite: load, maintenance, unblock, PIN unblock, the medical purse, SAM ceiling and WRITE KEY | [`Row::mac`] | 3 | load: after the PIN; medical: after authentication and PIN; else refused | 200 |
-//! | 4-byte MACs whose guess brings the guesser nothing: purchase, field lock | none | none | none | none |
+//! | 4-byte MACs whose guess brings the guesser next to nothing: purchase, field lock (over the air under DACK alone) | none | none | none | none |
 //! | 8-byte cryptograms: EXTERNAL AUTHENTICATE of the social-security side | [`Row::cryptogram`] | 15 | 5 | none |
 //! | 8-byte cryptogram and 8-byte C-MAC: EXTERNAL AUTHENTICATE of the issuer domain | [`Row::unguessable`] | none | 5 | none |
 //! | MAC2 at a SAM, with it INIT SAM FOR PURCHASE | [`Row::lifetime`] | none | - | 60,000 |

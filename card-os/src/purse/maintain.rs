@@ -3,6 +3,7 @@
 use super::{Purse, State, at, state};
 use crate::{
     apdu::{Answer, Command, Outcome},
+    card::Interface,
     counter::Row,
     error::Error,
     keystore::Slot,
@@ -74,7 +75,12 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         } else {
             let challenge = self.take_challenge()?;
             let mut right = Choice::from(0);
-            for key_type in [KeyType::Dack, KeyType::Damk] {
+            // Over the air nobody gets MACs computed under the maintainer's key as often as he likes.
+            let keys: &[KeyType] = match self.interface {
+                Interface::Contactless => &[KeyType::Dack],
+                Interface::Contact => &[KeyType::Dack, KeyType::Damk],
+            };
+            for key_type in keys.iter().copied() {
                 if let Ok(slot) = self.any_key(key_type) {
                     let (suite, header) = (slot.header.suite, c.mac_header());
                     right |= sm::mac(suite, &slot.key, challenge, header, &[]).ct_eq(c.data);
