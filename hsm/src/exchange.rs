@@ -15,6 +15,7 @@ use card_spec::{
 };
 use hsm_client::{HsmError, Result, ServiceKey, SignPurpose};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -124,9 +125,43 @@ pub struct Bundle {
     pub wrapping: Wrapping,
     /// The keys.
     pub keys: Vec<Item>,
+    /// HMAC-SHA-256 over all of it, hex, under a key of the key-encryption key's: AES key wrap says
+    /// nothing of a key's name, and whoever carries the bundle must not be able to exchange two.
+    pub mac: String,
 }
 
+/// Label of the bundle's MAC; its end is marked so that nothing can continue it.
+const BUNDLE_MAC: &[u8] = b"onecard/key-bundle/mac/v1\0";
+
 impl Bundle {
+    /// The bundle with its MAC.
+    pub(crate) fn sealed(mut self, kek: &[u8; 32]) -> Result<Self> {
+        self.mac = String::new();
+        self.mac = hex::encode_upper(self.own_mac(kek)?);
+        Ok(self)
+    }
+
+    /// Whether it is as the holder of the key-encryption key made it.
+    pub(crate) fn check(&self, kek: &[u8; 32]) -> Result<()> {
+        let bare = Self {
+            mac: String::new(),
+            ..self.clone()
+        };
+        let given = hex::decode(&self.mac).unwrap_or_default();
+        if bool::from(bare.own_mac(kek)?.as_slice().ct_eq(&given)) {
+            return Ok(());
+        }
+        Err(HsmError::NotAuthentic {
+            what: "the bundle: it was changed on its way, or is of another release".to_owned(),
+        })
+    }
+
+    fn own_mac(&self, kek: &[u8; 32]) -> Result<[u8; 32]> {
+        let json = serde_json::to_vec(self)
+            .map_err(|e| malformed(&format!("the bundle cannot be written: {e}")))?;
+        Ok(crate::service::prf(kek, &[BUNDLE_MAC, &json]))
+    }
+
     /// Reads a bundle from JSON.
     pub fn from_json(text: &str) -> Result<Self> {
         let bundle: Self = serde_json::from_str(text)

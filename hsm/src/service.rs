@@ -91,7 +91,7 @@ pub(crate) fn info(key: ServiceKey, version: u8, held: &Held<Key256>) -> Service
 }
 
 /// HMAC-SHA-256 over parts that their label or a length keeps apart.
-fn prf(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn prf(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC itself fills a short key with zeros to its block of 64 bytes; done here, no length can
     // be refused.
     let mut block = Zeroizing::new([0; 64]);

@@ -263,14 +263,24 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
         &[one, two],
     );
     assert!(matches!(refused(own), HsmError::NotAuthentic { .. }));
-    // A block under another name: usage and version are in its header.
-    let mut renamed = bundle.clone();
-    renamed.keys[0].key = KeyName::Master(KeyHeader { version: 3, ..DTK2 });
-    let three = renamed.keys[0].key;
-    assert!(matches!(
-        import(&kek, &renamed, &[one, three]),
-        HsmError::WrongUsage { .. }
-    ));
+    // Nothing is changed on the way, in no form: key wrap itself says nothing of a key's name.
+    for wrapping in [
+        Wrapping::KeyBlock,
+        Wrapping::KeyWrap,
+        Wrapping::PaddedKeyWrap,
+    ] {
+        let mut swapped = a
+            .export(&officers(), &Kek::Formed(&kek), wrapping, &[two, one])
+            .unwrap();
+        let names = [swapped.keys[1].key, swapped.keys[0].key];
+        for (item, name) in swapped.keys.iter_mut().zip(names) {
+            item.key = name;
+        }
+        assert!(matches!(
+            import(&kek, &swapped, &[one, two]),
+            HsmError::NotAuthentic { .. }
+        ));
+    }
     // All or nothing: the second item is broken, the first one is not taken.
     let sound = bundle.keys[1].wrapped.clone();
     bundle.keys[1]

@@ -71,7 +71,9 @@ impl SoftHsm {
             kek_kcv: hex::encode_upper(check_value(&kek)),
             wrapping,
             keys: items,
-        };
+            mac: String::new(),
+        }
+        .sealed(&kek)?;
         let named: Vec<String> = keys.iter().map(ToString::to_string).collect();
         self.note_as(
             &officers.actor(),
@@ -155,6 +157,7 @@ impl SoftHsm {
                     ),
                 });
             }
+            bundle.check(&kek)?;
             let mut opened = Vec::with_capacity(bundle.keys.len());
             for item in &bundle.keys {
                 if !expected.contains(&item.key) {
