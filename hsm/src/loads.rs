@@ -32,14 +32,17 @@ pub struct LoadLimits {
     pub per_load: Fen,
     /// Most on one card in one day, by the time of the ledger's holds.
     pub per_day: Fen,
+    /// Highest overdraft limit of a card.
+    pub overdraft: Fen,
 }
 
 impl Default for LoadLimits {
-    /// 1,000 yuan a load (the purse's ceiling), 3,000 yuan a day.
+    /// 1,000 yuan a load (the purse's ceiling), 3,000 yuan a day, 50 yuan of overdraft.
     fn default() -> Self {
         Self {
             per_load: Fen::yuan(1000),
             per_day: Fen::yuan(3000),
+            overdraft: Fen::yuan(50),
         }
     }
 }
@@ -312,6 +315,7 @@ mod tests {
         let limits = LoadLimits {
             per_load: Fen::yuan(100),
             per_day: Fen::yuan(150),
+            overdraft: Fen::ZERO,
         };
         let day1 = "2026-11-23T08:00:00";
         for (amount, ok) in [(0, false), (-1, false), (101, false), (100, true)] {

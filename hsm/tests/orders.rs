@@ -261,6 +261,11 @@ fn a_card_obeys_every_order_of_its_purse() {
             new_limit: Fen::yuan(20),
             time: NOW.parse().unwrap(),
         };
+        let too_high = OverdraftRequest {
+            new_limit: Fen::yuan(51),
+            ..request.clone()
+        };
+        assert_eq!(hsm.authorize_overdraft(&too_high).unwrap_err().code(), 4);
         request.mac1[0] ^= 1;
         assert_eq!(hsm.authorize_overdraft(&request).unwrap_err().code(), 3);
         request.mac1[0] ^= 1;

@@ -114,6 +114,12 @@ impl SoftHsm {
     /// Wrong MAC1s count with those of loads: both are guesses at one card's keys.
     fn decide_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>> {
         let pan = request.card.pan;
+        let highest = self.limits.overdraft;
+        if request.new_limit.0 < 0 || request.new_limit > highest {
+            return Err(HsmError::Refused {
+                why: format!("a card's overdraft limit is at most {highest} yuan here"),
+            });
+        }
         let mut logs = self.logs()?;
         logs.loads.unlocked(pan, Guess::Mac1)?;
         let Some(command) = commands::overdraft(&self.vault(), request)? else {
