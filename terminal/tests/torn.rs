@@ -29,14 +29,9 @@ fn cuts() -> Vec<Cut> {
             Cut::AfterApdu { cla, ins, nth: 1 },
         ]
     });
-    // DEBIT commits twice: its failure counter, then the debit itself.
-    let power = [1, 2].into_iter().flat_map(|n| {
-        [
-            Cut::Power(PowerCut::BeforeCommit(n)),
-            Cut::Power(PowerCut::AfterCommit(n)),
-        ]
-    });
-    apdus.chain(power).collect()
+    // DEBIT is the only commit of a tap.
+    let power = [PowerCut::BeforeCommit(1), PowerCut::AfterCommit(1)];
+    apdus.chain(power.map(Cut::Power)).collect()
 }
 
 /// What the records say was paid, later ones replacing what they complete.
