@@ -18,7 +18,7 @@ pub(super) const SLOT: usize = ENTRY + CONFIRMATION;
 /// Slots of a page.
 pub(super) const SLOTS: usize = (PAGE - PAGE_HEAD) / SLOT;
 
-const MAGIC: [u8; 4] = *b"OC3P";
+pub(super) const MAGIC: [u8; 4] = *b"OC3P";
 
 /// The entry that ends its transaction.
 const LAST: u16 = 0x8000;

@@ -2,7 +2,7 @@
 
 use super::{
     BLOCK, Store,
-    entry::{Digest, ENTRY, Head, PAGE_HEAD, check},
+    entry::{self, Digest, ENTRY, Head, PAGE_HEAD, check},
 };
 use crate::{
     isd,
@@ -12,10 +12,14 @@ use crate::{
 
 const PAGE_MAGIC: &[u8] = b"OC2P";
 
-/// Whether these are the pages of a card of layout 2.
+/// Whether these are the pages of a card of layout 2: most of those that have a head, because a
+/// damaged head of today may look like one of then.
 pub(crate) fn is_layout_2(image: &[u8]) -> bool {
-    let mut pages = image.chunks_exact(PAGE);
-    image.len() == NVM_SIZE && pages.any(|page| page.starts_with(PAGE_MAGIC))
+    let pages = |magic: &[u8]| {
+        let pages = image.chunks_exact(PAGE);
+        pages.filter(|page| page.starts_with(magic)).count()
+    };
+    image.len() == NVM_SIZE && pages(PAGE_MAGIC) > pages(&entry::MAGIC)
 }
 
 /// Entries that belong to transactions, whole or not.
