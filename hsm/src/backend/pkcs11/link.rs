@@ -128,7 +128,7 @@ impl Link {
         operation: impl Fn(&Pkcs11, &mut Seat) -> Attempt<T>,
     ) -> (u64, Attempt<T>) {
         let state = self.module.enter();
-        let Some(library) = &state.library else {
+        let Some(library) = &state.loaded else {
             let not_loaded = Error::Pkcs11(RvError::CryptokiNotInitialized, Function::OpenSession);
             return (state.generation, Err(not_loaded.into()));
         };

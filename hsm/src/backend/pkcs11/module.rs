@@ -28,7 +28,7 @@ pub(super) struct Module {
 pub(super) struct State {
     /// Counts restarts.
     pub(super) generation: u64,
-    pub(super) library: Option<Pkcs11>,
+    pub(super) loaded: Option<Pkcs11>,
 }
 
 impl Module {
@@ -40,7 +40,7 @@ impl Module {
                 path: path.to_owned(),
                 state: RwLock::new(State {
                     generation: 0,
-                    library: None,
+                    loaded: None,
                 }),
             })
         }))
@@ -58,7 +58,7 @@ impl Module {
             return Ok(());
         }
         state.generation += 1;
-        if let Some(library) = state.library.take() {
+        if let Some(library) = state.loaded.take() {
             // A module that is beyond even this is loaded anew all the same.
             let _ = library.finalize();
         }
@@ -68,7 +68,7 @@ impl Module {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => return Err(error),
         }
-        state.library = Some(library);
+        state.loaded = Some(library);
         Ok(())
     }
 }
