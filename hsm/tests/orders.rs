@@ -9,12 +9,11 @@ use card_spec::{
     Fen, SuiteId, Sw, aid, apdu,
     channel::exchange,
     health,
-    id::IssuerId,
     keys::{KeyHeader, KeyType, class, ssse_kid},
     perso::{CardState, Dgi, set_card_status},
     pki,
     purse::{
-        files::{Holder, Limits, Public, Region},
+        files::{Holder, Region},
         overdraft::{self, OverdraftInit},
         sfi,
     },
@@ -25,7 +24,9 @@ use hsm_client::{
     AuthenticateRequest, CardCommand, CardFile, CardOrder, Hsm, HsmError, KeyOrder, NewPin,
     OverdraftRequest, PinOf, ReadyCommand, SamKeyRequest,
 };
-use issue::{SERIAL, ask, blank, keys, personalise, pin_group, protected, take_over};
+use issue::{
+    SERIAL, ask, blank, keys, personalise, pin_group, protected, purse_of_card, take_over,
+};
 use virtual_card::VirtualCard;
 
 const PIN_WRONG: [u8; 3] = [0x00, 0x00, 0x01];
@@ -34,24 +35,7 @@ const PIN_WRONG: [u8; 3] = [0x00, 0x00, 0x01];
 fn issued(hsm: &hsm::SoftHsm, suite: SuiteId) -> (VirtualCard, Vec<u8>) {
     let mut holder = blank(hsm);
     let session = take_over(hsm, &mut holder);
-    let who = card();
-    let date = |text: &str| text.parse().unwrap();
-    let public = Public {
-        issuer: IssuerId::new(who.pan, who.region, who.generation),
-        app_type: 1,
-        version: 1,
-        pan: who.pan,
-        valid_from: date("2026-01-01"),
-        valid_to: date("2035-12-31"),
-        card_type: 0,
-        generation: who.generation,
-    };
-    let limits = Limits {
-        max_balance: Fen::yuan(1000),
-        per_tap: Fen::yuan(200),
-        per_day: Fen::yuan(500),
-        overdraft: Fen::ZERO,
-    };
+    let (public, limits) = purse_of_card();
     let letter = hsm.first_pin(session).unwrap();
     let of = |range: std::ops::Range<u8>, indexes: &[u8]| -> Vec<KeyHeader> {
         hsm::catalog()

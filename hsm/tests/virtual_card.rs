@@ -7,25 +7,18 @@ mod issue;
 
 use card_spec::{
     Channel, Fen, SuiteId, aid, apdu,
-    id::IssuerId,
     keys::{KeyType, ssse_kid},
     perso::{CardState, Dgi, pin, set_card_status},
-    purse::{
-        InitRequest, LoadInit, credit_for_load,
-        files::{Limits, Public},
-        get_balance, sfi,
-    },
+    purse::{InitRequest, LoadInit, credit_for_load, get_balance, sfi},
     sam, ssse,
     time::CardTime,
 };
 use common::{NOW, card, create, header, ledger};
 use ed25519_dalek::Signer;
 use hsm_client::{Hold, Hsm, KeyOrder, LoadRequest, ProofCheck};
-use issue::{SERIAL, ask, blank, keys, personalise, pin_group, protected, take_over};
-
-fn date(text: &str) -> card_spec::time::CardDate {
-    text.parse().unwrap()
-}
+use issue::{
+    SERIAL, ask, blank, keys, personalise, pin_group, protected, purse_of_card, take_over,
+};
 
 #[test]
 fn a_card_is_issued_loaded_and_recognised() {
@@ -35,22 +28,7 @@ fn a_card_is_issued_loaded_and_recognised() {
         let mut holder = blank(&hsm);
         let session = take_over(&hsm, &mut holder);
         let who = card();
-        let public = Public {
-            issuer: IssuerId::new(who.pan, who.region, who.generation),
-            app_type: 1,
-            version: 1,
-            pan: who.pan,
-            valid_from: date("2026-01-01"),
-            valid_to: date("2035-12-31"),
-            card_type: 0,
-            generation: who.generation,
-        };
-        let limits = Limits {
-            max_balance: Fen::yuan(1000),
-            per_tap: Fen::yuan(200),
-            per_day: Fen::yuan(500),
-            overdraft: Fen::ZERO,
-        };
+        let (public, limits) = purse_of_card();
         let letter = hsm.first_pin(session).unwrap();
         let mut purse = vec![
             (Dgi::file(sfi::PUBLIC), public.to_bytes().to_vec()),

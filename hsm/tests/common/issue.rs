@@ -3,10 +3,12 @@
 #![allow(dead_code, unreachable_pub)]
 
 use card_spec::{
-    aid, apdu,
+    Fen, aid, apdu,
     channel::exchange,
+    id::IssuerId,
     keys::KeyHeader,
     perso::{Dgi, initialize_update, install_for_personalization, pin, push_dgi, store_data},
+    purse::files::{Limits, Public},
 };
 use hsm::SoftHsm;
 use hsm_client::{Hsm, KeyOrder, SessionId};
@@ -23,6 +25,29 @@ pub fn blank(hsm: &SoftHsm) -> VirtualCard {
         .manufacturer(&crate::common::forged::authorised(hsm))
         .unwrap();
     VirtualCard::blank(SERIAL, maker.transport_keys(SERIAL).unwrap(), [3; 32]).unwrap()
+}
+
+/// File 15 of [`card`] and what it may spend.
+pub fn purse_of_card() -> (Public, Limits) {
+    let who = card();
+    let date = |text: &str| text.parse().unwrap();
+    let public = Public {
+        issuer: IssuerId::new(who.pan, who.region, who.generation),
+        app_type: 1,
+        version: 1,
+        pan: who.pan,
+        valid_from: date("2026-01-01"),
+        valid_to: date("2035-12-31"),
+        card_type: 0,
+        generation: who.generation,
+    };
+    let limits = Limits {
+        max_balance: Fen::yuan(1000),
+        per_tap: Fen::yuan(200),
+        per_day: Fen::yuan(500),
+        overdraft: Fen::ZERO,
+    };
+    (public, limits)
 }
 
 pub fn ask(card: &mut VirtualCard, command: &[u8]) -> Vec<u8> {
