@@ -380,7 +380,7 @@ impl<N: Nvm> Select<'_, N> {
                 put(out, full);
             }
             (Wish::Fci, Target::Isd) => put(out, &isd::fci()),
-            (Wish::Fci, Target::Purse) => put(out, &purse::fci(&self.store.area(App::Purse))),
+            (Wish::Fci, Target::Purse) => purse::fci(&self.store.area(App::Purse), out),
             (Wish::Fci, Target::Pse) => named(out, full, directory::PSE),
             (Wish::Fci, Target::Ppse) => named(out, full, directory::PPSE),
             (Wish::Fci, _) => named(out, full, &[0xA5, 0x00]),

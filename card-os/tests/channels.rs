@@ -201,11 +201,11 @@ fn a_response_is_fetched_where_it_was_asked_for() {
     let mut short = on(1, &apdu::select(aid::T_UNION));
     *short.last_mut().unwrap() = 10;
     let get = apdu::get_response(256);
-    assert_eq!(raw(&mut card, &short)[10..], [0x61, 41]);
+    assert_eq!(raw(&mut card, &short)[10..], [0x61, 44]);
     assert_eq!(raw(&mut card, &get), [0x69, 0x85]);
     assert_eq!(raw(&mut card, &on(1, &get)), [0x69, 0x85], "and it is gone");
     raw(&mut card, &short);
-    assert_eq!(raw(&mut card, &on(1, &get)).len(), 43);
+    assert_eq!(raw(&mut card, &on(1, &get)).len(), 46);
 }
 
 #[test]

@@ -29,11 +29,11 @@ fn get_response_and_its_cancelling() {
     *short.last_mut().unwrap() = 10;
     let answer = raw(&mut card, &short);
     assert_eq!(answer[..10], fci[..10]);
-    assert_eq!(answer[10..], [0x61, 41]);
+    assert_eq!(answer[10..], [0x61, 44]);
     let more = raw(&mut card, &[0x00, 0xC0, 0x00, 0x00, 20]);
-    assert_eq!((&more[..20], &more[20..]), (&fci[10..30], &[0x61, 21][..]));
+    assert_eq!((&more[..20], &more[20..]), (&fci[10..30], &[0x61, 24][..]));
     let last = raw(&mut card, &[0x00, 0xC0, 0x00, 0x00, 0x00]);
-    assert_eq!((&last[..21], &last[21..]), (&fci[30..], &[0x90, 0x00][..]));
+    assert_eq!((&last[..24], &last[24..]), (&fci[30..], &[0x90, 0x00][..]));
     assert_eq!(
         sw(&mut card, &[0x00, 0xC0, 0x00, 0x00, 0x00]),
         Sw::CONDITIONS
@@ -96,7 +96,7 @@ fn status_words_of_strangers() {
     let balance = raw(&mut card, &[0x80, 0x5C, 0x00, 0x02, 0x00, 0x00, 0x00]);
     assert_eq!(balance.len(), 6);
     let extended = hex_literal::hex!("00A40400 000008 A000000632010105 0000");
-    assert_eq!(raw(&mut card, &extended).len(), 53);
+    assert_eq!(raw(&mut card, &extended).len(), 56);
     let mut long = vec![0x00, 0xA4, 0x04, 0x00, 0x00, 0x01, 0x00];
     long.extend([0; 256]);
     assert_eq!(sw(&mut card, &long), Sw::WRONG_LENGTH);

@@ -455,7 +455,7 @@ fn every_wrong_p1_p2_of_a_file_command() {
 #[test]
 fn every_wrong_cache_update() {
     let purse = App::Purse.on(&App::Purse.image()).image().to_vec();
-    for length in [0, 1, 47, 48, 49, 127, 128, 129, 255] {
+    for length in [0, 1, 23, 24, 25, 47, 48, 49, 127, 128, 129, 255] {
         let mut card = App::Purse.on(&purse);
         let mut tap = Tap::new(Fen(1));
         tap.capp = true;
@@ -463,13 +463,14 @@ fn every_wrong_cache_update() {
         for [p1, p2] in (0..=0xFF).flat_map(|a| (0..=0xFF).map(move |b| [a, b])) {
             let expected = match (p2 & 7, p2 >> 3, p1) {
                 (1..=3 | 5..=7, ..) => Sw::WRONG_P1P2,
-                (_, sfi::JOURNEY, 1..) => Sw::WRONG_P1P2,
+                (_, sfi::JOURNEY | sfi::TRAVEL, 1..) => Sw::WRONG_P1P2,
                 (_, sfi::JOURNEY, 0) if length != 48 => Sw::WRONG_LENGTH,
                 (_, sfi::METRO, _) if length != 128 => Sw::WRONG_LENGTH,
+                (_, sfi::TRAVEL, 0) if length != 24 => Sw::WRONG_LENGTH,
                 (_, sfi::METRO, 0 | 3..) => Sw::RECORD_NOT_FOUND,
                 // The same record a second time, through the other form of P2.
-                (4, sfi::METRO, _) => Sw::NO_SPACE,
-                (_, sfi::JOURNEY | sfi::METRO, _) => Sw::OK,
+                (4, sfi::METRO | sfi::TRAVEL, _) => Sw::NO_SPACE,
+                (_, sfi::JOURNEY | sfi::METRO | sfi::TRAVEL, _) => Sw::OK,
                 _ => Sw::NOT_FOUND,
             };
             let command = apdu::build(0x80, 0xDC, p1, p2, &[7; 255][..length], None);

@@ -202,9 +202,10 @@ fn published_pboc_vectors_through_the_card() {
 fn fci_and_files_as_readers_ask_for_them() {
     let mut card = card(SuiteId::Aes);
     let fci = ask(&mut card, &apdu::select(aid::T_UNION));
-    assert_eq!(fci[..4], [0x6F, 0x31, 0x84, 0x08]);
+    assert_eq!(fci[..4], [0x6F, 0x34, 0x84, 0x08]);
     let file15 = ask(&mut card, &apdu::read_binary(sfi::PUBLIC, 0, 30));
-    assert_eq!(fci[21..], file15);
+    assert_eq!(fci[21..51], file15);
+    assert_eq!(fci[51..], [0xC1, 0x01, 0x84], "interoperable, a test card");
     assert_eq!(
         ask(&mut card, &apdu::read_binary(sfi::REGION, 0, 11)).len(),
         11

@@ -107,7 +107,7 @@ fn field_lock_by_sam_and_unblock_by_the_issuer() {
         assert_eq!(tap.init(&mut card), Err(Sw::LOCKED));
         card.power_cycle();
         let reply = send(&mut card, &apdu::select(aid::T_UNION));
-        assert_eq!((reply.sw, reply.data.len()), (Sw::SELECTED_BLOCKED, 51));
+        assert_eq!((reply.sw, reply.data.len()), (Sw::SELECTED_BLOCKED, 54));
         assert_eq!(host::balance(&mut card).unwrap(), Fen(10_000));
 
         let damk = sample::card_key(sample::header(KeyType::Damk, class::ONLY, suite)).unwrap();

@@ -51,7 +51,7 @@ fn failure(text: &str) -> ScriptError {
 #[test]
 fn a_wrong_answer_is_told_with_line_command_and_meaning() {
     let error = failure(
-        "# Test\nlet aid = A000000632010105\n\n> 00 A4 04 00 [{aid}] 00 # select\n< 6F 31 * 9000\n\
+        "# Test\nlet aid = A000000632010105\n\n> 00 A4 04 00 [{aid}] 00 # select\n< 6F 34 * 9000\n\
          > 80 5C 00 02 04\n< 00 00 27 11 9000\n",
     );
     assert_eq!(

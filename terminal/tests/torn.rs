@@ -13,9 +13,8 @@ use virtual_card::{Cut, PowerCut};
 const FARE: Fen = Fen(90);
 
 /// Every command of a bus tap, as class and instruction.
-const TAP: [(u8, u8); 6] = [
+const TAP: [(u8, u8); 5] = [
     (0x00, 0xA4),
-    (0x00, 0xB0),
     (0x00, 0xB2),
     (0x80, 0x50),
     (0x80, 0xDC),

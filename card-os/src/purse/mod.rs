@@ -19,7 +19,7 @@ pub(crate) use perso::{key_stored, personalise, set_pin};
 pub(crate) use table::FILES;
 
 use crate::{
-    apdu::{self, Answer, Out, Outcome},
+    apdu::{self, Answer, Out, Outcome, put},
     card::Interface,
     counter::{ROW, Row},
     error::Error,
@@ -31,7 +31,7 @@ use crate::{
     transaction::{PROOF, prove},
 };
 use card_spec::{
-    Fen, aid,
+    Fen,
     purse::{TxType, files},
 };
 
@@ -75,7 +75,8 @@ mod at {
     pub(super) const OVERDRAFT_ROW: Row = Row::mac(PROVE_OVERDRAFT + PROOF);
     /// As [`DAY`], for the dates before it.
     pub(super) const EARLIER_DAY: usize = PROVE_OVERDRAFT + PROOF + ROW;
-    pub(super) const END: usize = EARLIER_DAY + 8;
+    pub(super) const TRAVEL: usize = EARLIER_DAY + 8;
+    pub(super) const END: usize = TRAVEL + files::TRAVEL;
 }
 pub(crate) const AREA: usize = at::END;
 
@@ -147,11 +148,20 @@ fn bearable<N: Nvm>(area: &Area<'_, N>, limits: &files::Limits) -> bool {
     money + limits.overdraft >= Fen::ZERO && highest.0 <= i64::from(i32::MAX)
 }
 
-/// The FCI, with file 15 inside.
-pub(crate) fn fci<N: Nvm>(area: &Area<'_, N>) -> [u8; 51] {
-    let mut name = [0u8; 8];
-    name.copy_from_slice(aid::T_UNION);
-    files::fci(&name, &area.array(at::FILE15))
+/// The FCI, with file 15, what terminals want of file 17, and the travel record inside.
+pub(crate) fn fci<N: Nvm>(area: &Area<'_, N>, out: &mut Out) {
+    let mut fci = [0; 54 + files::TRAVEL];
+    fci[..21].copy_from_slice(&files::FCI_HEAD);
+    area.read(at::FILE15, &mut fci[21..51]);
+    // Interoperability and kind.
+    area.read(at::FILE17 + 9, &mut fci[52..54]);
+    area.read(at::TRAVEL, &mut fci[54..]);
+    let used = fci[54].min(files::TRAVEL as u8);
+    fci[1] += used;
+    fci[51] = 0xC1;
+    fci[53] |= fci[52] << 7;
+    fci[52] = 1 + used;
+    put(out, &fci[..54 + usize::from(used)]);
 }
 
 /// The PAN in file 15 of a personalised purse.

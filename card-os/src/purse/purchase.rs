@@ -11,7 +11,7 @@ use card_spec::{
     Fen,
     purse::{
         InitRequest, TxType,
-        files::{Journey, LogRecord, Metro},
+        files::{Journey, LogRecord, Metro, TRAVEL},
         mac::{Context, ContextBuilder, Purchase},
         sfi,
     },
@@ -33,11 +33,12 @@ struct Cache {
     context: ContextBuilder,
     journeys: Vec<[u8; Journey::LEN], 2>,
     metro: Vec<(u8, [u8; Metro::LEN]), { METRO_RECORDS as usize }>,
+    travel: Vec<[u8; TRAVEL], 1>,
 }
 
 impl Cache {
     fn is_empty(&self) -> bool {
-        self.journeys.is_empty() && self.metro.is_empty()
+        self.journeys.is_empty() && self.metro.is_empty() && self.travel.is_empty()
     }
 }
 
@@ -53,12 +54,19 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
         if request.amount > limits.per_tap {
             return Err(Error::CONDITIONS);
         }
-        Self::answer_with_limit(&begun, limits.overdraft, out);
-        let cache = (tx == TxType::Capp).then(|| Cache {
-            context: ContextBuilder::new(&fci(&self.area)),
-            journeys: Vec::new(),
-            metro: Vec::new(),
+        let cache = (tx == TxType::Capp).then(|| {
+            // The answer's buffer is as good as another of this size.
+            fci(&self.area, out);
+            let context = ContextBuilder::new(out);
+            out.clear();
+            Cache {
+                context,
+                journeys: Vec::new(),
+                metro: Vec::new(),
+                travel: Vec::new(),
+            }
         });
+        Self::answer_with_limit(&begun, limits.overdraft, out);
         self.ram.transaction = Transaction::Purchase(Open {
             begun,
             request,
@@ -80,10 +88,13 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             return Err(Error::PARAMETERS);
         }
         match p2 >> 3 {
+            sfi::JOURNEY | sfi::TRAVEL if p1 != 0 => return Err(Error::PARAMETERS),
+            // What was there before is in the FCI, and so in the context already.
+            sfi::TRAVEL => {
+                let record = data.try_into().map_err(|_| Error::LENGTH)?;
+                cache.travel.push(record).map_err(|_| Error::SPACE)?;
+            }
             sfi::JOURNEY => {
-                if p1 != 0 {
-                    return Err(Error::PARAMETERS);
-                }
                 let record = data.try_into().map_err(|_| Error::LENGTH)?;
                 cache.journeys.push(record).map_err(|_| Error::SPACE)?;
             }
@@ -159,6 +170,9 @@ impl<N: Nvm, R: Entropy> Purse<'_, N, R> {
             }
             for (number, metro) in &cache.metro {
                 self.area.write(Self::metro_at(*number)?, metro);
+            }
+            for travel in &cache.travel {
+                self.area.write(at::TRAVEL, travel);
             }
         }
         let record = LogRecord {

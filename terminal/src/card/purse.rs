@@ -6,7 +6,7 @@ use card_spec::{
     id::{CitizenId, SamNo},
     purse::{
         self, Debited, InitRequest, LoadInit, PurchaseInit, TxType,
-        files::{Holder, Journey, Metro, Public, Region},
+        files::{Brief, Holder, Journey, Metro, Public, Region},
         mac::{Context, ContextBuilder},
         sfi,
     },
@@ -100,8 +100,17 @@ impl<'c, C: Channel + ?Sized> PurseSession<'c, C> {
         &self.fci
     }
 
-    /// File 17.
+    /// File 17: from the FCI where the card tells it there, else read.
     pub fn region(&mut self) -> Result<Region, CardError> {
+        if let Some(brief) = Brief::from_fci(&self.fci)
+            && let Ok(region) = self.public.issuer.region()
+        {
+            return Ok(Region {
+                region,
+                interoperable: brief.interoperable,
+                kind: brief.kind,
+            });
+        }
         let step = "reading file 17";
         let reply = ask(self.channel, step, &apdu::read_binary(sfi::REGION, 0, 60))?;
         Region::from_bytes(&reply.data).map_err(format(step))

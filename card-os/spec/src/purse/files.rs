@@ -76,14 +76,40 @@ impl Public {
     }
 }
 
-/// The purse's FCI: `6F 31 84 08 AID A5 25 9F08 01 02 9F0C 1E <file 15>`, 51 bytes.
-pub fn fci(aid: &[u8; 8], file15: &[u8; 30]) -> [u8; 51] {
-    let mut out = [0; 51];
-    out[..4].copy_from_slice(&[0x6F, 0x31, 0x84, 0x08]);
-    out[4..12].copy_from_slice(aid);
-    out[12..21].copy_from_slice(&[0xA5, 0x25, 0x9F, 0x08, 0x01, 0x02, 0x9F, 0x0C, 0x1E]);
-    out[21..].copy_from_slice(file15);
-    out
+/// Bytes of the travel record. The first says how many of them are used, itself included; the FCI
+/// shows those.
+pub const TRAVEL: usize = 24;
+
+/// How the purse's FCI begins: `6F len 84 08 AID A5 25 9F08 01 02 9F0C 1E`. File 15 follows, and after
+/// that template of T-Union `C1 len kind <travel record>`, which spares our own terminals two reads:
+/// card kind (bits 1 to 7) and interoperability (bit 8) of file 17, and what the last terminal left.
+/// `len` is that of an empty travel record.
+pub const FCI_HEAD: [u8; 21] = [
+    0x6F, 0x34, 0x84, 0x08, 0xA0, 0x00, 0x00, 0x06, 0x32, 0x01, 0x01, 0x05, // T-Union
+    0xA5, 0x25, 0x9F, 0x08, 0x01, 0x02, 0x9F, 0x0C, 0x1E,
+];
+
+/// What the FCI of our own cards says beside file 15.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brief<'a> {
+    /// Whether the card may be used in other cities.
+    pub interoperable: bool,
+    /// Card kind.
+    pub kind: CardKind,
+    /// The travel record, as the last terminal wrote it; empty when none did.
+    pub travel: &'a [u8],
+}
+
+impl<'a> Brief<'a> {
+    /// From the purse's FCI. `None`: not such a card; file 17 tells kind and interoperability.
+    pub fn from_fci(fci: &'a [u8]) -> Option<Self> {
+        let (admission, travel) = Tlv::find(Tlv::find(fci, 0x6F)?, 0xC1)?.split_first()?;
+        Some(Self {
+            interoperable: admission & 0x80 != 0,
+            kind: CardKind::from_byte(admission & 0x7F)?,
+            travel,
+        })
+    }
 }
 
 /// Card kinds, byte 10 of file 17.
@@ -582,9 +608,24 @@ mod tests {
             card_type: 0,
             generation: Generation(1),
         };
-        let fci = fci(&[0xA0, 0, 0, 6, 0x32, 1, 1, 5], &public.to_bytes());
-        assert_eq!(usize::from(fci[1]) + 2, fci.len());
-        assert_eq!(Public::from_fci(&fci), Ok(public));
+        for travel in [&[][..], &[24; TRAVEL]] {
+            let tail = [&[0xC1, 1 + travel.len() as u8, 0x82], travel].concat();
+            let mut fci = [&FCI_HEAD[..], &public.to_bytes(), &tail].concat();
+            fci[1] += travel.len() as u8;
+            assert_eq!(usize::from(fci[1]) + 2, fci.len());
+            assert_eq!(Public::from_fci(&fci), Ok(public));
+            let brief = Brief {
+                interoperable: true,
+                kind: CardKind::Student,
+                travel,
+            };
+            assert_eq!(Brief::from_fci(&fci), Some(brief));
+        }
+        // A card of another city: 6F 31 .. A5 25 .., nothing after it.
+        let mut foreign = [&FCI_HEAD[..], &public.to_bytes()].concat();
+        foreign[1] = 0x31;
+        assert_eq!(Public::from_fci(&foreign), Ok(public));
+        assert_eq!(Brief::from_fci(&foreign), None);
     }
 
     #[test]

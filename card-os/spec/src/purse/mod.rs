@@ -23,6 +23,8 @@ pub mod sfi {
     pub const LOG: u8 = 0x18;
     /// Metro and special records, 128 bytes each.
     pub const METRO: u8 = 0x1A;
+    /// Travel record, 24 bytes, this project's own: what the next terminal must know.
+    pub const TRAVEL: u8 = 0x1B;
     /// Journey log, cyclic, 48 bytes.
     pub const JOURNEY: u8 = 0x1E;
 }
