@@ -18,6 +18,7 @@ pub mod hospital;
 pub mod hotlist;
 pub mod journal;
 pub mod kiosk;
+pub mod machine;
 pub mod online;
 pub mod passback;
 pub mod person;
