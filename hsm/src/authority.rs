@@ -205,6 +205,11 @@ impl Authority {
             })
     }
 
+    /// Takes a first approval back; an open state stays.
+    pub(crate) fn withdraw(&mut self) {
+        self.first = None;
+    }
+
     /// Back to operational.
     pub(crate) fn end(&mut self) {
         self.first = None;

@@ -177,34 +177,12 @@ impl SoftHsm {
     }
 
     /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
-    pub fn open(config: Config) -> Result<Self> {
-        Self::opened(config, |_| Ok(None))
-    }
-
-    /// Opens an HSM whose logs are sound, changes its keys and writes the store anew. The change is
-    /// in the audit log before it is in the store.
-    fn open_changed(
-        config: Config,
-        change: impl FnOnce(&mut Vault) -> Result<(String, &'static str, Value)>,
-    ) -> Result<Self> {
-        Self::opened(config, |vault| change(vault).map(Some))
-    }
-
-    fn opened(
-        mut config: Config,
-        change: impl FnOnce(&mut Vault) -> Result<Option<(String, &'static str, Value)>>,
-    ) -> Result<Self> {
+    pub fn open(mut config: Config) -> Result<Self> {
         let _wipe = WipeStack;
         let directory = config.directory.clone();
         let lock = lock(&directory)?;
         let sealed = store::read(&directory.join(KEYSTORE))?;
-        let (mut vault, envelope) =
-            store::unseal(&sealed, &config.passphrase, config.token.take())?;
-        let change = change(&mut vault)?;
-        let anew = match &change {
-            None => None,
-            Some(_) => Some(envelope.seal(&vault, &Entropy::os())?),
-        };
+        let (vault, envelope) = store::unseal(&sealed, &config.passphrase, config.token.take())?;
         let audit =
             Audit::open(&directory.join(AUDIT), &vault.audit_keys()).map_err(|e| e.to_string());
         let opened = (vault, envelope);
@@ -220,11 +198,6 @@ impl SoftHsm {
         if sound {
             hsm.note("opened", json!({ "masters": hsm.vault().masters.len() }))?;
             hsm.sync()?;
-        }
-        if let (Some((actor, act, detail)), Some(anew)) = (change, anew) {
-            hsm.note_as(&actor, act, detail)?;
-            hsm.sync()?;
-            store::replace(&mut store::Real, &directory, KEYSTORE, &anew)?;
         }
         Ok(hsm)
     }
@@ -281,23 +254,31 @@ impl SoftHsm {
     /// Two officers at this machine approve what this process does next, by their certificates: for
     /// work on a key store that is not served.
     pub fn authorise(&self, officers: [&Credential; 2], reason: &str) -> Result<Authorised> {
-        for credential in officers {
-            let caller = certificates::verified_caller(
-                self.vault().signer(SignPurpose::ClientCa)?,
-                credential.certificate(),
-                SystemTime::now(),
-            )?;
-            let officer = self.on_behalf_of(caller);
-            let challenge = officer.approval_challenge()?;
-            let signed = Approval::signing_bytes(&challenge, MINUTES, reason);
-            officer.approve(&Approval {
-                challenge,
-                reason: reason.to_owned(),
-                minutes: MINUTES,
-                signature: credential.sign(&signed)?,
-            })?;
-        }
+        let signed = officers
+            .into_iter()
+            .try_for_each(|credential| self.signed_by(credential, reason));
+        // A first approval alone waits for nobody here.
+        signed.inspect_err(|_| locked(&self.authority).withdraw())?;
         self.authorised()
+    }
+
+    /// One officer's approval, by the certificate.
+    fn signed_by(&self, credential: &Credential, reason: &str) -> Result<()> {
+        let caller = certificates::verified_caller(
+            self.vault().signer(SignPurpose::ClientCa)?,
+            credential.certificate(),
+            SystemTime::now(),
+        )?;
+        let officer = self.on_behalf_of(caller);
+        let challenge = officer.approval_challenge()?;
+        let signed = Approval::signing_bytes(&challenge, MINUTES, reason);
+        let approval = Approval {
+            challenge,
+            reason: reason.to_owned(),
+            minutes: MINUTES,
+            signature: credential.sign(&signed)?,
+        };
+        officer.approve(&approval).map(drop)
     }
 
     /// Draws a key pair and issues its certificate: for parties whose keys are made here. Needs the

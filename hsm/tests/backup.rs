@@ -19,7 +19,8 @@ const CUSTODIANS: [&str; 5] = ["Wu", "Zheng", "Huang", "Su", "Cai"];
 
 fn back_up(hsm: &SoftHsm) -> Backup {
     let quorum = Quorum::new(3, 5).unwrap();
-    hsm.backup(&officers(), quorum, &CUSTODIANS).unwrap()
+    common::forged::authorised(hsm);
+    hsm.backup(quorum, &CUSTODIANS).unwrap()
 }
 
 fn form(header: &Header, sheets: &[&Sheet]) -> Result<(Formed, Transcript), CeremonyError> {

@@ -52,7 +52,7 @@ fn kek(seed: u8) -> FormedKey {
 fn twins(a: &Path, b: &Path) -> [SoftHsm; 2] {
     let hsm = create(a);
     let backup = hsm
-        .backup(&officers(), Quorum::new(2, 2).unwrap(), &["Wu", "Zheng"])
+        .backup(Quorum::new(2, 2).unwrap(), &["Wu", "Zheng"])
         .unwrap();
     let plan = backup.header.plan().unwrap();
     let mut ceremony = Ceremony::new(plan, &officers(), NOW.parse().unwrap());
@@ -119,9 +119,16 @@ fn tac_of_a_card(hsm: &SoftHsm, header: KeyHeader) -> ProofCheck {
     }
 }
 
+/// Opened, with two officers' signed approvals.
+fn opened(place: &Path) -> SoftHsm {
+    let hsm = SoftHsm::open(config(place)).unwrap();
+    common::forged::authorised(&hsm);
+    hsm
+}
+
 /// A new version waits until two officers activate it.
 fn activate(hsm: &SoftHsm) {
-    hsm.set_key_state(&officers(), KeyId::Master(DTK2), KeyState::Active)
+    hsm.set_key_state(KeyId::Master(DTK2), KeyState::Active)
         .unwrap();
 }
 
@@ -145,10 +152,10 @@ fn every_key(hsm: &SoftHsm) -> Vec<KeyName> {
         .collect()
 }
 
-fn refused(result: hsm_client::Result<(SoftHsm, Imported)>) -> HsmError {
+fn refused(result: hsm_client::Result<Imported>) -> HsmError {
     match result {
         Err(error) => error,
-        Ok((_, imported)) => panic!("imported {imported:?}"),
+        Ok(imported) => panic!("imported {imported:?}"),
     }
 }
 
@@ -160,8 +167,8 @@ fn two_servers_are_kept_in_step() {
     drop(a);
     // A new version of the TAC key comes to A on paper.
     let (paper, check) = components(DTK2, [0x11, 0x22, 0x44]);
-    let a = SoftHsm::import_components(config(places[0].path()), &officers(), DTK2, &paper, check)
-        .unwrap();
+    let a = opened(places[0].path());
+    a.import_components(DTK2, &paper, check).unwrap();
     activate(&a);
     let tac = tac_of_a_card(&a, DTK2);
     assert_eq!(a.verify(std::slice::from_ref(&tac)).unwrap(), [Ok(true)]);
@@ -178,18 +185,10 @@ fn two_servers_are_kept_in_step() {
     ] {
         let all = every_key(&a);
         let kek = kek(3);
-        let bundle = a
-            .export(&officers(), &Kek::Formed(&kek), wrapping, &all)
-            .unwrap();
+        let bundle = a.export(&Kek::Formed(&kek), wrapping, &all).unwrap();
         let bundle = Bundle::from_json(&serde_json::to_string(&bundle).unwrap()).unwrap();
-        let (b, imported) = SoftHsm::import(
-            config(&b_place),
-            &officers(),
-            &Kek::Formed(&kek),
-            &bundle,
-            &all,
-        )
-        .unwrap();
+        let b = opened(&b_place);
+        let imported = b.import(&Kek::Formed(&kek), &bundle, &all).unwrap();
         // The first bundle brings the new version; all the others are here already.
         let new = if b_keys.is_empty() { 1 } else { 0 };
         assert_eq!(imported.added.len(), new);
@@ -223,27 +222,16 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
     let before = b.keys().unwrap();
     drop((a, b));
     let (paper, check) = components(DTK2, [0x11, 0x22, 0x44]);
-    let a = SoftHsm::import_components(config(places[0].path()), &officers(), DTK2, &paper, check)
-        .unwrap();
+    let a = opened(places[0].path());
+    a.import_components(DTK2, &paper, check).unwrap();
     let (kek, other) = (kek(3), kek(4));
     let dtk1 = KeyHeader { version: 1, ..DTK2 };
     let (one, two) = (KeyName::Master(dtk1), KeyName::Master(DTK2));
     let mut bundle = a
-        .export(
-            &officers(),
-            &Kek::Formed(&kek),
-            Wrapping::KeyBlock,
-            &[two, one],
-        )
+        .export(&Kek::Formed(&kek), Wrapping::KeyBlock, &[two, one])
         .unwrap();
     let import = |kek, bundle: &Bundle, expected: &[KeyName]| {
-        refused(SoftHsm::import(
-            config(&b_place),
-            &officers(),
-            &Kek::Formed(kek),
-            bundle,
-            expected,
-        ))
+        refused(opened(&b_place).import(&Kek::Formed(kek), bundle, expected))
     };
     // Only what the officers agreed to.
     assert!(matches!(
@@ -255,13 +243,7 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
         import(&other, &bundle, &[one, two]),
         HsmError::NotAuthentic { .. }
     ));
-    let own = SoftHsm::import(
-        config(&b_place),
-        &officers(),
-        &Kek::Own,
-        &bundle,
-        &[one, two],
-    );
+    let own = opened(&b_place).import(&Kek::Own, &bundle, &[one, two]);
     assert!(matches!(refused(own), HsmError::NotAuthentic { .. }));
     // Nothing is changed on the way, in no form: key wrap itself says nothing of a key's name.
     for wrapping in [
@@ -269,9 +251,7 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
         Wrapping::KeyWrap,
         Wrapping::PaddedKeyWrap,
     ] {
-        let mut swapped = a
-            .export(&officers(), &Kek::Formed(&kek), wrapping, &[two, one])
-            .unwrap();
+        let mut swapped = a.export(&Kek::Formed(&kek), wrapping, &[two, one]).unwrap();
         let names = [swapped.keys[1].key, swapped.keys[0].key];
         for (item, name) in swapped.keys.iter_mut().zip(names) {
             item.key = name;
@@ -296,7 +276,9 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
     );
     // Another value under the name of a key that is here.
     let (paper, check) = components(DTK2, [0x10, 0x20, 0x40]);
-    drop(SoftHsm::import_components(config(&b_place), &officers(), DTK2, &paper, check).unwrap());
+    let b = opened(&b_place);
+    b.import_components(DTK2, &paper, check).unwrap();
+    drop(b);
     bundle.keys[1].wrapped = sound;
     assert!(matches!(
         import(&kek, &bundle, &[one, two]),
@@ -304,7 +286,6 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
     ));
     // The key of the store itself never leaves.
     let storage = a.export(
-        &officers(),
         &Kek::Own,
         Wrapping::KeyBlock,
         &[KeyName::Service(ServiceKey::Storage)],
@@ -319,9 +300,8 @@ fn components_out_and_in_again() {
     let [a, b] = twins(places[0].path(), &b_place);
     drop((a, b));
     let (paper, check) = components(DTK2, [0x11, 0x22, 0x44]);
-    let from = |paper: &[Component], check| {
-        SoftHsm::import_components(config(places[0].path()), &officers(), DTK2, paper, check)
-    };
+    let a = opened(places[0].path());
+    let from = |paper: &[Component], check| a.import_components(DTK2, paper, check);
     // One component is missing, or of another key: the check value of the whole tells.
     let (wrong, _) = components(DTK2, [0x11, 0x22, 0x45]);
     assert!(matches!(
@@ -332,10 +312,10 @@ fn components_out_and_in_again() {
         from(&paper[..2], check).err(),
         Some(HsmError::Refused { .. })
     ));
-    let a = from(&paper, check).unwrap();
+    from(&paper, check).unwrap();
     let names = ["Wu", "Zheng", "Huang", "Su"];
-    let out = a.export_components(&officers(), DTK2, &names).unwrap();
-    assert!(a.export_components(&officers(), DTK2, &names[..2]).is_err());
+    let out = a.export_components(DTK2, &names).unwrap();
+    assert!(a.export_components(DTK2, &names[..2]).is_err());
     let mut sum = [0; 16];
     for component in &out {
         sum.iter_mut()
@@ -346,7 +326,8 @@ fn components_out_and_in_again() {
     activate(&a);
     let tac = tac_of_a_card(&a, DTK2);
     drop(a);
-    let b = SoftHsm::import_components(config(&b_place), &officers(), DTK2, &out, check).unwrap();
+    let b = opened(&b_place);
+    b.import_components(DTK2, &out, check).unwrap();
     activate(&b);
     assert_eq!(b.verify(&[tac]).unwrap(), [Ok(true)]);
     drop(b);

@@ -136,12 +136,11 @@ fn second() -> (Roots, ceremony::Transcript) {
 
 fn rotate(hsm: &SoftHsm, rotation: Rotation) -> Vec<KeyId> {
     let (roots, transcript) = second();
-    hsm.rotate_keys(&officers(), &roots, &transcript, rotation)
-        .unwrap()
+    hsm.rotate_keys(&roots, &transcript, rotation).unwrap()
 }
 
 fn put(hsm: &SoftHsm, key: KeyId, to: KeyState) {
-    hsm.set_key_state(&officers(), key, to).unwrap();
+    hsm.set_key_state(key, to).unwrap();
 }
 
 /// A TAC key is rotated: cards get the new version from the day it is active, what the old one
@@ -306,9 +305,9 @@ fn every_state_allows_what_the_table_says() {
         );
     }
     // From destroyed nothing follows, and the refusal of any other step says what would be legal.
-    let dead = hsm.set_key_state(&officers(), KeyId::Master(named(KeyType::Dtk, 1)), Active);
+    let dead = hsm.set_key_state(KeyId::Master(named(KeyType::Dtk, 1)), Active);
     assert!(dead.unwrap_err().to_string().contains("nothing follows"));
-    let early = hsm.set_key_state(&officers(), KeyId::Master(named(KeyType::Dtk, 2)), Retired);
+    let early = hsm.set_key_state(KeyId::Master(named(KeyType::Dtk, 2)), Retired);
     assert!(
         early
             .unwrap_err()
@@ -375,6 +374,6 @@ fn what_no_card_holds_rotates_too() {
     assert_ne!(hsm.public_key(SignPurpose::Hotlist).unwrap(), before);
     let (roots, transcript) = second();
     let storage = Rotation::Service(ServiceKey::Storage);
-    let refused = hsm.rotate_keys(&officers(), &roots, &transcript, storage);
+    let refused = hsm.rotate_keys(&roots, &transcript, storage);
     assert_eq!(refused.unwrap_err().code(), 4);
 }

@@ -333,9 +333,9 @@ fn backup_restore_and_exchange_in_a_terminal() {
         "--config",
         &a,
         "--officer1",
-        "Lin",
+        "Lin Mei",
         "--officer2",
-        "Chen",
+        "Chen Guo",
         "--components",
         &components,
     ]);
@@ -391,6 +391,16 @@ fn backup_restore_and_exchange_in_a_terminal() {
             .success()
     );
 
+    // The officers come with their certificates.
+    std::fs::create_dir(second.join("certificates")).unwrap();
+    for file in std::fs::read_dir(first.join("certificates")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(
+            file.path(),
+            second.join("certificates").join(file.file_name()),
+        )
+        .unwrap();
+    }
     let bundle = directory.path().join("bundle").display().to_string();
     let mut person = Person::run(
         &[

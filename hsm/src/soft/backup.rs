@@ -16,13 +16,9 @@ use crate::{
 
 impl SoftHsm {
     /// Everything in the HSM's directory, encrypted under a new key of which each custodian gets a
-    /// share: M of them restore it. Two officers answer for it.
-    pub fn backup(
-        &self,
-        officers: &Officers,
-        quorum: Quorum,
-        custodians: &[&str],
-    ) -> Result<Backup> {
+    /// share: M of them restore it. Dual control.
+    pub fn backup(&self, quorum: Quorum, custodians: &[&str]) -> Result<Backup> {
+        let control = self.authorised()?;
         let entropy = &self.entropy;
         let lines = self.logs()?.audit.lines();
         let mut stream = entropy.stream("backup", &lines.to_be_bytes(), 0);
@@ -33,7 +29,7 @@ impl SoftHsm {
         let kcv = hex::encode_upper(check_value(&key));
         // Noted before the copy, so that the copy tells of itself.
         self.note_as(
-            &officers.actor(),
+            &control.actor(),
             "backup",
             json!({ "kcv": kcv, "dealing": dealing }),
         )?;

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Config, SoftHsm, backup::refused};
+use super::{SoftHsm, backup::refused};
 use crate::{
-    Officers,
     ceremony::{COMPONENTS_MAX, COMPONENTS_MIN, CeremonyError, FormedKey},
     exchange::{self, Bundle, Component, Item, KeyName, Wrapping},
     hierarchy::name,
@@ -22,6 +21,7 @@ use crate::{
     service::{Key256, check_value},
     sessions::malformed,
     signing::Signer,
+    store,
     vault::{Record, Vault},
 };
 
@@ -43,14 +43,9 @@ pub enum Kek<'a> {
 }
 
 impl SoftHsm {
-    /// Wraps keys for another HSM. Two officers answer for it.
-    pub fn export(
-        &self,
-        officers: &Officers,
-        kek: &Kek<'_>,
-        wrapping: Wrapping,
-        keys: &[KeyName],
-    ) -> Result<Bundle> {
+    /// Wraps keys for another HSM. Dual control.
+    pub fn export(&self, kek: &Kek<'_>, wrapping: Wrapping, keys: &[KeyName]) -> Result<Bundle> {
+        let control = self.authorised()?;
         if keys.is_empty() || keys.len() > exchange::KEYS_MAX {
             return Err(malformed("a bundle has 1 to 4096 keys"));
         }
@@ -76,7 +71,7 @@ impl SoftHsm {
         .sealed(&kek)?;
         let named: Vec<String> = keys.iter().map(ToString::to_string).collect();
         self.note_as(
-            &officers.actor(),
+            &control.actor(),
             "keys-exported",
             json!({ "keys": named, "kek": bundle.kek_kcv, "wrapping": wrapping }),
         )?;
@@ -84,13 +79,13 @@ impl SoftHsm {
         Ok(bundle)
     }
 
-    /// A master as components for paper: their XOR is the key. Two officers answer for it.
+    /// A master as components for paper: their XOR is the key. Dual control.
     pub fn export_components(
         &self,
-        officers: &Officers,
         header: KeyHeader,
         custodians: &[&str],
     ) -> Result<Vec<Component>> {
+        let control = self.authorised()?;
         let count = u8::try_from(custodians.len()).unwrap_or(u8::MAX);
         let names =
             crate::ceremony::custodians(crate::ceremony::Form::Components(count), custodians)
@@ -124,7 +119,7 @@ impl SoftHsm {
             .map(|c| json!({ "custodian": c.custodian, "check": hex::encode_upper(c.check) }))
             .collect();
         self.note_as(
-            &officers.actor(),
+            &control.actor(),
             "components-exported",
             json!({ "key": name(header), "components": lines }),
         )?;
@@ -132,22 +127,18 @@ impl SoftHsm {
         Ok(components)
     }
 
-    /// Opens an HSM and takes keys in from a bundle: all of them or none. `expected` is what the
-    /// officers agreed to receive; nothing else is taken, and a key that is here with another value
-    /// refuses the bundle. The service must be stopped: the store is written anew.
-    pub fn import(
-        config: Config,
-        officers: &Officers,
-        kek: &Kek<'_>,
-        bundle: &Bundle,
-        expected: &[KeyName],
-    ) -> Result<(Self, Imported)> {
-        let mut done = Imported {
-            added: Vec::new(),
-            known: Vec::new(),
-        };
-        let at = (config.clock)();
-        let hsm = Self::open_changed(config, |vault| {
+    /// Takes keys in from a bundle: all of them or none. `expected` is what the officers agreed to
+    /// receive; nothing else is taken, and a key that is here with another value refuses the bundle.
+    /// Dual control.
+    pub fn import(&self, kek: &Kek<'_>, bundle: &Bundle, expected: &[KeyName]) -> Result<Imported> {
+        let control = self.authorised()?;
+        let at = (self.clock)();
+        let mut taken_in = Vec::new();
+        let imported = self.change(&control, "keys-imported", &mut store::Real, &mut |vault| {
+            let mut done = Imported {
+                added: Vec::new(),
+                known: Vec::new(),
+            };
             let kek = kek_of(vault, kek)?;
             if hex::encode_upper(check_value(&kek)) != bundle.kek_kcv {
                 return Err(HsmError::NotAuthentic {
@@ -176,30 +167,27 @@ impl SoftHsm {
             }
             // Every item is sound: now they are taken in.
             for (key, value) in opened {
-                if take_in(vault, key, &value, at)? {
+                if take_in(vault, key, &value, at, &mut taken_in)? {
                     done.added.push(key);
                 } else {
                     done.known.push(key);
                 }
             }
             let named = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
-            Ok((
-                officers.actor(),
-                "keys-imported",
-                json!({ "added": named(&done.added), "known": named(&done.known), "kek": bundle.kek_kcv }),
-            ))
-        })?;
-        Ok((hsm, done))
+            let detail = json!({ "added": named(&done.added), "known": named(&done.known), "kek": bundle.kek_kcv });
+            Ok((done, detail))
+        });
+        imported.inspect_err(|_| self.take_back(&taken_in))
     }
 
-    /// Opens an HSM and takes one master in from components.
+    /// Takes one master in from components. Dual control.
     pub fn import_components(
-        config: Config,
-        officers: &Officers,
+        &self,
         header: KeyHeader,
         components: &[Component],
         expected: [u8; 3],
-    ) -> Result<Self> {
+    ) -> Result<()> {
+        let control = self.authorised()?;
         let count = u8::try_from(components.len()).unwrap_or(u8::MAX);
         if !(COMPONENTS_MIN..=COMPONENTS_MAX).contains(&count) {
             return Err(refused(CeremonyError::Custodians(components.len())));
@@ -228,16 +216,17 @@ impl SoftHsm {
                 ),
             });
         }
-        let at = (config.clock)();
-        Self::open_changed(config, |vault| {
-            take_in(vault, KeyName::Master(header), sum.as_slice(), at)?;
-            let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
-            Ok((
-                officers.actor(),
-                "components-imported",
-                json!({ "key": name(header), "custodians": custodians }),
-            ))
-        })
+        let at = (self.clock)();
+        let key = KeyName::Master(header);
+        let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
+        let detail = json!({ "key": name(header), "custodians": custodians });
+        let mut taken_in = Vec::new();
+        let act = "components-imported";
+        let imported = self.change(&control, act, &mut store::Real, &mut |vault| {
+            take_in(vault, key, sum.as_slice(), at, &mut taken_in)?;
+            Ok(((), detail.clone()))
+        });
+        imported.inspect_err(|_| self.take_back(&taken_in))
     }
 }
 
@@ -309,8 +298,15 @@ fn exportable(vault: &Vault, header: KeyHeader) -> Result<()> {
     })
 }
 
-/// Puts one key into the vault; false when the very same is there.
-fn take_in(vault: &mut Vault, key: KeyName, value: &[u8], at: CardTime) -> Result<bool> {
+/// Puts one key into the vault; false when the very same is there. A master that came into the
+/// backend is named in `taken_in`.
+fn take_in(
+    vault: &mut Vault,
+    key: KeyName,
+    value: &[u8],
+    at: CardTime,
+    taken_in: &mut Vec<KeyHeader>,
+) -> Result<bool> {
     let wrong = || malformed("a wrapped key has not the length of its kind");
     let here = match key {
         KeyName::Service(ServiceKey::Storage) => return Err(wrong()),
@@ -318,6 +314,7 @@ fn take_in(vault: &mut Vault, key: KeyName, value: &[u8], at: CardTime) -> Resul
             let key = Key::new(*value.as_array().ok_or_else(wrong)?);
             vault.backend.supports(header.suite)?;
             vault.backend.import(header, &key)?;
+            taken_in.push(header);
             let check = vault.backend.check_value(header)?;
             // A new version waits until two officers activate it, as after a rotation.
             let state = match vault.current(header) {

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{Core, KEYSTORE, SoftHsm, check_transcript, locked};
 use crate::{
-    Officers, Roots,
+    Roots,
+    authority::Authorised,
     ceremony::Transcript,
     rotation::{Rotation, label},
     store::{self, Disk},
@@ -25,11 +26,12 @@ impl Core {
 
 impl SoftHsm {
     /// Changes the state of a key. A destroyed key's value is gone from memory, backend and store
-    /// when this returns (backups keep theirs until they are destroyed as well).
-    pub fn set_key_state(&self, officers: &Officers, key: KeyId, to: KeyState) -> Result<()> {
+    /// when this returns (backups keep theirs until they are destroyed as well). Dual control.
+    pub fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
+        let control = self.authorised()?;
         let at = (self.clock)();
         let detail = json!({ "key": label(key), "to": to });
-        self.change(officers, "key-state", &mut store::Real, &mut |vault| {
+        self.change(&control, "key-state", &mut store::Real, &mut |vault| {
             vault.set_state(key, to, at)?;
             Ok(((), detail.clone()))
         })?;
@@ -41,35 +43,38 @@ impl SoftHsm {
 
     /// Makes the next version of keys from the roots of a ceremony, pre-active: SAMs may have it,
     /// cards get it and everything else works with it once it is active. The roots may be those of
-    /// the first ceremony or new ones; the version is in the derivation.
+    /// the first ceremony or new ones; the version is in the derivation. Dual control.
     pub fn rotate_keys(
         &self,
-        officers: &Officers,
         roots: &Roots,
         transcript: &Transcript,
         rotation: Rotation,
     ) -> Result<Vec<KeyId>> {
+        let control = self.authorised()?;
         check_transcript(roots, transcript)?;
         let (at, entropy) = ((self.clock)(), self.entropy.clone());
         let mut imported: Vec<KeyHeader> = Vec::new();
-        let made = self.change(officers, "key-rotation", &mut store::Real, &mut |vault| {
+        let made = self.change(&control, "key-rotation", &mut store::Real, &mut |vault| {
             let made = vault.rotate(roots, &entropy, rotation, at, &mut imported)?;
             let names: Vec<String> = made.iter().map(|key| label(*key)).collect();
             Ok((made, json!({ "keys": names, "ceremony": transcript })))
         });
-        made.inspect_err(|_| {
-            let backend = &self.vault().backend;
-            for header in &imported {
-                // Best effort, on the way out with an error that says more.
-                let _ = backend.destroy(*header);
-            }
-        })
+        made.inspect_err(|_| self.take_back(&imported))
+    }
+
+    /// After a change that failed: the masters that it brought into the backend.
+    pub(super) fn take_back(&self, imported: &[KeyHeader]) {
+        let backend = &self.vault().backend;
+        for header in imported {
+            // Best effort, on the way out with an error that says more.
+            let _ = backend.destroy(*header);
+        }
     }
 
     /// One change at a time: on a copy, then in the log, then in the store, then in force.
     pub(crate) fn change<T>(
         &self,
-        officers: &Officers,
+        control: &Authorised,
         act: &str,
         disk: &mut dyn Disk,
         change: &mut dyn FnMut(&mut Vault) -> Result<(T, serde_json::Value)>,
@@ -78,7 +83,7 @@ impl SoftHsm {
         let _one_at_a_time = locked(&self.changing);
         let mut next = Vault::clone(&self.vault());
         let (result, detail) = change(&mut next)?;
-        self.note_as(&officers.actor(), act, detail)?;
+        self.note_as(&control.actor(), act, detail)?;
         self.sync()?;
         let sealed = self.envelope.seal(&next, &self.entropy);
         sealed
@@ -87,7 +92,7 @@ impl SoftHsm {
                 // The line above said that it would be done.
                 let failed = format!("{act}-failed");
                 let why = json!({ "why": error.to_string() });
-                let _ = self.note_as(&officers.actor(), &failed, why);
+                let _ = self.note_as(&control.actor(), &failed, why);
             })?;
         let mut vault = self
             .vault

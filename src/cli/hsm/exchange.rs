@@ -5,7 +5,7 @@ use super::{
     ceremony::{self as steps, Division},
     console::Console,
     keeping::{failed, open, strs},
-    now, open_config, settings, stop,
+    now, people, settings, stop,
 };
 use crate::{
     cli::secret::NewFiles,
@@ -94,12 +94,14 @@ pub fn export(args: &ExportArgs) -> Done {
         As::PaddedKeyWrap => Wrapping::PaddedKeyWrap,
     };
     let officers = steps::officers(&mut console)?;
+    let signers = people::credentials(&settings, &officers)?;
     let formed = form_kek(&mut console, &args.kek, &officers)?;
     if let Some((_, transcript)) = &formed {
         hsm.keep_transcript(transcript).map_err(stop)?;
     }
+    people::authorise(&hsm, &signers, "onecard hsm export")?;
     let bundle = hsm
-        .export(&officers, &kek_of(formed.as_ref()), wrapping, &keys)
+        .export(&kek_of(formed.as_ref()), wrapping, &keys)
         .map_err(stop)?;
     let text =
         serde_json::to_string_pretty(&bundle).map_err(Stop::because("writing the bundle"))?;
@@ -134,17 +136,14 @@ pub fn import(args: &ImportArgs) -> Done {
         [all] if all == "all" => bundle.keys.iter().map(|item| item.key).collect(),
         names => parse(names)?,
     };
+    let hsm = open(&settings, "onecard hsm import")?;
     let officers = steps::officers(&mut console)?;
+    let signers = people::credentials(&settings, &officers)?;
     let formed = form_kek(&mut console, &args.kek, &officers)?;
-    let config = open_config(&settings, "onecard hsm import")?;
-    let (hsm, Imported { added, known }) = SoftHsm::import(
-        config,
-        &officers,
-        &kek_of(formed.as_ref()),
-        &bundle,
-        &expected,
-    )
-    .map_err(stop)?;
+    people::authorise(&hsm, &signers, "onecard hsm import")?;
+    let Imported { added, known } = hsm
+        .import(&kek_of(formed.as_ref()), &bundle, &expected)
+        .map_err(stop)?;
     if let Some((_, transcript)) = &formed {
         hsm.keep_transcript(transcript).map_err(stop)?;
     }

@@ -4,7 +4,7 @@ use super::{
     cards::{Cards, CarrierArgs},
     ceremony::{self as steps, Division, Manner},
     console::Console,
-    found, now, open_config, settings, stop,
+    found, now, open_config, people, settings, stop,
 };
 use crate::{
     cli::secret::NewFiles,
@@ -235,8 +235,10 @@ pub fn backup(args: &BackupArgs) -> Done {
     let cards = Cards::open(&args.carrier)?;
     let hsm = open(&settings, "onecard hsm backup")?;
     let officers = steps::officers(&mut console)?;
+    let signers = people::credentials(&settings, &officers)?;
     let names = steps::custodians(&mut console, args.shares.0, &officers)?;
-    let backup = hsm.backup(&officers, quorum, &strs(&names)).map_err(stop)?;
+    people::authorise(&hsm, &signers, "onecard hsm backup")?;
+    let backup = hsm.backup(quorum, &strs(&names)).map_err(stop)?;
     let mut files = NewFiles::default();
     files.write_bytes(&args.out, &backup.file)?;
     steps::hand_out(&mut console, &backup.sheets, cards.as_ref())?;

@@ -1,6 +1,6 @@
 //! `onecard hsm key`: states and versions of keys, under two officers.
 
-use super::{components, open_config, settings, stop};
+use super::{components, keeping::open, people, settings, stop};
 use crate::{
     cli::{json, secret::NewFiles},
     exit::{Code, Done, Stop},
@@ -11,9 +11,9 @@ use card_spec::{
     keys::{KeyHeader, KeyType, class},
 };
 use clap::{Args, Subcommand};
-use hsm::{Officers, Rotation, SoftHsm};
+use hsm::{Officers, Rotation};
 use hsm_client::{KeyId, KeyState, ServiceKey, SignPurpose};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// States and versions of keys; the service must be stopped 密钥状态与版本
 #[derive(Subcommand)]
@@ -160,8 +160,11 @@ pub fn run(command: &Key) -> Done {
             with,
         } => {
             let (id, officers) = (key.id(*key_version)?, with.officers()?);
-            let hsm = open(&with.config)?;
-            hsm.set_key_state(&officers, id, *state).map_err(stop)?;
+            let settings = settings(&with.config)?;
+            let signers = people::credentials(&settings, &officers)?;
+            let hsm = open(&settings, "onecard hsm key state")?;
+            people::authorise(&hsm, &signers, "onecard hsm key state")?;
+            hsm.set_key_state(id, *state).map_err(stop)?;
             if with.json {
                 return json(&serde_json::json!({ "key": id, "state": state }));
             }
@@ -176,11 +179,14 @@ pub fn run(command: &Key) -> Done {
         } => {
             let (rotation, officers) = (key.rotation()?, with.officers()?);
             let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
-            let hsm = open(&with.config)?;
+            let settings = settings(&with.config)?;
+            let signers = people::credentials(&settings, &officers)?;
+            let hsm = open(&settings, "onecard hsm key rotate")?;
             let mut files = NewFiles::default();
             let (roots, transcript) = components::ceremony(&officers, &names, folder, &mut files)?;
+            people::authorise(&hsm, &signers, "onecard hsm key rotate")?;
             let made = hsm
-                .rotate_keys(&officers, &roots, &transcript, rotation)
+                .rotate_keys(&roots, &transcript, rotation)
                 .map_err(stop)?;
             files.keep();
             if with.json {
@@ -195,9 +201,4 @@ pub fn run(command: &Key) -> Done {
             Ok(())
         }
     }
-}
-
-fn open(config: &Path) -> Done<SoftHsm> {
-    let settings = settings(config)?;
-    SoftHsm::open(open_config(&settings, "onecard hsm key")?).map_err(stop)
 }

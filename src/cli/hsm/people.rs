@@ -8,7 +8,7 @@ use crate::{
     out::say,
 };
 use clap::{Args, ValueEnum};
-use hsm::SoftHsm;
+use hsm::{Officers, SoftHsm};
 use hsm_client::{
     Administration as _, Approval, Approved, CertificateRequest, Credential, Hsm as _, LeafKey,
     Role, SignPurpose, Subject,
@@ -92,6 +92,19 @@ fn officer_file(name: &str) -> String {
         "officer-{}",
         name.trim().chars().map(safe).collect::<String>()
     )
+}
+
+/// The certificates of two officers who approve at this machine what a command does to a key store
+/// that is not served. Loaded before anything is asked for or done.
+pub(super) fn credentials(settings: &config::Hsm, officers: &Officers) -> Done<[Credential; 2]> {
+    let load = |name| Credential::load(&settings.certificates, &officer_file(name)).map_err(stop);
+    let [first, second] = officers.names();
+    Ok([load(first)?, load(second)?])
+}
+
+/// Both sign a challenge of this HSM.
+pub(super) fn authorise(hsm: &SoftHsm, [a, b]: &[Credential; 2], reason: &str) -> Done {
+    hsm.authorise([a, b], reason).map_err(stop).map(drop)
 }
 
 pub(super) fn approve(args: &Approve) -> Done {
