@@ -57,6 +57,8 @@ pub struct Feed {
     journeys: Journeys,
     /// Class of each stop: stops of one class cost the same.
     classes: Vec<u32>,
+    /// What may run where no trip does.
+    silent: Vec<ride::Run>,
     /// States of the timeframes, for questions without a time.
     states: Vec<timeframes::When>,
 }
@@ -103,6 +105,7 @@ impl Feed {
             false => (v2.frames.states(&services), Fares::V2(Box::new(v2))),
         };
         let feed = Self {
+            silent: price::silent(&network, &fares),
             network,
             services,
             fares,

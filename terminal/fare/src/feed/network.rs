@@ -89,6 +89,9 @@ pub(super) fn once<K: Ord>(
     field: &str,
     findings: &mut Findings,
 ) -> bool {
+    if !row.has(field) {
+        return true;
+    }
     if let Some(first) = seen.get(&key) {
         let problem = format!("repeats the key of line {first}");
         findings.error(row.at(field), problem, "remove one of the two rows");
@@ -98,8 +101,11 @@ pub(super) fn once<K: Ord>(
     true
 }
 
-/// Reports a reference to nothing.
+/// Reports a reference to nothing; that a value is missing is reported elsewhere.
 pub(super) fn dangling(row: &Row<'_>, field: &str, file: &str, findings: &mut Findings) {
+    if row.text(field).is_empty() {
+        return;
+    }
     let problem = format!("is not in {file}");
     findings.error(row.at(field), problem, "add it there or correct it here");
 }
@@ -308,7 +314,7 @@ impl Network {
         });
     }
 
-    /// Route of each trip, by its id.
+    /// Route of each trip, by its id; a route that is not there is an error already.
     fn read_trips(
         &mut self,
         files: &Files,
@@ -318,7 +324,7 @@ impl Network {
         let mut trips: HashMap<Box<str>, (RouteIx, u64)> = HashMap::new();
         rows::read(files, spec("trips.txt"), findings, |row, findings| {
             let service = row.text("service_id");
-            if !service.is_empty() && !services.knows(service) {
+            if !services.knows(service) {
                 dangling(
                     row,
                     "service_id",
@@ -326,12 +332,12 @@ impl Network {
                     findings,
                 );
             }
-            let Some(route) = self.route_ix.get(row.text("route_id")) else {
+            let route = self.route_ix.get(row.text("route_id")).copied();
+            if route.is_none() {
                 dangling(row, "route_id", "routes.txt", findings);
-                return;
-            };
+            }
             let id: Box<str> = row.text("trip_id").into();
-            if let Some((_, first)) = trips.insert(id, (*route, row.line)) {
+            if let Some((_, first)) = trips.insert(id, (route.unwrap_or(RouteIx::MAX), row.line)) {
                 let problem = format!("repeats the key of line {first}");
                 findings.error(row.at("trip_id"), problem, "remove one of the two rows");
             }

@@ -1,6 +1,6 @@
 //! The price of a journey, by whichever version of fares the feed has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Fares, Feed,
@@ -77,34 +77,37 @@ impl Feed {
     /// Rides that no trip of the feed runs, for stops between which no trip runs: prices may hang
     /// on zones or areas alone, and what a feed has no timetable for may run anywhere.
     pub(super) fn untimetabled(&self, from: StopIx, to: StopIx) -> Vec<Ride> {
-        let network = &self.network;
-        let mut runs = vec![Run::Any];
-        match &self.fares {
-            Fares::V1(fares) => runs.extend(
-                (0..)
-                    .zip(&network.routes)
-                    .filter(|(ix, route)| !route.timetabled && fares.asks_for(network, *ix))
-                    .map(|(ix, _)| Run::Route(ix)),
-            ),
-            Fares::V2(_) => {
-                let runs_somewhere: std::collections::BTreeSet<_> = network
-                    .routes
-                    .iter()
-                    .filter(|route| route.timetabled)
-                    .filter_map(|route| route.network.clone())
-                    .collect();
-                let silent = network.networks.difference(&runs_somewhere);
-                runs.extend(silent.cloned().map(Run::Network));
-            }
-        }
-        runs.into_iter()
-            .map(|run| Ride {
-                run,
-                from,
-                to,
-                zones: None,
-                seconds: 0,
-            })
-            .collect()
+        let ride = |run: &Run| Ride {
+            run: run.clone(),
+            from,
+            to,
+            zones: None,
+            seconds: 0,
+        };
+        self.silent.iter().map(ride).collect()
     }
+}
+
+/// What runs without a timetable: anything, and what rules ask for that has no trips in the feed.
+pub(super) fn silent(network: &Network, fares: &Fares) -> Vec<Run> {
+    let mut runs = vec![Run::Any];
+    match fares {
+        Fares::V1(fares) => runs.extend(
+            (0..)
+                .zip(&network.routes)
+                .filter(|(ix, route)| !route.timetabled && fares.asks_for(network, *ix))
+                .map(|(ix, _)| Run::Route(ix)),
+        ),
+        Fares::V2(_) => {
+            let timetabled: BTreeSet<Box<str>> = network
+                .routes
+                .iter()
+                .filter(|route| route.timetabled)
+                .filter_map(|route| route.network.clone())
+                .collect();
+            let silent = network.networks.difference(&timetabled);
+            runs.extend(silent.cloned().map(Run::Network));
+        }
+    }
+    runs
 }

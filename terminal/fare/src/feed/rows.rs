@@ -151,10 +151,7 @@ pub(super) fn read(
         }
         let line = lines.of(&record);
         let Some(header) = &header else {
-            match open(spec, &record, findings) {
-                Some(new) => header = Some(new),
-                None => return true,
-            }
+            header = Some(open(spec, &record, findings));
             continue;
         };
         if record.iter().all(|field| field.trim().is_empty()) {
@@ -217,10 +214,9 @@ fn utf8<'a>(spec: &FileSpec, bytes: &'a [u8], findings: &mut Findings) -> Option
     }
 }
 
-fn open(spec: &'static FileSpec, record: &StringRecord, findings: &mut Findings) -> Option<Header> {
+fn open(spec: &'static FileSpec, record: &StringRecord, findings: &mut Findings) -> Header {
     let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
     let mut known = Vec::new();
-    let mut good = true;
     for (index, name) in names.iter().enumerate() {
         let at = Place {
             file: spec.name,
@@ -230,7 +226,6 @@ fn open(spec: &'static FileSpec, record: &StringRecord, findings: &mut Findings)
         };
         match spec.column(name) {
             Some(column) if known.iter().any(|(c, _): &(&Column, _)| c.name == name) => {
-                good = false;
                 let problem = format!("column {} appears twice", column.name);
                 findings.error(at, problem, "remove one of them");
             }
@@ -240,7 +235,6 @@ fn open(spec: &'static FileSpec, record: &StringRecord, findings: &mut Findings)
     }
     for column in spec.columns.iter().filter(|c| c.need != Need::Optional) {
         if !known.iter().any(|(c, _)| c.name == column.name) {
-            good = false;
             let at = Place {
                 file: spec.name,
                 line: Some(1),
@@ -250,7 +244,7 @@ fn open(spec: &'static FileSpec, record: &StringRecord, findings: &mut Findings)
             findings.error(at, "the column is missing", "add it: it is required");
         }
     }
-    good.then_some(Header { spec, names, known })
+    Header { spec, names, known }
 }
 
 /// Whether every field of a row has its form.
@@ -417,9 +411,7 @@ pub(super) fn amount(
             findings.error(row.at(column), "is beyond any fare", "check it");
             None
         }
-        Err(money::NoAmount::Malformed) => {
-            findings.error(row.at(column), "is no amount", remedy);
-            None
-        }
+        // Its form is checked with every field's.
+        Err(money::NoAmount::Malformed) => None,
     }
 }

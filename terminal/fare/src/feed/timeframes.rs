@@ -53,7 +53,7 @@ impl Timeframes {
             let key = KEY.map(|field| row.text(field).to_owned());
             let new = once(&mut seen, key, row, "timeframe_group_id", findings);
             let service = row.text("service_id");
-            if !service.is_empty() && !services.knows(service) {
+            if !services.knows(service) {
                 dangling(
                     row,
                     "service_id",

@@ -44,9 +44,7 @@ impl Network {
         let file = spec("stop_times.txt");
         rows::read(files, file, findings, |row, findings| {
             let Some(trip) = index.get(row.text("trip_id")) else {
-                if !row.text("trip_id").is_empty() {
-                    dangling(row, "trip_id", "trips.txt", findings);
-                }
+                dangling(row, "trip_id", "trips.txt", findings);
                 return;
             };
             let id = row.text("stop_id");
@@ -129,7 +127,10 @@ impl Network {
                 times.push((arrival, clock));
             }
         }
-        self.routes[route as usize].timetabled = true;
+        let Some(known_route) = self.routes.get_mut(route as usize) else {
+            return;
+        };
+        known_route.timetabled = true;
         if known.insert((route, calls.clone())) {
             self.patterns.push(Pattern {
                 route,

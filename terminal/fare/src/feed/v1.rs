@@ -134,12 +134,12 @@ impl Fares {
             }
             for field in ["origin_id", "destination_id", "contains_id"] {
                 let zone = row.text(field);
-                if !zone.is_empty() && !zones.contains(zone) {
+                if !zones.contains(zone) {
                     dangling(row, field, "stops.txt as a zone_id", findings);
                 }
             }
             let route = network.route_ix.get(row.text("route_id")).copied();
-            if route.is_none() && !row.text("route_id").is_empty() {
+            if route.is_none() {
                 dangling(row, "route_id", "routes.txt", findings);
             }
             let Some(fare) = by_id.get(row.text("fare_id")) else {

@@ -232,7 +232,7 @@ impl Fares {
 
     fn known_product(&self, row: &Row<'_>, findings: &mut Findings) {
         let id = row.text("fare_product_id");
-        if !id.is_empty() && !self.products.contains_key(id) {
+        if !self.products.contains_key(id) {
             dangling(row, "fare_product_id", "fare_products.txt", findings);
         }
     }
@@ -278,18 +278,18 @@ impl Fares {
             }
             self.known_product(row, findings);
             let id = row.text("network_id");
-            if !id.is_empty() && !network.networks.contains(id) {
+            if !network.networks.contains(id) {
                 dangling(row, "network_id", "routes.txt or networks.txt", findings);
             }
             for field in ["from_area_id", "to_area_id"] {
                 let id = row.text(field);
-                if !id.is_empty() && !areas.contains(id) {
+                if !areas.contains(id) {
                     dangling(row, field, "areas.txt", findings);
                 }
             }
             for field in ["from_timeframe_group_id", "to_timeframe_group_id"] {
                 let id = row.text(field);
-                if !id.is_empty() && !self.frames.knows(id) {
+                if !self.frames.knows(id) {
                     dangling(row, field, "timeframes.txt", findings);
                 }
             }
@@ -339,7 +339,7 @@ impl Fares {
             self.known_product(row, findings);
             for field in ["from_leg_group_id", "to_leg_group_id"] {
                 let id = row.text(field);
-                if !id.is_empty() && !groups.contains(id) {
+                if !groups.contains(id) {
                     dangling(row, field, "fare_leg_rules.txt as a leg_group_id", findings);
                 }
             }
@@ -385,7 +385,7 @@ impl Fares {
             once(&mut seen, key, row, "from_network_id", findings);
             for field in ["from_network_id", "to_network_id"] {
                 let id = row.text(field);
-                if !id.is_empty() && !network.networks.contains(id) {
+                if !network.networks.contains(id) {
                     dangling(row, field, "routes.txt or networks.txt", findings);
                 }
             }
