@@ -4,6 +4,7 @@ mod bench;
 mod card;
 mod clearing;
 mod demo;
+mod fare;
 mod firmware;
 mod hsm;
 mod issuance;
@@ -49,6 +50,9 @@ enum Command {
     /// Issuance 发卡
     #[command(subcommand)]
     Issuance(issuance::Issuance),
+    /// Fares of GTFS feeds 票价
+    #[command(subcommand)]
+    Fare(fare::Fare),
     /// Run one terminal on PC/SC readers 终端
     Terminal(terminal::Args),
     /// Configuration of all services
@@ -73,6 +77,7 @@ pub fn run() -> Done {
         Command::Hsm(command) => hsm::run(&command),
         Command::Clearing(command) => clearing::run(&command),
         Command::Issuance(command) => issuance::run(&command),
+        Command::Fare(command) => fare::run(&command),
         Command::Terminal(args) => terminal::run(&args),
         Command::Config(Config::Terminal) => {
             crate::out::write(format_args!("{}", ::terminal::profile::EXAMPLE));

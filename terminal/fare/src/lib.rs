@@ -19,6 +19,7 @@ mod car_park;
 mod clock;
 mod discount;
 mod error;
+pub mod feed;
 mod gtfs;
 mod id;
 mod leg;
