@@ -77,9 +77,12 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
         } => tariffs.quote_bus(&BusRide {
             operator: id(operator),
             route: route.as_str().into(),
+            from_stop: None,
+            to_stop: None,
             at,
             rider: rider(purchase, facts, *age),
             prior: prior_leg(prior.as_ref()),
+            state: None,
         }),
         Service::MetroEntry { .. } => return Ok(Fen::ZERO),
         Service::MetroExit {
@@ -98,6 +101,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             exited_at: at,
             rider: rider(purchase, facts, *age),
             prior: prior_leg(prior.as_ref()),
+            state: None,
         }),
         Service::Taxi {
             operator,

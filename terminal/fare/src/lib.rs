@@ -17,32 +17,44 @@ mod bus;
 mod calendar;
 mod car_park;
 mod clock;
+mod contract;
 mod discount;
 mod error;
+mod gate;
 mod gtfs;
 mod id;
 mod leg;
 mod load;
 mod metro;
+mod network;
 mod operator;
 mod quote;
 mod ride;
+mod scale;
 mod schema;
+mod section;
 mod street_parking;
 mod tariffs;
 mod taxi;
 mod transfer;
+mod window;
 
 pub use bus::BusRide;
 pub use car_park::CarParkStay;
+pub use contract::{Counter, FareState, FareStates, HeldPass, PassOrder, PassSale};
 pub use error::{FareError, QuoteError};
+pub use gate::{
+    Area, Correction, DeskAdvice, DeskVisit, EntryDecision, ExitDecision, GateRefusal, MetroExit,
+    ModeHistory, ModeSpan, Passage, StationMode, Unfinished,
+};
 pub use id::{
     CityCode, LineCode, OperatorId, ParkId, RouteId, StationCode, StopId, TariffId, ZoneClass,
+    ZoneId,
 };
 pub use leg::{LegClass, LegMark, OpenWindow, Place, PriorLeg};
 pub use metro::{EntryTerms, MetroEntry, MetroRide};
 pub use operator::{Operator, OperatorKind};
-pub use quote::{Provenance, Quote, Status, Step, TariffRef};
+pub use quote::{Other, Provenance, Quote, Status, Step, TariffRef};
 pub use ride::Rider;
 pub use street_parking::{MeterStay, VehicleClass};
 pub use tariffs::{Route, Stop, Tariffs};

@@ -5,10 +5,11 @@ use serde::Deserialize;
 
 use crate::{
     LegClass, LineCode, Operator, OperatorId, ParkId, Provenance, RouteId, Status, StopId,
-    TariffId, ZoneClass,
+    TariffId, ZoneClass, ZoneId,
     clock::{DailyWindow, TimeOfDay},
     discount::Discount,
     transfer::TransferRule,
+    window::TimeWindow,
 };
 
 /// Highest amount a tariff file may name, so that no sum of a bounded stay can overflow.
@@ -43,6 +44,7 @@ pub(crate) enum FileKind {
     Bus,
     Metro,
     Transfer,
+    Contracts,
     Taxi,
     StreetParking,
     CarPark,
@@ -126,6 +128,12 @@ pub(crate) struct BusRoute {
     pub(crate) id: RouteId,
     pub(crate) code: LineCode,
     pub(crate) class: LegClass,
+    /// First stop of each section, in the order of the feed's first trip; empty for a flat fare.
+    #[serde(default)]
+    pub(crate) section_stops: Vec<StopId>,
+    /// The fare for riding in one section, in two, ...
+    #[serde(default)]
+    pub(crate) section_fares: Vec<Yuan>,
 }
 
 tariff_file! {
@@ -142,6 +150,7 @@ tariff_file! {
 pub(crate) struct Band {
     pub(crate) up_to_m: u32,
     pub(crate) fare: Yuan,
+    pub(crate) peak_fare: Option<Yuan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,6 +158,22 @@ pub(crate) struct Band {
 pub(crate) struct Tail {
     pub(crate) every_m: u32,
     pub(crate) add: Yuan,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Zone {
+    pub(crate) id: ZoneId,
+    pub(crate) stops: Vec<StopId>,
+}
+
+/// The fare between two zones, either way.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ZoneFare {
+    pub(crate) zones: [ZoneId; 2],
+    pub(crate) fare: Yuan,
+    pub(crate) peak_fare: Option<Yuan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,7 +190,17 @@ pub(crate) struct Segment {
 pub(crate) struct MetroLine {
     pub(crate) route: RouteId,
     pub(crate) code: LineCode,
+    /// Absent where zones and not metres make the fare.
+    #[serde(default)]
     pub(crate) segment: Vec<Segment>,
+}
+
+/// What a gated network is to transfer rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum GateClass {
+    Metro,
+    Brt,
 }
 
 /// What leaving at the station of entry costs.
@@ -178,12 +213,36 @@ pub(crate) enum SameStation {
     Free,
 }
 
+/// What the card must hold at entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EntryBalance {
+    /// The lowest fare.
+    Lowest,
+    /// The highest, which the exit settles (暂扣最高票价).
+    Highest,
+}
+
 tariff_file! {
-    /// `kind = "metro"`
+    /// `kind = "metro"`: a network with gates, priced by distance or by zones.
     MetroFile {
+        class: GateClass,
+        #[serde(default)]
         band: Vec<Band>,
-        tail: Tail,
+        tail: Option<Tail>,
+        #[serde(default)]
+        zone: Vec<Zone>,
+        #[serde(default)]
+        zone_fare: Vec<ZoneFare>,
+        /// When `peak_fare` holds, by the time of entry.
+        #[serde(default)]
+        peak: Vec<TimeWindow>,
+        entry_balance: EntryBalance,
         stay_limit_minutes: Option<u16>,
+        /// A second tap at the same gate line within this time is a mistake, not a journey.
+        double_tap_seconds: u16,
+        /// How long a desk corrects the highest fare that a missing exit cost.
+        correction_days: u16,
         same_station: SameStation,
         line: Vec<MetroLine>,
         #[serde(default)]

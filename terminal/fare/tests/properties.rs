@@ -70,6 +70,7 @@ proptest! {
             at: ride.entered_at,
             rider: ride.rider,
             prior: ride.prior,
+            state: None,
         }).unwrap();
         prop_assert!(quote.amount <= terms.maximum);
         prop_assert!(quote.amount >= terms.least);

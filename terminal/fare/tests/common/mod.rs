@@ -1,6 +1,9 @@
 //! The example data of the repository, and short ways to ask it.
 
-#![allow(dead_code)] // each test binary uses its part
+#![allow(dead_code, unused_imports)] // each test binary uses its part
+
+mod kata;
+pub(crate) use kata::*;
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
@@ -87,9 +90,12 @@ pub(crate) fn bus(route: &str, at: CardTime, rider: Rider, prior: Option<PriorLe
     let ride = BusRide {
         operator: operator.into(),
         route: route.into(),
+        from_stop: None,
+        to_stop: None,
         at,
         rider,
         prior,
+        state: None,
     };
     checked(tariffs().quote_bus(&ride).unwrap())
 }
@@ -114,6 +120,7 @@ pub(crate) fn metro_ride(
         exited_at: times.1,
         rider,
         prior,
+        state: None,
     }
 }
 
