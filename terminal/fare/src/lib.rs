@@ -41,7 +41,10 @@ mod window;
 
 pub use bus::BusRide;
 pub use car_park::CarParkStay;
-pub use contract::{Counter, FareState, FareStates, HeldPass, PassOrder, PassSale};
+pub use contract::{
+    Counter, FareState, FareStates, HeldPass, PassOrder, PassSale, Travel, TravelError,
+    TravelUpdate,
+};
 pub use error::{FareError, QuoteError};
 pub use gate::{
     Area, Correction, DeskAdvice, DeskVisit, EntryDecision, ExitDecision, GateRefusal, MetroExit,

@@ -426,6 +426,89 @@ fn a_record_holds_four_cities_and_gives_up_no_pass() {
     assert!(record.put(pass("350800", false), at("2031-01-01T00:00:00")));
 }
 
+/// What a device in `at_city` reads, prices with and writes; the card's two records.
+#[derive(Default)]
+struct Records {
+    travel: Vec<u8>,
+    record_2: FareStates,
+    read_2: usize,
+}
+
+impl Records {
+    fn tap(&mut self, at_city: &str, change: impl FnOnce(&mut [u8; 32])) -> FareState {
+        let travel = Travel::from_bytes(&self.travel);
+        let mut record_2 = travel
+            .wants_record_2(city(at_city))
+            .then_some(self.record_2);
+        let state = travel.state(city(at_city), record_2.as_ref()).unwrap();
+        let mut bytes = state.to_bytes();
+        change(&mut bytes);
+        let after = FareState::from_bytes(&bytes).unwrap();
+        let mut update = travel.update(record_2.as_ref(), &after, minutes(600));
+        if update == Err(TravelError::ReadRecord2) {
+            record_2 = Some(self.record_2);
+            update = travel.update(record_2.as_ref(), &after, minutes(600));
+        }
+        self.read_2 += usize::from(record_2.is_some());
+        let update = update.unwrap();
+        self.travel = update.travel[..usize::from(update.travel[0])].to_vec();
+        if let Some(bytes) = update.record_2 {
+            self.record_2 = FareStates::from_bytes(&bytes);
+        }
+        state
+    }
+}
+
+#[test]
+fn the_travel_record_spares_reads_and_loses_nothing() {
+    let mut card = Records::default();
+    let counter = |n: u8| move |bytes: &mut [u8; 32]| bytes[11] = n;
+    assert_eq!(
+        card.tap("350100", counter(1)),
+        FareState::new(city("350100"))
+    );
+    assert_eq!(
+        card.travel.len(),
+        14,
+        "length, flags, city, time, one counter"
+    );
+    assert_eq!(card.tap("350100", counter(2)).counters()[0].day, Fen(1));
+    assert_eq!(card.read_2, 0);
+    // Another city and back: record 2 keeps the one, the travel record the other.
+    assert_eq!(card.tap("350200", counter(7)).counters()[0].day, Fen::ZERO);
+    assert_eq!(card.tap("350100", counter(3)).counters()[0].day, Fen(2));
+    assert_eq!(card.tap("350200", counter(8)).counters()[0].day, Fen(7));
+    assert_eq!(card.read_2, 3);
+    // Two counters and two passes have no room in 24 bytes.
+    let fill = |bytes: &mut [u8; 32]| bytes[10..30].fill(9);
+    assert_eq!(card.tap("350200", fill).counters()[0].day, Fen(8));
+    assert_eq!((card.travel.as_slice(), card.read_2), (&[2, 0x80][..], 4));
+    let full = card.tap("350200", counter(5));
+    assert_eq!(
+        (full.counters()[1].month, full.passes().count()),
+        (Fen(0x0909), 2)
+    );
+    assert_eq!(card.tap("350100", counter(4)).counters()[0].day, Fen(3));
+    assert_eq!(
+        card.tap("350200", counter(6)).counters()[0].day,
+        Fen(0x0905)
+    );
+    assert_eq!(card.tap("350100", counter(5)).counters()[0].day, Fen(4));
+    // Other systems' bytes, cut or too long, say nothing.
+    let good = card.travel.clone();
+    assert!(matches!(Travel::from_bytes(&good), Travel::Here(_)));
+    for bad in [
+        &[][..],
+        &[1],
+        &[200, 0x40],
+        &good[..13],
+        &[24; 24],
+        &[2, 0xC0],
+    ] {
+        assert_eq!(Travel::from_bytes(bad), Travel::Nothing, "{bad:?}");
+    }
+}
+
 #[test]
 fn contradictory_contracts_are_refused() {
     for (from, to, says) in [
@@ -474,6 +557,19 @@ proptest! {
                 prop_assert!(*sum <= limit, "{period:?}: {sum}");
             }
         }
+    }
+
+    /// A city's state is read as it was written, through either record.
+    #[test]
+    fn travel_records_round_trip(bytes: [u8; 32]) {
+        let mut ours = bytes;
+        [ours[0], ours[1]] = [1, ours[1] % 4];
+        let state = FareState::from_bytes(&ours).unwrap();
+        let mut card = Records::default();
+        card.tap("350100", |bytes| bytes.copy_from_slice(&ours));
+        let travel = Travel::from_bytes(&card.travel);
+        let expected = FareState::from_bytes(&state.to_bytes());
+        prop_assert_eq!(travel.state(state.city(), Some(&card.record_2)), expected);
     }
 
     /// Whatever stands on a card can be read and written without loss.

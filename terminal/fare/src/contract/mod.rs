@@ -3,6 +3,7 @@
 
 mod cap;
 mod pass;
+mod record;
 mod state;
 
 use std::collections::BTreeSet;
@@ -18,7 +19,8 @@ use crate::{
 use cap::Cap;
 use pass::Pass;
 pub use pass::{PassOrder, PassSale};
-pub use state::{Counter, FareState, FareStates, HeldPass};
+pub use record::{FareStates, Travel, TravelError, TravelUpdate};
+pub use state::{Counter, FareState, HeldPass};
 
 /// A city's `kind = "contracts"` file.
 #[derive(Debug, Deserialize)]

@@ -1,7 +1,5 @@
-//! The compact fare record (票价状态记录): what a terminal must know to price offline.
-//!
-//! One city's state is 32 bytes. A card holds the states of four cities in record 2 of file 1A
-//! (128 bytes, free to read, written by UPDATE CAPP DATA CACHE with P1 = 02), 32 bytes each.
+//! A city's fare state: what a terminal must know of a rider to price offline. Its 32 bytes, as
+//! record 2 of file 1A keeps them:
 //!
 //! | bytes | content |
 //! |---|---|
@@ -42,6 +40,27 @@ impl Counter {
     /// The most that the card's two bytes can count; a sum beyond it stays there.
     pub const MAX: Fen = Fen(65_535);
 
+    const LEN: usize = 6;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
+        let two = |sum: Fen| {
+            u16::try_from(sum.0.max(0))
+                .unwrap_or(u16::MAX)
+                .to_be_bytes()
+        };
+        let ([a, b], [c, d], [e, f]) = (two(self.day), two(self.week), two(self.month));
+        [a, b, c, d, e, f]
+    }
+
+    pub(super) fn from_bytes([a, b, c, d, e, f]: [u8; Self::LEN]) -> Self {
+        let fen = |hi, lo| Fen(u16::from_be_bytes([hi, lo]).into());
+        Self {
+            day: fen(a, b),
+            week: fen(c, d),
+            month: fen(e, f),
+        }
+    }
+
     pub(super) fn add(&mut self, paid: Fen) {
         for sum in [&mut self.day, &mut self.week, &mut self.month] {
             *sum = (*sum + paid).min(Self::MAX);
@@ -60,12 +79,30 @@ pub struct HeldPass {
     pub rides_left: Option<u8>,
 }
 
+impl HeldPass {
+    const LEN: usize = 4;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
+        let [d0, d1] = self.last_day.to_be_bytes();
+        [self.code, d0, d1, self.rides_left.unwrap_or(u8::MAX)]
+    }
+
+    /// `None` where no pass stands.
+    pub(super) fn from_bytes([code, d0, d1, rides]: [u8; Self::LEN]) -> Option<Self> {
+        (code != 0).then_some(Self {
+            code,
+            last_day: u16::from_be_bytes([d0, d1]),
+            rides_left: (rides != u8::MAX).then_some(rides),
+        })
+    }
+}
+
 /// The state of one city's contracts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FareState {
     pub(crate) city: CityCode,
     /// Seconds since 2000-01-01T00:00:00 local.
-    at: u32,
+    pub(super) at: u32,
     pub(crate) window: Option<OpenWindow>,
     pub(super) counters: [Counter; Self::COUNTERS],
     pub(crate) passes: [Option<HeldPass>; Self::PASSES],
@@ -160,43 +197,21 @@ impl FareState {
             out[1] = window.class as u8;
             out[8..10].copy_from_slice(&window.age_seconds.to_be_bytes());
         }
-        for (i, counter) in self.counters.iter().enumerate() {
-            for (j, sum) in [counter.day, counter.week, counter.month]
-                .iter()
-                .enumerate()
-            {
-                let fen = u16::try_from(sum.0.max(0)).unwrap_or(u16::MAX);
-                out[10 + 6 * i + 2 * j..][..2].copy_from_slice(&fen.to_be_bytes());
-            }
+        for (place, counter) in out[10..22]
+            .chunks_exact_mut(Counter::LEN)
+            .zip(self.counters)
+        {
+            place.copy_from_slice(&counter.to_bytes());
         }
-        for (i, pass) in self.passes.iter().enumerate() {
-            if let Some(pass) = pass {
-                let [d0, d1] = pass.last_day.to_be_bytes();
-                let rides = pass.rides_left.unwrap_or(u8::MAX);
-                out[22 + 4 * i..][..4].copy_from_slice(&[pass.code, d0, d1, rides]);
-            }
+        for (place, pass) in out[22..30].chunks_exact_mut(HeldPass::LEN).zip(self.passes) {
+            place.copy_from_slice(&pass.map_or([0; HeldPass::LEN], HeldPass::to_bytes));
         }
         out
     }
 
     /// From the 32 bytes; `None` when nothing or another system's bytes stand there.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Option<Self> {
-        let [
-            0x01,
-            class,
-            c0,
-            c1,
-            t0,
-            t1,
-            t2,
-            t3,
-            a0,
-            a1,
-            counters @ ..,
-            _,
-            _,
-        ] = bytes
-        else {
+        let [0x01, class, c0, c1, t0, t1, t2, t3, a0, a1, rest @ .., _, _] = bytes else {
             return None;
         };
         let window = match class {
@@ -206,99 +221,20 @@ impl FareState {
                 age_seconds: u16::from_be_bytes([*a0, *a1]),
             }),
         };
-        let (counters, passes) = counters.split_at(12);
         let mut state = Self {
             window,
             at: u32::from_be_bytes([*t0, *t1, *t2, *t3]),
             ..Self::new(CityCode::from_bytes([*c0, *c1]))
         };
-        for (counter, bytes) in state.counters.iter_mut().zip(counters.chunks_exact(6)) {
-            if let [a, b, c, d, e, f] = *bytes {
-                let fen = |hi, lo| Fen(u16::from_be_bytes([hi, lo]).into());
-                *counter = Counter {
-                    day: fen(a, b),
-                    week: fen(c, d),
-                    month: fen(e, f),
-                };
-            }
+        let (counters, passes) = rest.split_at(Self::COUNTERS * Counter::LEN);
+        let (counters, _) = counters.as_chunks();
+        for (counter, bytes) in state.counters.iter_mut().zip(counters) {
+            *counter = Counter::from_bytes(*bytes);
         }
-        for (pass, bytes) in state.passes.iter_mut().zip(passes.chunks_exact(4)) {
-            if let [code, d0, d1, rides] = *bytes
-                && code != 0
-            {
-                *pass = Some(HeldPass {
-                    code,
-                    last_day: u16::from_be_bytes([d0, d1]),
-                    rides_left: (rides != u8::MAX).then_some(rides),
-                });
-            }
+        let (passes, _) = passes.as_chunks();
+        for (pass, bytes) in state.passes.iter_mut().zip(passes) {
+            *pass = HeldPass::from_bytes(*bytes);
         }
         Some(state)
-    }
-}
-
-/// Record 2 of file 1A: the states of up to four cities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FareStates([Option<FareState>; Self::CITIES]);
-
-impl FareStates {
-    /// Cities on one card.
-    pub const CITIES: usize = 4;
-    /// Length of the record.
-    pub const LEN: usize = Self::CITIES * FareState::LEN;
-
-    /// From the record. States that another system wrote are none.
-    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let (chunks, _) = bytes.as_chunks::<{ FareState::LEN }>();
-        let mut states = [None; Self::CITIES];
-        for (state, chunk) in states.iter_mut().zip(chunks) {
-            *state = FareState::from_bytes(chunk);
-        }
-        Self(states)
-    }
-
-    /// The record.
-    pub fn to_bytes(&self) -> [u8; Self::LEN] {
-        let mut out = [0; Self::LEN];
-        for (i, state) in self.0.iter().enumerate() {
-            if let Some(state) = state {
-                out[FareState::LEN * i..][..FareState::LEN].copy_from_slice(&state.to_bytes());
-            }
-        }
-        out
-    }
-
-    /// The state in `city`: the one on the card, or a new one.
-    pub fn of(&self, city: CityCode) -> FareState {
-        let known = self.0.iter().flatten().find(|state| state.city == city);
-        known.copied().unwrap_or_else(|| FareState::new(city))
-    }
-
-    /// Puts a state in place of the same city's, of none, or of the city that was used longest ago
-    /// and holds no pass at `at`. What was paid for is never overwritten: when four cities' passes
-    /// fill the record it stays as it is, and `false` says so.
-    pub fn put(&mut self, state: FareState, at: CardTime) -> bool {
-        let today = clock::seconds(at).div_euclid(DAY) - EPOCH_DAYS - 1;
-        let holds = |state: &FareState| {
-            state
-                .passes()
-                .any(|pass| i64::from(pass.last_day) >= today && pass.rides_left != Some(0))
-        };
-        let place = self
-            .0
-            .iter_mut()
-            .filter(|place| place.is_none_or(|old| old.city == state.city || !holds(&old)))
-            .min_by_key(|place| match place {
-                Some(old) if old.city == state.city => (0, 0),
-                None => (1, 0),
-                Some(old) => (2, old.at),
-            });
-        match place {
-            Some(place) => {
-                *place = Some(state);
-                true
-            }
-            None => false,
-        }
     }
 }
