@@ -107,6 +107,9 @@ pub enum QuoteError {
     /// The stop is not on the sectional route.
     #[error("the bus route {0} has no section for stop {1}; check the route's section_stops")]
     Section(RouteId, StopId),
+    /// No such permit.
+    #[error("no parking permit {0}; check the tariff, or the list of permits by plate")]
+    Permit(String),
     /// No such car park.
     #[error("no car park {0}; check the device profile")]
     Park(ParkId),

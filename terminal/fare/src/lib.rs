@@ -28,6 +28,7 @@ mod load;
 mod metro;
 mod network;
 mod operator;
+mod permit;
 mod quote;
 mod ride;
 mod scale;
@@ -57,6 +58,7 @@ pub use id::{
 pub use leg::{LegClass, LegMark, OpenWindow, Place, PriorLeg};
 pub use metro::{EntryTerms, MetroEntry, MetroRide};
 pub use operator::{Operator, OperatorKind};
+pub use permit::{Permit, PermitOrder};
 pub use quote::{Other, Provenance, Quote, Status, Step, TariffRef};
 pub use ride::Rider;
 pub use street_parking::{MeterStay, VehicleClass};

@@ -4,10 +4,11 @@ use card_spec::{Fen, id::RegionCode, time::CardDate};
 use serde::Deserialize;
 
 use crate::{
-    LegClass, LineCode, Operator, OperatorId, ParkId, Provenance, RouteId, Status, StopId,
-    TariffId, ZoneClass, ZoneId,
+    LegClass, LineCode, Operator, OperatorId, ParkId, Provenance, QuoteError, RouteId, Status,
+    StopId, TariffId, VehicleClass, ZoneClass, ZoneId,
     clock::{DailyWindow, TimeOfDay},
     discount::Discount,
+    permit::PermitRule,
     transfer::TransferRule,
     window::TimeWindow,
 };
@@ -301,12 +302,24 @@ tariff_file! {
     }
 }
 
+/// By what a small car's fares are multiplied; absent: not admitted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VehicleFactors {
-    pub(crate) small: Option<u8>,
-    pub(crate) medium: Option<u8>,
-    pub(crate) large: Option<u8>,
+    small: Option<u8>,
+    medium: Option<u8>,
+    large: Option<u8>,
+}
+
+impl VehicleFactors {
+    pub(crate) fn of(&self, vehicle: VehicleClass) -> Result<i64, QuoteError> {
+        let factor = match vehicle {
+            VehicleClass::Small => self.small,
+            VehicleClass::Medium => self.medium,
+            VehicleClass::Large => self.large,
+        };
+        factor.map(i64::from).ok_or(QuoteError::Vehicle(vehicle))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -324,6 +337,8 @@ tariff_file! {
         unit_minutes: u16,
         vehicle: VehicleFactors,
         class: Vec<StreetClass>,
+        #[serde(default)]
+        permit: Vec<PermitRule>,
     }
 }
 
@@ -353,6 +368,9 @@ tariff_file! {
     /// `kind = "car-park"`
     CarParkFile {
         day: DailyWindow,
+        vehicle: VehicleFactors,
         park: Vec<Park>,
+        #[serde(default)]
+        permit: Vec<PermitRule>,
     }
 }

@@ -6,8 +6,8 @@ use card_spec::{Fen, time::CardTime};
 
 use crate::{
     BusRide, CarParkStay, CityCode, EntryTerms, LegClass, LineCode, MeterStay, MetroEntry,
-    MetroRide, Operator, OperatorId, ParkId, PassOrder, PassSale, Quote, QuoteError, RouteId,
-    StationCode, StopId, TaxiTrip, ZoneClass,
+    MetroRide, Operator, OperatorId, ParkId, PassOrder, PassSale, Permit, PermitOrder, Quote,
+    QuoteError, RouteId, StationCode, StopId, TaxiTrip, ZoneClass,
     bus::BusTariff,
     calendar::Calendar,
     car_park::CarParkTariff,
@@ -144,6 +144,15 @@ impl Tariffs {
     /// Prices a stay in a car park.
     pub fn quote_car_park(&self, stay: &CarParkStay) -> Result<Quote, QuoteError> {
         of(&self.car_park, &stay.operator)?.quote(stay)
+    }
+
+    /// Prices a parking permit for a calendar month, and gives it.
+    pub fn quote_permit(&self, order: &PermitOrder) -> Result<(Quote, Permit), QuoteError> {
+        if let Some(street) = self.street_parking.get(&order.operator) {
+            return street.permits.sell(&street.tariff, order);
+        }
+        let park = of(&self.car_park, &order.operator)?;
+        park.permits.sell(&park.tariff, order)
     }
 
     /// The undiscounted off-peak fare for a distance in metres, of a network priced by distance.

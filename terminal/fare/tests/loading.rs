@@ -376,6 +376,8 @@ fn questions_without_an_answer_say_why() {
     let mut stay = CarParkStay {
         operator: "FZPARK".into(),
         park: "FZP-SJ".into(),
+        vehicle: VehicleClass::Small,
+        permit: None,
         entered_at: at("2026-01-01T00:00:00"),
         exited_at: at("2027-01-02T00:00:00"),
     };

@@ -142,6 +142,7 @@ pub(crate) fn meter(class: &str, vehicle: VehicleClass, from: CardTime, to: Card
         vehicle,
         from,
         to,
+        permit: None,
     };
     checked(tariffs().quote_meter(&stay).unwrap())
 }
@@ -150,8 +151,10 @@ pub(crate) fn park(park: &str, entered_at: CardTime, exited_at: CardTime) -> Quo
     let stay = CarParkStay {
         operator: "FZPARK".into(),
         park: park.into(),
+        vehicle: VehicleClass::Small,
         entered_at,
         exited_at,
+        permit: None,
     };
     checked(tariffs().quote_car_park(&stay).unwrap())
 }
