@@ -7,7 +7,7 @@
 //!
 //! * Networks are GTFS (`agency`, `stops`, `routes`, `trips`, `stop_times`, `translations`, and
 //!   `fare_attributes` with `fare_rules` for flat fares). What GTFS lacks stands beside it in TOML
-//!   files, documented in `data/fujian/README.md`.
+//!   files, documented in `docs/fares.md`.
 //! * Money is [`card_spec::Fen`], distances are metres, times are local [`card_spec::time::CardTime`].
 //! * A [`Quote`] explains itself: its steps add up to its amount, and it names every tariff it used.
 //!
