@@ -15,6 +15,11 @@ pub(crate) fn kata_city() -> CityCode {
 /// Zones A (stops A1, A2) and B (B1, B2), every stop on one line, fares and caps as given; bus
 /// route KB1 costs 2 yuan.
 pub(crate) fn kata(zone_fares: &str, peak: &str, contracts: &str) -> Tariffs {
+    kata_with(zone_fares, peak, contracts, "")
+}
+
+/// The same with `[[discount]]` tables on the gate line.
+pub(crate) fn kata_with(zone_fares: &str, peak: &str, contracts: &str, discounts: &str) -> Tariffs {
     let stops = ["A1", "A2", "B1", "B2"];
     let mut texts = BTreeMap::new();
     let mut put = |name: &str, text: String| {
@@ -73,7 +78,7 @@ pub(crate) fn kata(zone_fares: &str, peak: &str, contracts: &str) -> Tariffs {
     put(
         &format!("{dir}metro.toml"),
         format!(
-            "kind = \"metro\"\nid = \"km\"\noperator = \"KM\"\ncity = \"359900\"\nclass = \"metro\"\nsame_station = \"lowest\"\nentry_balance = \"lowest\"\ndouble_tap_seconds = 60\ncorrection_days = 7\nstay_limit_minutes = 180\npeak = [{peak}]\nzone = [{{ id = \"A\", stops = [\"A1\", \"A2\"] }}, {{ id = \"B\", stops = [\"B1\", \"B2\"] }}]\nzone_fare = [{zone_fares}]\nline = [{{ route = \"KM1\", code = 1 }}]\n{PROVENANCE}"
+            "kind = \"metro\"\nid = \"km\"\noperator = \"KM\"\ncity = \"359900\"\nclass = \"metro\"\nsame_station = \"lowest\"\nentry_balance = \"lowest\"\ndouble_tap_seconds = 60\ncorrection_days = 7\nstay_limit_minutes = 180\npeak = [{peak}]\nzone = [{{ id = \"A\", stops = [\"A1\", \"A2\"] }}, {{ id = \"B\", stops = [\"B1\", \"B2\"] }}]\nzone_fare = [{zone_fares}]\nline = [{{ route = \"KM1\", code = 1 }}]\n{PROVENANCE}{discounts}"
         ),
     );
     put(
