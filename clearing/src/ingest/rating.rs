@@ -7,6 +7,7 @@ use card_spec::{Fen, purse::files::Journey};
 use clearing_api::record::{Purchase, Service};
 use fare::{
     BusRide, CarParkStay, MeterStay, MetroRide, OperatorId, PriorLeg, Rider, Tariffs, TaxiTrip,
+    VehicleClass,
 };
 
 /// What re-rating found.
@@ -64,6 +65,11 @@ fn prior_leg(prior: Option<&String>) -> Option<PriorLeg> {
     PriorLeg::from_journey(&Journey::from_bytes(&bytes).ok()?)
 }
 
+fn vehicle_class(text: &str) -> Result<VehicleClass, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_ascii_lowercase()))
+        .map_err(|why| why.to_string())
+}
+
 fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, String> {
     let at = purchase.time;
     let id = |text: &String| OperatorId::from(text.as_str());
@@ -77,9 +83,12 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
         } => tariffs.quote_bus(&BusRide {
             operator: id(operator),
             route: route.as_str().into(),
+            from_stop: None,
+            to_stop: None,
             at,
             rider: rider(purchase, facts, *age),
             prior: prior_leg(prior.as_ref()),
+            state: None,
         }),
         Service::MetroEntry { .. } => return Ok(Fen::ZERO),
         Service::MetroExit {
@@ -98,6 +107,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             exited_at: at,
             rider: rider(purchase, facts, *age),
             prior: prior_leg(prior.as_ref()),
+            state: None,
         }),
         Service::Taxi {
             operator,
@@ -120,23 +130,23 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
         } => tariffs.quote_meter(&MeterStay {
             operator: id(operator),
             class: class.as_str().into(),
-            vehicle: serde_json::from_value(serde_json::Value::String(
-                vehicle.to_ascii_lowercase(),
-            ))
-            .map_err(|why| why.to_string())?,
+            vehicle: vehicle_class(vehicle)?,
             from: *from,
             to: at,
+            permit: None,
         }),
         Service::CarPark {
             operator,
             park,
-            vehicle: _,
+            vehicle,
             from,
         } => tariffs.quote_car_park(&CarParkStay {
             operator: id(operator),
             park: park.as_str().into(),
+            vehicle: vehicle_class(vehicle)?,
             entered_at: *from,
             exited_at: at,
+            permit: None,
         }),
     };
     quote

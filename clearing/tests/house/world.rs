@@ -115,9 +115,12 @@ pub(crate) fn fare() -> i64 {
     let ride = fare::BusRide {
         operator: BUS.into(),
         route: "FZB106".into(),
+        from_stop: None,
+        to_stop: None,
         at: time("2026-11-23T08:15:00"),
         rider: fare::Rider::of_kind(CardKind::Normal),
         prior: None,
+        state: None,
     };
     rules().tariffs.quote_bus(&ride).expect("route").amount.0
 }

@@ -1,4 +1,4 @@
-//! Buses with flat fares.
+//! Buses: flat and sectional fares.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,15 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CityCode, FareError, OperatorId, PriorLeg, Quote, QuoteError, Rider, Route, RouteId, TariffRef,
-    calendar::Calendar, discount::Discount, gtfs::Feed, quote::Bill, ride::Leg, schema::BusFile,
-    transfer::Transfers,
+    CityCode, FareError, FareState, OperatorId, PriorLeg, Quote, QuoteError, Rider, Route, RouteId,
+    StopId, TariffRef,
+    contract::ScopedLeg,
+    discount::Discount,
+    gtfs::Feed,
+    quote::Bill,
+    ride::{CityRules, Leg},
+    schema::BusFile,
+    section::Sections,
 };
 
 /// One tap on a bus.
@@ -18,19 +24,38 @@ pub struct BusRide {
     pub operator: OperatorId,
     /// Its route.
     pub route: RouteId,
+    /// Where the rider boards and leaves, on a sectional route, as far as it is known (the
+    /// driver's keypad, a second tap); what is not known is priced as the longest ride.
+    #[serde(default)]
+    pub from_stop: Option<StopId>,
+    /// See `from_stop`.
+    #[serde(default)]
+    pub to_stop: Option<StopId>,
     /// When the card was tapped.
     pub at: CardTime,
     /// Who rides.
     pub rider: Rider,
     /// The open transfer window, from the card's last journey record.
     pub prior: Option<PriorLeg>,
+    /// The card's fare record of this city; without it neither caps nor passes hold.
+    #[serde(default)]
+    pub state: Option<FareState>,
 }
 
 #[derive(Debug)]
-struct FlatRoute {
-    fare_id: String,
-    fare: Fen,
+struct PricedRoute {
+    price: Price,
     route: Route,
+}
+
+#[derive(Debug)]
+enum Price {
+    /// The feed's fare.
+    Flat {
+        fare_id: String,
+        fare: Fen,
+    },
+    Sections(Sections),
 }
 
 /// A bus operator's tariff.
@@ -38,7 +63,7 @@ struct FlatRoute {
 pub(crate) struct BusTariff {
     tariff: TariffRef,
     pub(crate) city: CityCode,
-    routes: BTreeMap<RouteId, FlatRoute>,
+    routes: BTreeMap<RouteId, PricedRoute>,
     discounts: Vec<Discount>,
 }
 
@@ -59,10 +84,21 @@ impl BusTariff {
                     );
                     FareError::field(file, field(), problem)
                 })?;
-            let (fare_id, fare) = known.flat.clone().ok_or_else(|| {
-                let problem = format!("{}fare_rules.txt has no fare for it", feed.dir);
-                FareError::field(file, field(), problem)
-            })?;
+            let price = match (Sections::new(file, raw_route, known)?, known.flat.clone()) {
+                (Some(sections), None) => Price::Sections(sections),
+                (None, Some((fare_id, fare))) => Price::Flat { fare_id, fare },
+                (None, None) => {
+                    let problem = format!("{}fare_rules.txt has no fare for it", feed.dir);
+                    return Err(FareError::field(file, field(), problem));
+                }
+                (Some(_), Some(_)) => {
+                    let problem = format!(
+                        "has sections here and a flat fare in {}fare_rules.txt; keep one",
+                        feed.dir
+                    );
+                    return Err(FareError::field(file, field(), problem));
+                }
+            };
             if raw_route.code.0 == 0 {
                 return Err(FareError::field(
                     file,
@@ -74,9 +110,8 @@ impl BusTariff {
                 let problem = format!("code {} is already that of `{other}`", raw_route.code.0);
                 return Err(FareError::field(file, field(), problem));
             }
-            let entry = FlatRoute {
-                fare_id,
-                fare,
+            let entry = PricedRoute {
+                price,
                 route: Route::new(raw_route.id.clone(), raw_route.code, raw_route.class, known),
             };
             if routes.insert(raw_route.id.clone(), entry).is_some() {
@@ -101,36 +136,56 @@ impl BusTariff {
         self.routes.values().map(|r| &r.route)
     }
 
-    pub(crate) fn quote(
-        &self,
-        ride: &BusRide,
-        transfers: Option<&Transfers>,
-        calendar: &Calendar,
-    ) -> Result<Quote, QuoteError> {
-        let route = self
+    pub(crate) fn quote(&self, ride: &BusRide, rules: CityRules<'_>) -> Result<Quote, QuoteError> {
+        let PricedRoute { price, route } = self
             .routes
             .get(&ride.route)
             .ok_or_else(|| QuoteError::Route(ride.operator.clone(), ride.route.clone()))?;
         let mut bill = Bill::new();
-        bill.add(
-            &self.tariff.id,
-            &route.fare_id,
-            format!("{}单一票价{}元", route.route.name, route.fare),
-            format!("route {}, flat fare {}", route.route.code.0, route.fare),
-            route.fare,
-        );
+        let (name, number) = (&route.name, route.code.0);
+        let (rule, zh, en, fare) = match price {
+            Price::Flat { fare_id, fare } => (
+                fare_id.as_str(),
+                format!("{name}单一票价{fare}元"),
+                format!("route {number}, flat fare {fare}"),
+                *fare,
+            ),
+            Price::Sections(sections) => {
+                let section = |stop: &Option<StopId>| {
+                    let Some(stop) = stop else { return Ok(None) };
+                    let unknown = || QuoteError::Section(route.id.clone(), stop.clone());
+                    sections.of(stop).map(Some).ok_or_else(unknown)
+                };
+                let (ridden, fare) =
+                    sections.fare(section(&ride.from_stop)?, section(&ride.to_stop)?);
+                (
+                    "sections",
+                    format!("{name}乘坐{ridden}段，票价{fare}元"),
+                    format!("route {number}, {ridden} section(s): {fare}"),
+                    fare,
+                )
+            }
+        };
+        bill.add(&self.tariff.id, rule, zh, en, fare);
+        let leg = ScopedLeg {
+            operator: &ride.operator,
+            class: route.class,
+            route: Some(&route.id),
+            zones: None,
+        };
         Ok(Leg {
             tariff: &self.tariff,
             discounts: &self.discounts,
-            transfers,
-            calendar,
+            rules,
             city: self.city,
-            class: route.route.class,
+            leg,
             rider: ride.rider,
             prior: ride.prior.as_ref(),
+            state: ride.state.as_ref().filter(|state| state.city == self.city),
             starts: ride.at,
             ends: ride.at,
+            uses_calendar: false,
         }
-        .price(bill))
+        .price(&bill))
     }
 }

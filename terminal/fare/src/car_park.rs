@@ -6,10 +6,12 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FareError, LegMark, OperatorId, ParkId, Quote, QuoteError, TariffRef, Tariffs,
+    FareError, LegMark, OperatorId, ParkId, Permit, Quote, QuoteError, TariffRef, Tariffs,
+    VehicleClass,
     clock::{DAY, DailyWindow},
+    permit::{ParkedStay, Permits},
     quote::Bill,
-    schema::{CarParkFile, Park},
+    schema::{CarParkFile, Park, VehicleFactors},
 };
 
 /// A stay in a car park.
@@ -19,18 +21,25 @@ pub struct CarParkStay {
     pub operator: OperatorId,
     /// Which one.
     pub park: ParkId,
+    /// Class of the vehicle.
+    pub vehicle: VehicleClass,
     /// In through the barrier.
     pub entered_at: CardTime,
     /// Out, or at the pay station.
     pub exited_at: CardTime,
+    /// The vehicle's permit, where it has one.
+    #[serde(default)]
+    pub permit: Option<Permit>,
 }
 
 /// The tariff of an operator's car parks.
 #[derive(Debug)]
 pub(crate) struct CarParkTariff {
-    tariff: TariffRef,
+    pub(crate) tariff: TariffRef,
     day: DailyWindow,
+    vehicle: VehicleFactors,
     parks: BTreeMap<ParkId, Park>,
+    pub(crate) permits: Permits,
 }
 
 /// What the units of a stay came to.
@@ -40,6 +49,16 @@ struct Units {
     night: i64,
     /// Taken off by the caps.
     capped: i64,
+}
+
+impl Units {
+    /// With the first block, for a small car, fen.
+    const fn total(&self, park: &Park) -> i64 {
+        park.first.fare.0.0
+            + self.day * park.day_unit_fare.0.0
+            + self.night * park.night_unit_fare.0.0
+            - self.capped
+    }
 }
 
 impl CarParkTariff {
@@ -62,7 +81,9 @@ impl CarParkTariff {
                 provenance: raw.provenance,
             },
             day: raw.day,
+            vehicle: raw.vehicle,
             parks,
+            permits: Permits::new(file, raw.permit)?,
         })
     }
 
@@ -75,6 +96,7 @@ impl CarParkTariff {
             .parks
             .get(&stay.park)
             .ok_or_else(|| QuoteError::Park(stay.park.clone()))?;
+        let factor = self.vehicle.of(stay.vehicle)?;
         let (from, to) = Tariffs::bounded_stay(stay.entered_at, stay.exited_at)?;
         let mut bill = Bill::new();
         let id = &self.tariff.id;
@@ -94,18 +116,13 @@ impl CarParkTariff {
             ));
         }
         let units = self.units(park, from, to);
+        let first = Fen(park.first.fare.0.0 * factor);
         bill.add(
             id,
             &format!("first/{}", park.class),
-            format!(
-                "{}前{}分钟{}元",
-                park.zh, park.first.minutes, park.first.fare.0
-            ),
-            format!(
-                "{}, first {} min: {}",
-                park.en, park.first.minutes, park.first.fare.0
-            ),
-            park.first.fare.0,
+            format!("{}前{}分钟{first}元", park.zh, park.first.minutes),
+            format!("{}, first {} min: {first}", park.en, park.first.minutes),
+            first,
         );
         for (rule, zh, en, count, fare) in [
             ("day-units", "日间", "day", units.day, park.day_unit_fare.0),
@@ -117,6 +134,7 @@ impl CarParkTariff {
                 park.night_unit_fare.0,
             ),
         ] {
+            let fare = Fen(fare.0 * factor);
             if count > 0 {
                 bill.add(
                     id,
@@ -129,15 +147,29 @@ impl CarParkTariff {
         }
         let base = bill.total();
         if units.capped > 0 {
-            let cap = park.cap_24h.map(|c| c.0).unwrap_or_default();
+            let cap = Fen(park.cap_24h.map_or(0, |c| c.0.0) * factor);
             bill.add(
                 id,
                 "cap-24h",
                 format!("24小时封顶{cap}元"),
                 format!("cap of {cap} in 24 hours"),
-                Fen(-units.capped),
+                Fen(-units.capped * factor),
             );
         }
+        let parked = ParkedStay {
+            permit: stay.permit.as_ref(),
+            vehicle: stay.vehicle,
+            place: stay.park.as_str(),
+            from,
+            to,
+        };
+        self.permits
+            .take_off(&self.tariff, parked, &mut bill, |from, to| {
+                if to - from <= i64::from(park.free_minutes) * 60 {
+                    return Fen::ZERO;
+                }
+                Fen(self.units(park, from, to).total(park) * factor)
+            })?;
         Ok(bill.quote(base, self.tariff.clone(), Vec::new(), LegMark::default()))
     }
 

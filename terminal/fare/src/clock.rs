@@ -27,6 +27,32 @@ pub(crate) fn seconds(time: CardTime) -> i64 {
     days(time.date()) * DAY + i64::from(h) * 3600 + i64::from(m) * 60 + i64::from(s)
 }
 
+/// The local time that many seconds after 1970-01-01T00:00:00, or `None` outside the years 0-9999.
+pub(crate) fn time(seconds: i64) -> Option<CardTime> {
+    let (year, month, day) = date(seconds.div_euclid(DAY));
+    let t = u32::try_from(seconds.rem_euclid(DAY)).ok()?;
+    let part = |v: u32| u8::try_from(v).ok();
+    CardDate::new(u16::try_from(year).ok()?, month, day)
+        .ok()?
+        .at(part(t / 3600)?, part(t / 60 % 60)?, part(t % 60)?)
+        .ok()
+}
+
+/// Year, month and day of a day counted as [`days`] counts.
+pub(crate) fn date(days: i64) -> (i64, u8, u8) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = (shifted + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as u8, day as u8)
+}
+
 /// Monday is 0.
 pub(crate) fn weekday(date: CardDate) -> u8 {
     ((days(date) + 3).rem_euclid(7)) as u8
@@ -113,6 +139,13 @@ mod tests {
         );
         assert_eq!(weekday("2026-11-23".parse().expect("date")), 0);
         assert_eq!(weekday("2026-11-22".parse().expect("date")), 6);
+        // The way back, over every day of four centuries.
+        for day in -146_097..146_097 {
+            let (y, m, d) = date(day);
+            let date = CardDate::new(y as u16, m, d).expect("a date");
+            assert_eq!(days(date), day);
+        }
+        assert_eq!(time(1_795_421_700), "2026-11-23T08:15:00".parse().ok(),);
     }
 
     #[test]

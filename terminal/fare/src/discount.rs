@@ -1,4 +1,4 @@
-//! Card discounts and concessions: the best single one applies.
+//! Card discounts and concessions: by card kind, age, base fare and time.
 
 use card_spec::{Fen, purse::files::CardKind, time::CardTime};
 use serde::Deserialize;
@@ -6,26 +6,9 @@ use serde::Deserialize;
 use crate::{
     FareError, Rider,
     calendar::Calendar,
-    clock::{self, DailyWindow, TimeOfDay},
     schema::Yuan,
+    window::{self, TimeWindow},
 };
-
-/// Days on which an exception holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Days {
-    All,
-    Workdays,
-}
-
-/// Times at which a discount does not hold.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Exception {
-    days: Days,
-    from: TimeOfDay,
-    to: TimeOfDay,
-}
 
 /// A `[[discount]]` table of a bus or metro tariff.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,8 +27,12 @@ pub(crate) struct Discount {
     /// Base fares it holds for; empty for all.
     #[serde(default)]
     base_fares: Vec<Yuan>,
+    /// Times at which alone it holds; empty for always.
     #[serde(default)]
-    except: Vec<Exception>,
+    during: Vec<TimeWindow>,
+    /// Times at which it does not hold.
+    #[serde(default)]
+    except: Vec<TimeWindow>,
 }
 
 impl Discount {
@@ -61,59 +48,47 @@ impl Discount {
         Ok(())
     }
 
-    fn entitles(&self, rider: Rider) -> bool {
-        match (self.min_age, rider.age) {
+    fn entitles(&self, rider: Rider, base: Fen) -> bool {
+        let who = match (self.min_age, rider.age) {
             (Some(min), Some(age)) => age >= min,
             (Some(_), None) => self.kinds.contains(&rider.kind),
             (None, _) => self.kinds.is_empty() || self.kinds.contains(&rider.kind),
-        }
+        };
+        who && (self.base_fares.is_empty() || self.base_fares.contains(&Yuan(base)))
     }
 }
 
-/// The outcome of the search.
-pub(crate) struct Best<'a> {
-    /// The discount and what remains to pay.
-    pub(crate) found: Option<(&'a Discount, Fen)>,
+/// The discounts that a rider may take on one leg.
+pub(crate) struct Entitled<'a> {
+    /// Each with what remains to pay, in the order of the file; only those that lower the price.
+    pub(crate) found: Vec<(&'a Discount, Fen)>,
     /// Whether the answer depends on what day is a workday.
     pub(crate) uses_calendar: bool,
 }
 
-/// The discount that leaves the least to pay; the first in the file among equals.
-pub(crate) fn best<'a>(
+/// Every discount that holds for `rider` at `at`.
+pub(crate) fn entitled<'a>(
     discounts: &'a [Discount],
     calendar: &Calendar,
     rider: Rider,
     at: CardTime,
     base: Fen,
-) -> Best<'a> {
-    let mut best = Best {
-        found: None,
+) -> Entitled<'a> {
+    let mut out = Entitled {
+        found: Vec::new(),
         uses_calendar: false,
     };
-    let seconds = clock::seconds(at);
-    for rule in discounts {
-        if !rule.entitles(rider)
-            || !(rule.base_fares.is_empty() || rule.base_fares.contains(&Yuan(base)))
-        {
-            continue;
-        }
-        let barred = rule.except.iter().any(|e| {
-            let inside = DailyWindow {
-                from: e.from,
-                to: e.to,
-            }
-            .holds(seconds);
-            best.uses_calendar |= inside && e.days == Days::Workdays;
-            inside && (e.days == Days::All || calendar.is_workday(at.date()))
-        });
+    for rule in discounts.iter().filter(|rule| rule.entitles(rider, base)) {
+        let only = window::any(&rule.during, calendar, at);
+        let barred = window::any(&rule.except, calendar, at);
+        out.uses_calendar |= only.uses_calendar || barred.uses_calendar;
         // In range by `check` and `Yuan`: the ratio of a bounded amount always exists.
         let payable = base
             .ratio_half_up(rule.pay_percent.into(), 100)
             .unwrap_or(base);
-        let lowest = best.found.map_or(base, |(_, fen)| fen);
-        if !barred && payable < lowest {
-            best.found = Some((rule, payable));
+        if (rule.during.is_empty() || only.holds) && !barred.holds && payable < base {
+            out.found.push((rule, payable));
         }
     }
-    best
+    out
 }

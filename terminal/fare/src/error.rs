@@ -86,6 +86,30 @@ pub enum QuoteError {
     /// The tariff does not say what such a vehicle pays.
     #[error("the tariff has no rate for vehicle class {0:?}")]
     Vehicle(VehicleClass),
+    /// The city sells no such pass.
+    #[error("no pass {0} in this city; check the contracts file")]
+    Pass(String),
+    /// The pass is not for this card kind.
+    #[error("pass {0} is not for this card kind; offer the one that is")]
+    PassKind(String),
+    /// The card holds this pass for these days, with rides left.
+    #[error("the card holds pass {0} for these days; sell it again when it is used up or over")]
+    PassHeld(String),
+    /// Record 1A names a station or time that this network does not know.
+    #[error("the card's metro record is not one that {0} can read; the desk closes the journey")]
+    Record(OperatorId),
+    /// The card's places for passes are taken.
+    #[error("the card holds two passes that are not over; wait until one is")]
+    PassPlaces,
+    /// A missing exit is corrected for some days only.
+    #[error("a missing exit is corrected within {0} days; refer the rider to the operator")]
+    TooLate(u16),
+    /// The stop is not on the sectional route.
+    #[error("the bus route {0} has no section for stop {1}; check the route's section_stops")]
+    Section(RouteId, StopId),
+    /// No such permit.
+    #[error("no parking permit {0}; check the tariff, or the list of permits by plate")]
+    Permit(String),
     /// No such car park.
     #[error("no car park {0}; check the device profile")]
     Park(ParkId),

@@ -40,6 +40,8 @@ text_id! {
     ParkId;
     /// A class of kerb-side parking spaces (一类区 = `I`).
     ZoneClass;
+    /// A fare zone of a network.
+    ZoneId;
     /// A tariff file's `id`.
     TariffId;
 }

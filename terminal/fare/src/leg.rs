@@ -30,15 +30,18 @@ pub enum LegClass {
     CityBus = 1,
     /// The metro.
     Metro = 2,
+    /// Bus rapid transit 快速公交, with gates.
+    Brt = 3,
     /// Takes no part: earns no transfer and leaves a running window alone.
     Outside = 0xFF,
 }
 
 impl LegClass {
-    const fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::CityBus),
             2 => Some(Self::Metro),
+            3 => Some(Self::Brt),
             0xFF => Some(Self::Outside),
             _ => None,
         }

@@ -13,6 +13,7 @@ use crate::{
     bus::BusTariff,
     calendar::Calendar,
     car_park::CarParkTariff,
+    contract::{Contracts, ContractsFile},
     gtfs::Feed,
     metro::MetroTariff,
     schema::{self, FileKind, Head},
@@ -68,6 +69,7 @@ impl Tariffs {
                 operators,
                 calendar: Calendar::new(CALENDAR, calendar)?,
                 transfers: BTreeMap::new(),
+                contracts: BTreeMap::new(),
                 stops: BTreeMap::new(),
                 bus: BTreeMap::new(),
                 metro: BTreeMap::new(),
@@ -148,27 +150,27 @@ impl Loader {
         };
         match parse::<schema::Kind>(file, text)?.kind {
             FileKind::Bus => self.add(
-                (file, text, OperatorKind::Bus),
+                (file, text, &[OperatorKind::Bus]),
                 |raw| BusTariff::new(file, raw, gtfs()?),
                 |tariffs| &mut tariffs.bus,
             ),
             FileKind::Metro => self.add(
-                (file, text, OperatorKind::Metro),
+                (file, text, &[OperatorKind::Metro, OperatorKind::Brt]),
                 |raw| MetroTariff::new(file, raw, gtfs()?),
                 |tariffs| &mut tariffs.metro,
             ),
             FileKind::Taxi => self.add(
-                (file, text, OperatorKind::Taxi),
+                (file, text, &[OperatorKind::Taxi]),
                 |raw| TaxiTariff::new(file, raw),
                 |tariffs| &mut tariffs.taxi,
             ),
             FileKind::StreetParking => self.add(
-                (file, text, OperatorKind::StreetParking),
+                (file, text, &[OperatorKind::StreetParking]),
                 |raw| StreetParkingTariff::new(file, raw),
                 |tariffs| &mut tariffs.street_parking,
             ),
             FileKind::CarPark => self.add(
-                (file, text, OperatorKind::CarPark),
+                (file, text, &[OperatorKind::CarPark]),
                 |raw| CarParkTariff::new(file, raw),
                 |tariffs| &mut tariffs.car_park,
             ),
@@ -186,6 +188,20 @@ impl Loader {
                     )),
                 }
             }
+            FileKind::Contracts => {
+                let raw: ContractsFile = parse(file, text)?;
+                self.take_id(file, &raw.id)?;
+                let city: CityCode = raw.city.into();
+                let contracts = Contracts::new(file, raw)?;
+                match self.tariffs.contracts.insert(city, contracts) {
+                    None => Ok(()),
+                    Some(_) => Err(FareError::field(
+                        file,
+                        "city",
+                        "already has a contracts file",
+                    )),
+                }
+            }
             FileKind::Calendar => Err(FareError::field(
                 file,
                 "kind",
@@ -197,7 +213,7 @@ impl Loader {
     /// Parses a tariff with an operator, checks its head and files it under the operator.
     fn add<F: DeserializeOwned + Head, T>(
         &mut self,
-        (file, text, kind): (&str, &str, OperatorKind),
+        (file, text, kinds): (&str, &str, &[OperatorKind]),
         build: impl FnOnce(F) -> Result<T, FareError>,
         map: impl FnOnce(&mut Tariffs) -> &mut BTreeMap<OperatorId, T>,
     ) -> Result<(), FareError> {
@@ -208,7 +224,7 @@ impl Loader {
             let problem = format!("`{operator}` is not in operators.toml; add it");
             FareError::field(file, "operator", problem)
         })?;
-        if known.kind != kind {
+        if !kinds.contains(&known.kind) {
             let problem = format!("`{operator}` is not of this kind in operators.toml");
             return Err(FareError::field(file, "operator", problem));
         }

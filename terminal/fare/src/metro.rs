@@ -1,4 +1,4 @@
-//! Metro: distance fares over a network.
+//! Networks with gates 有闸机的线网: metro and BRT, from entry to exit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,16 +6,17 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CityCode, FareError, LegClass, LegMark, OperatorId, PriorLeg, Quote, QuoteError, Rider, Route,
-    Status, Stop, StopId, TariffRef,
-    calendar::Calendar,
-    clock,
+    CityCode, FareError, FareState, LegClass, LegMark, OperatorId, PriorLeg, Quote, QuoteError,
+    Rider, Route, Stop, StopId, TariffRef, ZoneId, clock,
+    contract::ScopedLeg,
     discount::Discount,
     gtfs::Feed,
+    network::{Links, Ways},
     quote::Bill,
-    ride::Leg,
-    schema::{Band, MetroFile, SameStation, Tail},
-    transfer::Transfers,
+    ride::{CityRules, Leg},
+    scale::{Basis, Scale},
+    schema::{EntryBalance, GateClass, MetroFile, SameStation},
+    window::{self, Held, TimeWindow},
 };
 
 /// A journey from gate to gate.
@@ -36,6 +37,9 @@ pub struct MetroRide {
     /// The transfer window that was open at entry. [`PriorLeg::from_journey`] of the last record
     /// gives it at the entry gate, and at the exit gate from the record that the entry wrote.
     pub prior: Option<PriorLeg>,
+    /// The card's fare record of this city; without it neither caps nor passes hold.
+    #[serde(default)]
+    pub state: Option<FareState>,
 }
 
 /// A tap at an entry gate.
@@ -51,6 +55,9 @@ pub struct MetroEntry {
     pub rider: Rider,
     /// The open transfer window, from the card's last journey record.
     pub prior: Option<PriorLeg>,
+    /// The card's fare record of this city.
+    #[serde(default)]
+    pub state: Option<FareState>,
 }
 
 /// What an entry gate needs to know.
@@ -66,76 +73,71 @@ pub struct EntryTerms {
     pub tariff: TariffRef,
 }
 
-/// A way between two stations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Way {
-    metres: u32,
-    /// Whether any segment of it has a derived length.
-    derived: bool,
+/// The card that stands before the gate.
+#[derive(Clone, Copy)]
+pub(crate) struct Presented<'a> {
+    pub(crate) rider: Rider,
+    pub(crate) prior: Option<&'a PriorLeg>,
+    pub(crate) state: Option<&'a FareState>,
 }
 
-/// Distance to fare.
-#[derive(Debug)]
-struct Scale {
-    bands: Vec<Band>,
-    tail: Tail,
-}
-
-impl Scale {
-    fn new(file: &str, bands: Vec<Band>, tail: Tail) -> Result<Self, FareError> {
-        let rising = bands
-            .windows(2)
-            .all(|w| w[0].up_to_m < w[1].up_to_m && w[0].fare.0 <= w[1].fare.0);
-        if bands.is_empty() || !rising {
-            return Err(FareError::field(
-                file,
-                "band",
-                "needs at least one band, with rising edges and fares that do not fall",
-            ));
+impl<'a> Presented<'a> {
+    pub(crate) const fn of_entry(entry: &'a MetroEntry) -> Self {
+        Self {
+            rider: entry.rider,
+            prior: entry.prior.as_ref(),
+            state: entry.state.as_ref(),
         }
-        if tail.every_m == 0 {
-            return Err(FareError::field(file, "tail.every_m", "must be above zero"));
-        }
-        Ok(Self { bands, tail })
-    }
-
-    /// The fare for a distance; edges are inclusive.
-    fn fare(&self, metres: u32) -> Fen {
-        let (mut edge, mut fare) = (0, Fen::ZERO);
-        for band in &self.bands {
-            (edge, fare) = (band.up_to_m, band.fare.0);
-            if metres <= edge {
-                return fare;
-            }
-        }
-        let started = (metres - edge).div_ceil(self.tail.every_m);
-        fare + Fen(i64::from(started) * self.tail.add.0.0)
     }
 }
 
-/// A metro operator's tariff and network.
+/// A price that no pair of stations makes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fixed {
+    Lowest,
+    Highest,
+}
+
+/// Whether the stay limit is looked at: a time bypass waives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StayLimit {
+    Holds,
+    Waived,
+}
+
+/// The tariff and network of an operator with gates: metro, BRT.
 #[derive(Debug)]
 pub(crate) struct MetroTariff {
-    tariff: TariffRef,
+    pub(crate) tariff: TariffRef,
+    pub(crate) operator: OperatorId,
     pub(crate) city: CityCode,
+    class: LegClass,
     scale: Scale,
+    peak: Vec<TimeWindow>,
+    entry_balance: EntryBalance,
     stay_limit_seconds: Option<i64>,
+    pub(crate) double_tap_seconds: i64,
+    pub(crate) correction_days: u16,
     same_station: SameStation,
     discounts: Vec<Discount>,
     routes: Vec<Route>,
     stops: BTreeMap<StopId, Stop>,
-    /// Shortest ways between every two stations that are joined.
-    ways: BTreeMap<(StopId, StopId), Way>,
-    highest: Fen,
 }
 
 impl MetroTariff {
-    /// Most stations a network may have; all pairs are computed when it is loaded.
-    const MAX_STATIONS: usize = 500;
-
     pub(crate) fn new(file: &str, raw: MetroFile, feed: &Feed) -> Result<Self, FareError> {
+        let class = match raw.class {
+            GateClass::Metro => LegClass::Metro,
+            GateClass::Brt => LegClass::Brt,
+        };
+        let by_zones = !raw.zone.is_empty();
+        if by_zones == !raw.band.is_empty() {
+            let problem = "a network is priced by distance (`band`) or by zones (`zone`)";
+            return Err(FareError::field(file, "band", problem));
+        }
         let mut routes: Vec<Route> = Vec::new();
-        let mut links = BTreeMap::new();
+        let mut links = Links::default();
+        let mut served = BTreeSet::new();
         for line in &raw.line {
             let field = || format!("line `{}`", line.route);
             let known = feed
@@ -149,74 +151,55 @@ impl MetroTariff {
                     );
                     FareError::field(file, field(), problem)
                 })?;
-            let served: BTreeSet<(&StopId, &StopId)> = known
-                .patterns
-                .iter()
-                .flat_map(|p| p.windows(2).map(|w| ordered(&w[0], &w[1])))
-                .collect();
-            let mut measured = BTreeSet::new();
-            for segment in &line.segment {
-                let pair = ordered(&segment.from, &segment.to);
-                let field = || format!("line `{}`, segment {} - {}", line.route, pair.0, pair.1);
-                if !served.contains(&pair) {
-                    let problem =
-                        "no trip of the line runs between these stops without another between";
-                    return Err(FareError::field(file, field(), problem));
-                }
-                if segment.metres == 0 || segment.metres > 100_000 {
-                    let problem = "metres must lie between 1 and 100000";
-                    return Err(FareError::field(file, field(), problem));
-                }
-                if !measured.insert(pair) {
-                    return Err(FareError::field(file, field(), "appears twice"));
-                }
-                let way = Way {
-                    metres: segment.metres,
-                    derived: segment.status != Status::Published,
-                };
-                let link = links.entry((pair.0.clone(), pair.1.clone())).or_insert(way);
-                *link = way.min(*link);
-            }
-            if let Some((a, b)) = served.difference(&measured).next() {
-                let problem = format!("has no length for the segment {a} - {b}");
+            if !by_zones {
+                links.add(file, line, known)?;
+            } else if !line.segment.is_empty() {
+                let problem = "has segments, but zones make the fare; leave them out";
                 return Err(FareError::field(file, field(), problem));
             }
+            served.extend(known.patterns.iter().flatten().cloned());
             let taken = routes.iter().any(|r| r.code == line.code);
             if line.code.0 == 0 || line.code.metro_byte().is_none() || taken {
                 let problem = "code must be unique, from 1 to 255: record 1A has one byte for it";
                 return Err(FareError::field(file, field(), problem));
             }
-            let route = Route::new(line.route.clone(), line.code, LegClass::Metro, known);
+            let route = Route::new(line.route.clone(), line.code, class, known);
             routes.push(route);
         }
         for discount in &raw.discount {
             discount.check(file)?;
         }
-        let ways = shortest_ways(file, &links)?;
-        let stops: BTreeMap<StopId, Stop> = ways
-            .keys()
-            .filter_map(|(from, _)| Some((from.clone(), feed.stops.get(from)?.clone())))
+        if served.len() > Ways::MAX_STATIONS {
+            let problem = format!("at most {} stations", Ways::MAX_STATIONS);
+            return Err(FareError::field(file, "line", problem));
+        }
+        let scale = if by_zones {
+            Scale::by_zones(file, &raw.zone, &raw.zone_fare, &served)?
+        } else {
+            Scale::by_distance(file, &raw.band, raw.tail, Ways::new(&links))?
+        };
+        let stops = served
+            .into_iter()
+            .filter_map(|id| Some((id.clone(), feed.stops.get(&id)?.clone())))
             .collect();
-        let scale = Scale::new(file, raw.band, raw.tail)?;
-        let highest = ways
-            .values()
-            .map(|way| scale.fare(way.metres))
-            .max()
-            .unwrap_or_default();
         Ok(Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
             },
+            operator: raw.operator,
             city: raw.city.into(),
+            class,
             scale,
+            peak: raw.peak,
+            entry_balance: raw.entry_balance,
             stay_limit_seconds: raw.stay_limit_minutes.map(|m| i64::from(m) * 60),
+            double_tap_seconds: raw.double_tap_seconds.into(),
+            correction_days: raw.correction_days,
             same_station: raw.same_station,
             discounts: raw.discount,
             routes,
             stops,
-            ways,
-            highest,
         })
     }
 
@@ -228,63 +211,99 @@ impl MetroTariff {
         self.stops.values()
     }
 
-    pub(crate) fn distance_fare(&self, metres: u32) -> Fen {
-        self.scale.fare(metres)
+    pub(crate) fn distance_fare(&self, metres: u32) -> Option<Fen> {
+        self.scale.distance_fare(metres)
     }
 
+    /// The highest single fare, peak or not, undiscounted.
     pub(crate) fn highest(&self) -> Fen {
-        self.highest
+        self.scale.highest(false).max(self.scale.highest(true))
     }
 
-    fn stop(&self, operator: &OperatorId, id: &StopId) -> Result<&Stop, QuoteError> {
+    pub(crate) fn stop(&self, id: &StopId) -> Result<&Stop, QuoteError> {
         self.stops
             .get(id)
-            .ok_or_else(|| QuoteError::Stop(operator.clone(), id.clone()))
+            .ok_or_else(|| QuoteError::Stop(self.operator.clone(), id.clone()))
     }
 
-    fn leg<'a>(
-        &'a self,
-        rider: Rider,
+    /// Prices a leg whose base price stands in the bill.
+    fn price(
+        &self,
+        bill: &Bill,
+        who: &Presented<'_>,
         (starts, ends): (CardTime, CardTime),
-        prior: Option<&'a PriorLeg>,
-        transfers: Option<&'a Transfers>,
-        calendar: &'a Calendar,
-    ) -> Leg<'a> {
+        zones: Option<[&ZoneId; 2]>,
+        rules: CityRules<'_>,
+    ) -> Quote {
+        let leg = ScopedLeg {
+            operator: &self.operator,
+            class: self.class,
+            route: None,
+            zones,
+        };
         Leg {
             tariff: &self.tariff,
             discounts: &self.discounts,
-            transfers,
-            calendar,
+            rules,
             city: self.city,
-            class: LegClass::Metro,
-            rider,
-            prior,
+            leg,
+            rider: who.rider,
+            prior: who.prior,
+            state: who.state.filter(|state| state.city == self.city),
             starts,
             ends,
+            uses_calendar: self.peak(starts, rules).uses_calendar,
         }
+        .price(bill)
+    }
+
+    fn peak(&self, at: CardTime, rules: CityRules<'_>) -> Held {
+        window::any(&self.peak, rules.calendar, at)
+    }
+
+    /// A journey at a price that no pair of stations makes: what a missing exit costs, a bypass.
+    pub(crate) fn fixed(
+        &self,
+        which: Fixed,
+        who: &Presented<'_>,
+        at: CardTime,
+        rules: CityRules<'_>,
+    ) -> Quote {
+        let peak = self.peak(at, rules).holds;
+        let (rule, zh, en, fare) = match which {
+            Fixed::Lowest => ("lowest", "最低票价", "lowest fare", self.scale.lowest(peak)),
+            Fixed::Highest => (
+                "highest",
+                "线网最高单程票价",
+                "highest single fare of the network",
+                self.scale.highest(peak),
+            ),
+        };
+        let mut bill = Bill::new();
+        let (zh, en) = (format!("{zh}{fare}元"), format!("{en}: {fare}"));
+        bill.add(&self.tariff.id, rule, zh, en, fare);
+        self.price(&bill, who, (at, at), None, rules)
     }
 
     pub(crate) fn entry(
         &self,
         entry: &MetroEntry,
-        transfers: Option<&Transfers>,
-        calendar: &Calendar,
+        rules: CityRules<'_>,
     ) -> Result<EntryTerms, QuoteError> {
-        self.stop(&entry.operator, &entry.stop)?;
-        let price = |fare: Fen, prior| {
-            let mut bill = Bill::new();
-            bill.add(&self.tariff.id, "entry", String::new(), String::new(), fare);
-            let times = (entry.at, entry.at);
-            self.leg(entry.rider, times, prior, transfers, calendar)
-                .price(bill)
-                .amount
-        };
-        let least = match self.same_station {
-            SameStation::Lowest => price(self.scale.fare(0), entry.prior.as_ref()),
-            SameStation::Free => Fen::ZERO,
+        self.stop(&entry.stop)?;
+        let who = Presented::of_entry(entry);
+        // A transfer discount is not counted on: the highest fare is the one without.
+        let alone = Presented { prior: None, ..who };
+        let maximum = self.fixed(Fixed::Highest, &alone, entry.at, rules).amount;
+        let least = match (self.entry_balance, self.same_station) {
+            (EntryBalance::Highest, _) => maximum,
+            (EntryBalance::Lowest, SameStation::Lowest) => {
+                self.fixed(Fixed::Lowest, &who, entry.at, rules).amount
+            }
+            (EntryBalance::Lowest, SameStation::Free) => Fen::ZERO,
         };
         Ok(EntryTerms {
-            maximum: price(self.highest, None),
+            maximum,
             least,
             leg: LegMark::carried(entry.prior.as_ref(), self.city, entry.at),
             tariff: self.tariff.clone(),
@@ -294,52 +313,53 @@ impl MetroTariff {
     pub(crate) fn quote(
         &self,
         ride: &MetroRide,
-        transfers: Option<&Transfers>,
-        calendar: &Calendar,
+        limit: StayLimit,
+        rules: CityRules<'_>,
     ) -> Result<Quote, QuoteError> {
-        let from = self.stop(&ride.operator, &ride.from_stop)?;
-        let to = self.stop(&ride.operator, &ride.to_stop)?;
+        let from = self.stop(&ride.from_stop)?;
+        let to = self.stop(&ride.to_stop)?;
         let stay = clock::seconds(ride.exited_at) - clock::seconds(ride.entered_at);
         if stay < 0 {
             return Err(QuoteError::TimeOrder);
         }
+        let peak = self.peak(ride.entered_at, rules).holds;
         let mut bill = Bill::new();
+        let (fare, basis) = self.scale.fare(&from.id, &to.id, peak)?;
+        let zones = match basis {
+            Basis::Zones(zones) => Some(zones),
+            Basis::Distance(_) => None,
+        };
         if from.id == to.id {
-            self.same_station_step(&mut bill, from);
+            self.same_station_step(&mut bill, from, fare);
         } else {
-            let way = self
-                .ways
-                .get(&(from.id.clone(), to.id.clone()))
-                .ok_or_else(|| QuoteError::NoPath(from.id.clone(), to.id.clone()))?;
-            self.distance_step(&mut bill, from, to, *way);
+            self.fare_step(&mut bill, [from, to], basis, fare, peak);
         }
         let fare = bill.total();
-        if self.stay_limit_seconds.is_some_and(|limit| stay > limit) && self.highest > fare {
+        let highest = self.scale.highest(peak);
+        let over =
+            limit == StayLimit::Holds && self.stay_limit_seconds.is_some_and(|limit| stay > limit);
+        if over && highest > fare {
+            let minutes = stay / 60;
             bill.add(
                 &self.tariff.id,
                 "overstay",
-                format!(
-                    "超时{}分钟，按线网单程最高票价{}元",
-                    stay / 60,
-                    self.highest
-                ),
-                format!(
-                    "{} min inside, over the limit: highest single fare {}",
-                    stay / 60,
-                    self.highest
-                ),
-                self.highest - fare,
+                format!("超时{minutes}分钟，按线网单程最高票价{highest}元"),
+                format!("{minutes} min inside, over the limit: highest single fare {highest}"),
+                highest - fare,
             );
         }
         let times = (ride.entered_at, ride.exited_at);
-        Ok(self
-            .leg(ride.rider, times, ride.prior.as_ref(), transfers, calendar)
-            .price(bill))
+        let who = Presented {
+            rider: ride.rider,
+            prior: ride.prior.as_ref(),
+            state: ride.state.as_ref(),
+        };
+        Ok(self.price(&bill, &who, times, zones, rules))
     }
 
-    fn same_station_step(&self, bill: &mut Bill, at: &Stop) {
+    fn same_station_step(&self, bill: &mut Bill, at: &Stop, fare: Fen) {
         let fare = match self.same_station {
-            SameStation::Lowest => self.scale.fare(0),
+            SameStation::Lowest => fare,
             SameStation::Free => Fen::ZERO,
         };
         bill.add(
@@ -351,68 +371,41 @@ impl MetroTariff {
         );
     }
 
-    fn distance_step(&self, bill: &mut Bill, from: &Stop, to: &Stop, way: Way) {
-        let fare = self.scale.fare(way.metres);
-        let (km, m) = (way.metres / 1000, way.metres % 1000);
-        let (zh, en) = if way.derived {
-            ("（推算里程）", ", derived length")
-        } else {
-            ("", "")
+    fn fare_step(
+        &self,
+        bill: &mut Bill,
+        [from, to]: [&Stop; 2],
+        basis: Basis<'_>,
+        fare: Fen,
+        peak: bool,
+    ) {
+        let (peak_zh, peak_en) = if peak { ("高峰", "peak ") } else { ("", "") };
+        let (rule, zh, en) = match basis {
+            Basis::Distance(way) => {
+                let (km, m) = (way.metres / 1000, way.metres % 1000);
+                let (zh, en) = if way.derived {
+                    ("（推算里程）", ", derived length")
+                } else {
+                    ("", "")
+                };
+                (
+                    "distance",
+                    format!("{km}.{m:03}公里{zh}"),
+                    format!(", {km}.{m:03} km{en}"),
+                )
+            }
+            Basis::Zones([a, b]) => (
+                "zones",
+                format!("（{a}区至{b}区）"),
+                format!(", zone {a} to {b}"),
+            ),
         };
         bill.add(
             &self.tariff.id,
-            "distance",
-            format!("{}至{}{km}.{m:03}公里{zh}，票价{fare}元", from.zh, to.zh),
-            format!("{} to {}, {km}.{m:03} km{en}: {fare}", from.en, to.en),
+            rule,
+            format!("{}至{}{zh}，{peak_zh}票价{fare}元", from.zh, to.zh),
+            format!("{} to {}{en}: {peak_en}{fare}", from.en, to.en),
             fare,
         );
     }
-}
-
-fn ordered<'a>(a: &'a StopId, b: &'a StopId) -> (&'a StopId, &'a StopId) {
-    if a <= b { (a, b) } else { (b, a) }
-}
-
-/// All shortest ways (Floyd and Warshall), so that a fare is one look-up at the gate.
-fn shortest_ways(
-    file: &str,
-    links: &BTreeMap<(StopId, StopId), Way>,
-) -> Result<BTreeMap<(StopId, StopId), Way>, FareError> {
-    let stops: BTreeSet<&StopId> = links.keys().flat_map(|(a, b)| [a, b]).collect();
-    if stops.len() > MetroTariff::MAX_STATIONS {
-        let problem = format!("at most {} stations", MetroTariff::MAX_STATIONS);
-        return Err(FareError::field(file, "line", problem));
-    }
-    let mut ways: BTreeMap<&StopId, BTreeMap<&StopId, Way>> = BTreeMap::new();
-    for ((a, b), way) in links {
-        ways.entry(a).or_default().insert(b, *way);
-        ways.entry(b).or_default().insert(a, *way);
-    }
-    for via in &stops {
-        let onward = ways.get(via).cloned().unwrap_or_default();
-        for (from, reached) in &mut ways {
-            let Some(first) = reached.get(via).copied() else {
-                continue;
-            };
-            for (to, second) in &onward {
-                if to == from {
-                    continue;
-                }
-                let way = Way {
-                    metres: first.metres.saturating_add(second.metres),
-                    derived: first.derived || second.derived,
-                };
-                let known = reached.entry(to).or_insert(way);
-                *known = way.min(*known);
-            }
-        }
-    }
-    Ok(ways
-        .into_iter()
-        .flat_map(|(from, reached)| {
-            reached
-                .into_iter()
-                .map(move |(to, way)| ((from.clone(), to.clone()), way))
-        })
-        .collect())
 }

@@ -13,6 +13,8 @@ pub enum OperatorKind {
     Bus,
     /// Metro 地铁.
     Metro,
+    /// Bus rapid transit with gates 快速公交.
+    Brt,
     /// Taxis 出租车.
     Taxi,
     /// Kerb-side parking 道路停车.

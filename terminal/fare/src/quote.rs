@@ -3,7 +3,7 @@
 use card_spec::{Fen, time::CardDate};
 use serde::{Deserialize, Serialize};
 
-use crate::{LegMark, TariffId};
+use crate::{FareState, LegMark, TariffId};
 
 /// How far a tariff's figures can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,19 @@ pub struct Step {
     pub delta: Fen,
 }
 
+/// A way to pay that was possible and not chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// `tariff id / rule id` of what would have set the price.
+    pub rule: String,
+    /// What it is, in Chinese.
+    pub zh: String,
+    /// What it is, in English.
+    pub en: String,
+    /// What it would have cost.
+    pub amount: Fen,
+}
+
 /// A price with its reasons. The deltas of the steps add up to the amount, which is never negative.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
@@ -70,8 +83,20 @@ pub struct Quote {
     pub tariff: TariffRef,
     /// Further files that the price depends on (transfer rules, holidays).
     pub also: Vec<TariffRef>,
+    /// What else was possible, cheapest first, each rule once.
+    pub others: Vec<Other>,
     /// What the journey record says of this leg: write `leg.to_rfu()` into its RFU bytes.
     pub leg: LegMark,
+    /// What the card's fare record of this city becomes; `None` when none was read.
+    pub state: Option<FareState>,
+}
+
+impl Quote {
+    /// What discounts, transfers, caps and passes took off the base price. Negative where a
+    /// surcharge (overstay) is more than they took off.
+    pub fn saved(&self) -> Fen {
+        self.base - self.amount
+    }
 }
 
 /// Collects steps; the amount is their sum by construction.
@@ -101,6 +126,10 @@ impl Bill {
         });
     }
 
+    pub(crate) fn first(&self) -> Option<&Step> {
+        self.steps.first()
+    }
+
     pub(crate) fn total(&self) -> Fen {
         self.steps.iter().map(|s| s.delta).sum()
     }
@@ -118,7 +147,9 @@ impl Bill {
             steps: self.steps,
             tariff,
             also,
+            others: Vec::new(),
             leg,
+            state: None,
         }
     }
 }

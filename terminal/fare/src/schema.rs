@@ -4,11 +4,13 @@ use card_spec::{Fen, id::RegionCode, time::CardDate};
 use serde::Deserialize;
 
 use crate::{
-    LegClass, LineCode, Operator, OperatorId, ParkId, Provenance, RouteId, Status, StopId,
-    TariffId, ZoneClass,
+    LegClass, LineCode, Operator, OperatorId, ParkId, Provenance, QuoteError, RouteId, Status,
+    StopId, TariffId, VehicleClass, ZoneClass, ZoneId,
     clock::{DailyWindow, TimeOfDay},
     discount::Discount,
+    permit::PermitRule,
     transfer::TransferRule,
+    window::TimeWindow,
 };
 
 /// Highest amount a tariff file may name, so that no sum of a bounded stay can overflow.
@@ -43,6 +45,7 @@ pub(crate) enum FileKind {
     Bus,
     Metro,
     Transfer,
+    Contracts,
     Taxi,
     StreetParking,
     CarPark,
@@ -126,6 +129,12 @@ pub(crate) struct BusRoute {
     pub(crate) id: RouteId,
     pub(crate) code: LineCode,
     pub(crate) class: LegClass,
+    /// First stop of each section, in the order of the feed's first trip; empty for a flat fare.
+    #[serde(default)]
+    pub(crate) section_stops: Vec<StopId>,
+    /// The fare for riding in one section, in two, ...
+    #[serde(default)]
+    pub(crate) section_fares: Vec<Yuan>,
 }
 
 tariff_file! {
@@ -142,6 +151,7 @@ tariff_file! {
 pub(crate) struct Band {
     pub(crate) up_to_m: u32,
     pub(crate) fare: Yuan,
+    pub(crate) peak_fare: Option<Yuan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,6 +159,22 @@ pub(crate) struct Band {
 pub(crate) struct Tail {
     pub(crate) every_m: u32,
     pub(crate) add: Yuan,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Zone {
+    pub(crate) id: ZoneId,
+    pub(crate) stops: Vec<StopId>,
+}
+
+/// The fare between two zones, either way.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ZoneFare {
+    pub(crate) zones: [ZoneId; 2],
+    pub(crate) fare: Yuan,
+    pub(crate) peak_fare: Option<Yuan>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,7 +191,17 @@ pub(crate) struct Segment {
 pub(crate) struct MetroLine {
     pub(crate) route: RouteId,
     pub(crate) code: LineCode,
+    /// Absent where zones and not metres make the fare.
+    #[serde(default)]
     pub(crate) segment: Vec<Segment>,
+}
+
+/// What a gated network is to transfer rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum GateClass {
+    Metro,
+    Brt,
 }
 
 /// What leaving at the station of entry costs.
@@ -178,12 +214,36 @@ pub(crate) enum SameStation {
     Free,
 }
 
+/// What the card must hold at entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EntryBalance {
+    /// The lowest fare.
+    Lowest,
+    /// The highest, which the exit settles (暂扣最高票价).
+    Highest,
+}
+
 tariff_file! {
-    /// `kind = "metro"`
+    /// `kind = "metro"`: a network with gates, priced by distance or by zones.
     MetroFile {
+        class: GateClass,
+        #[serde(default)]
         band: Vec<Band>,
-        tail: Tail,
+        tail: Option<Tail>,
+        #[serde(default)]
+        zone: Vec<Zone>,
+        #[serde(default)]
+        zone_fare: Vec<ZoneFare>,
+        /// When `peak_fare` holds, by the time of entry.
+        #[serde(default)]
+        peak: Vec<TimeWindow>,
+        entry_balance: EntryBalance,
         stay_limit_minutes: Option<u16>,
+        /// A second tap at the same gate line within this time is a mistake, not a journey.
+        double_tap_seconds: u16,
+        /// How long a desk corrects the highest fare that a missing exit cost.
+        correction_days: u16,
         same_station: SameStation,
         line: Vec<MetroLine>,
         #[serde(default)]
@@ -242,12 +302,24 @@ tariff_file! {
     }
 }
 
+/// By what a small car's fares are multiplied; absent: not admitted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VehicleFactors {
-    pub(crate) small: Option<u8>,
-    pub(crate) medium: Option<u8>,
-    pub(crate) large: Option<u8>,
+    small: Option<u8>,
+    medium: Option<u8>,
+    large: Option<u8>,
+}
+
+impl VehicleFactors {
+    pub(crate) fn of(&self, vehicle: VehicleClass) -> Result<i64, QuoteError> {
+        let factor = match vehicle {
+            VehicleClass::Small => self.small,
+            VehicleClass::Medium => self.medium,
+            VehicleClass::Large => self.large,
+        };
+        factor.map(i64::from).ok_or(QuoteError::Vehicle(vehicle))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,6 +337,8 @@ tariff_file! {
         unit_minutes: u16,
         vehicle: VehicleFactors,
         class: Vec<StreetClass>,
+        #[serde(default)]
+        permit: Vec<PermitRule>,
     }
 }
 
@@ -294,6 +368,9 @@ tariff_file! {
     /// `kind = "car-park"`
     CarParkFile {
         day: DailyWindow,
+        vehicle: VehicleFactors,
         park: Vec<Park>,
+        #[serde(default)]
+        permit: Vec<PermitRule>,
     }
 }

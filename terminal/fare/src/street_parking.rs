@@ -6,8 +6,9 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FareError, LegMark, OperatorId, Quote, QuoteError, TariffRef, Tariffs, ZoneClass,
+    FareError, LegMark, OperatorId, Permit, Quote, QuoteError, TariffRef, Tariffs, ZoneClass,
     clock::{DAY, DailyWindow},
+    permit::{ParkedStay, Permits},
     quote::Bill,
     schema::{StreetClass, StreetParkingFile, VehicleFactors},
 };
@@ -37,16 +38,20 @@ pub struct MeterStay {
     pub from: CardTime,
     /// Departure.
     pub to: CardTime,
+    /// The vehicle's permit, where it has one.
+    #[serde(default)]
+    pub permit: Option<Permit>,
 }
 
 /// A kerb-side parking tariff.
 #[derive(Debug)]
 pub(crate) struct StreetParkingTariff {
-    tariff: TariffRef,
+    pub(crate) tariff: TariffRef,
     paid: DailyWindow,
     unit_seconds: i64,
     vehicle: VehicleFactors,
     classes: BTreeMap<ZoneClass, StreetClass>,
+    pub(crate) permits: Permits,
 }
 
 impl StreetParkingTariff {
@@ -71,6 +76,7 @@ impl StreetParkingTariff {
             unit_seconds: i64::from(raw.unit_minutes) * 60,
             vehicle: raw.vehicle,
             classes,
+            permits: Permits::new(file, raw.permit)?,
         })
     }
 
@@ -78,26 +84,8 @@ impl StreetParkingTariff {
         self.classes.keys()
     }
 
-    fn factor(&self, vehicle: VehicleClass) -> Option<i64> {
-        let factor = match vehicle {
-            VehicleClass::Small => self.vehicle.small,
-            VehicleClass::Medium => self.vehicle.medium,
-            VehicleClass::Large => self.vehicle.large,
-        };
-        factor.map(i64::from)
-    }
-
-    pub(crate) fn quote(&self, stay: &MeterStay) -> Result<Quote, QuoteError> {
-        let class = self
-            .classes
-            .get(&stay.class)
-            .ok_or_else(|| QuoteError::Zone(stay.class.clone()))?;
-        let factor = self
-            .factor(stay.vehicle)
-            .ok_or(QuoteError::Vehicle(stay.vehicle))?;
-        let (from, to) = Tariffs::bounded_stay(stay.from, stay.to)?;
-        let unit_fare = class.unit_fare.0.0 * factor;
-        let cap = class.cap_24h.0.0 * factor;
+    /// Started units of paid time, and what the caps take off them.
+    fn count(&self, (from, to): (i64, i64), unit_fare: i64, cap: i64) -> (i64, i64) {
         let (mut units, mut capped) = (0, 0);
         let mut start = from;
         while start < to {
@@ -108,6 +96,19 @@ impl StreetParkingTariff {
             capped += (started * unit_fare - cap).max(0);
             start = end;
         }
+        (units, capped)
+    }
+
+    pub(crate) fn quote(&self, stay: &MeterStay) -> Result<Quote, QuoteError> {
+        let class = self
+            .classes
+            .get(&stay.class)
+            .ok_or_else(|| QuoteError::Zone(stay.class.clone()))?;
+        let factor = self.vehicle.of(stay.vehicle)?;
+        let (from, to) = Tariffs::bounded_stay(stay.from, stay.to)?;
+        let unit_fare = class.unit_fare.0.0 * factor;
+        let cap = class.cap_24h.0.0 * factor;
+        let (units, capped) = self.count((from, to), unit_fare, cap);
         let mut bill = Bill::new();
         let (id, minutes) = (&self.tariff.id, self.unit_seconds / 60);
         let base = Fen(units * unit_fare);
@@ -135,6 +136,18 @@ impl StreetParkingTariff {
                 Fen(-capped),
             );
         }
+        let parked = ParkedStay {
+            permit: stay.permit.as_ref(),
+            vehicle: stay.vehicle,
+            place: stay.class.as_str(),
+            from,
+            to,
+        };
+        self.permits
+            .take_off(&self.tariff, parked, &mut bill, |from, to| {
+                let (units, capped) = self.count((from, to), unit_fare, cap);
+                Fen(units * unit_fare - capped)
+            })?;
         Ok(bill.quote(base, self.tariff.clone(), Vec::new(), LegMark::default()))
     }
 }

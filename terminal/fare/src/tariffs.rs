@@ -6,14 +6,16 @@ use card_spec::{Fen, time::CardTime};
 
 use crate::{
     BusRide, CarParkStay, CityCode, EntryTerms, LegClass, LineCode, MeterStay, MetroEntry,
-    MetroRide, Operator, OperatorId, ParkId, Quote, QuoteError, RouteId, StationCode, StopId,
-    TaxiTrip, ZoneClass,
+    MetroRide, Operator, OperatorId, ParkId, PassOrder, PassSale, Permit, PermitOrder, Quote,
+    QuoteError, RouteId, StationCode, StopId, TaxiTrip, ZoneClass,
     bus::BusTariff,
     calendar::Calendar,
     car_park::CarParkTariff,
     clock::{self, DAY},
+    contract::Contracts,
     gtfs::FeedRoute,
-    metro::MetroTariff,
+    metro::{MetroTariff, StayLimit},
+    ride::CityRules,
     street_parking::StreetParkingTariff,
     taxi::TaxiTariff,
     transfer::Transfers,
@@ -72,6 +74,7 @@ pub struct Tariffs {
     pub(crate) operators: BTreeMap<OperatorId, Operator>,
     pub(crate) calendar: Calendar,
     pub(crate) transfers: BTreeMap<CityCode, Transfers>,
+    pub(crate) contracts: BTreeMap<CityCode, Contracts>,
     pub(crate) stops: BTreeMap<(CityCode, StopId), Stop>,
     pub(crate) bus: BTreeMap<OperatorId, BusTariff>,
     pub(crate) metro: BTreeMap<OperatorId, MetroTariff>,
@@ -88,23 +91,44 @@ impl Tariffs {
     /// The longest stay that is priced, in days; a longer one is settled at a desk.
     pub const MAX_STAY_DAYS: u16 = 366;
 
-    /// Prices a tap on a bus: flat fare, best card discount, transfer discount.
+    /// The rules that hold for every operator of a city.
+    pub(crate) fn rules(&self, city: CityCode) -> CityRules<'_> {
+        CityRules {
+            calendar: &self.calendar,
+            transfers: self.transfers.get(&city),
+            contracts: self.contracts.get(&city),
+        }
+    }
+
+    pub(crate) fn network(&self, operator: &OperatorId) -> Result<&MetroTariff, QuoteError> {
+        of(&self.metro, operator)
+    }
+
+    /// Prices a tap on a bus: flat or sectional fare, then the best way to pay it.
     pub fn quote_bus(&self, ride: &BusRide) -> Result<Quote, QuoteError> {
         let tariff = of(&self.bus, &ride.operator)?;
-        tariff.quote(ride, self.transfers.get(&tariff.city), &self.calendar)
+        tariff.quote(ride, self.rules(tariff.city))
     }
 
     /// What an entry gate holds against and writes.
     pub fn metro_entry(&self, entry: &MetroEntry) -> Result<EntryTerms, QuoteError> {
-        let tariff = of(&self.metro, &entry.operator)?;
-        tariff.entry(entry, self.transfers.get(&tariff.city), &self.calendar)
+        let tariff = self.network(&entry.operator)?;
+        tariff.entry(entry, self.rules(tariff.city))
     }
 
-    /// Prices a metro journey at its exit: distance (or the same-station rule), overstay, best
-    /// card discount, transfer discount.
+    /// Prices a journey between gates at its exit: distance or zones (or the same-station rule),
+    /// overstay, then the best way to pay it.
     pub fn quote_metro(&self, ride: &MetroRide) -> Result<Quote, QuoteError> {
-        let tariff = of(&self.metro, &ride.operator)?;
-        tariff.quote(ride, self.transfers.get(&tariff.city), &self.calendar)
+        let tariff = self.network(&ride.operator)?;
+        tariff.quote(ride, StayLimit::Holds, self.rules(tariff.city))
+    }
+
+    /// Prices a pass and says what it writes on the card.
+    pub fn quote_pass(&self, order: &PassOrder) -> Result<PassSale, QuoteError> {
+        self.contracts
+            .get(&order.city)
+            .ok_or_else(|| QuoteError::Pass(order.pass.clone()))?
+            .sell(order)
     }
 
     /// Prices a metered taxi trip.
@@ -122,13 +146,24 @@ impl Tariffs {
         of(&self.car_park, &stay.operator)?.quote(stay)
     }
 
-    /// The undiscounted metro fare for a distance in metres.
+    /// Prices a parking permit for a calendar month, and gives it.
+    pub fn quote_permit(&self, order: &PermitOrder) -> Result<(Quote, Permit), QuoteError> {
+        if let Some(street) = self.street_parking.get(&order.operator) {
+            return street.permits.sell(&street.tariff, order);
+        }
+        let park = of(&self.car_park, &order.operator)?;
+        park.permits.sell(&park.tariff, order)
+    }
+
+    /// The undiscounted off-peak fare for a distance in metres, of a network priced by distance.
     pub fn metro_distance_fare(
         &self,
         operator: &OperatorId,
         metres: u32,
     ) -> Result<Fen, QuoteError> {
-        Ok(of(&self.metro, operator)?.distance_fare(metres))
+        of(&self.metro, operator)?
+            .distance_fare(metres)
+            .ok_or_else(|| QuoteError::Operator(operator.clone()))
     }
 
     /// The network's highest single fare, undiscounted.

@@ -15,8 +15,8 @@ pub(crate) struct TransferRule {
     pub(crate) id: String,
     pub(crate) zh: String,
     pub(crate) en: String,
-    from: LegClass,
-    to: LegClass,
+    from: Vec<LegClass>,
+    to: Vec<LegClass>,
     pub(crate) off: Yuan,
     /// Card kinds it is for; empty for every kind without a rule of its own.
     #[serde(default)]
@@ -43,12 +43,20 @@ impl Transfers {
             ));
         }
         for rule in &raw.rule {
-            if [rule.from, rule.to].contains(&LegClass::Outside) {
-                return Err(FareError::field(
-                    file,
-                    format!("rule `{}`", rule.id),
-                    "`outside` takes no part in transfers; use another class",
-                ));
+            let error = |problem| {
+                let field = format!("rule `{}`", rule.id);
+                Err(FareError::field(file, field, problem))
+            };
+            if rule.from.is_empty() || rule.to.is_empty() {
+                return error("`from` and `to` need a class each");
+            }
+            if rule
+                .from
+                .iter()
+                .chain(&rule.to)
+                .any(|c| *c == LegClass::Outside)
+            {
+                return error("`outside` takes no part in transfers; use another class");
             }
         }
         Ok(Self {
@@ -78,7 +86,7 @@ impl Transfers {
         let mut matching = self
             .rules
             .iter()
-            .filter(|rule| rule.from == prior.class && rule.to == to);
+            .filter(|rule| rule.from.contains(&prior.class) && rule.to.contains(&to));
         matching
             .clone()
             .find(|rule| rule.kinds.contains(&kind))

@@ -194,8 +194,8 @@ fn contradictions_are_refused() {
         ),
         (
             "transit/fuzhou/transfer.toml",
-            "to = \"metro\"",
-            "to = \"outside\"",
+            "to = [\"metro\"]",
+            "to = [\"outside\"]",
             "takes no part",
         ),
         (
@@ -357,9 +357,12 @@ fn questions_without_an_answer_say_why() {
     let mut other = BusRide {
         operator: "FZMTR".into(),
         route: "FZB17".into(),
+        from_stop: None,
+        to_stop: None,
         at: minutes(600),
         rider: NORMAL,
         prior: None,
+        state: None,
     };
     assert_eq!(
         set.quote_bus(&other),
@@ -373,6 +376,8 @@ fn questions_without_an_answer_say_why() {
     let mut stay = CarParkStay {
         operator: "FZPARK".into(),
         park: "FZP-SJ".into(),
+        vehicle: VehicleClass::Small,
+        permit: None,
         entered_at: at("2026-01-01T00:00:00"),
         exited_at: at("2027-01-02T00:00:00"),
     };

@@ -21,7 +21,7 @@ fn rider() -> impl Strategy<Value = Rider> {
 }
 
 fn prior(region: &'static str) -> impl Strategy<Value = Option<PriorLeg>> {
-    let class = prop::sample::select(vec![LegClass::CityBus, LegClass::Metro]);
+    let class = prop::sample::select(vec![LegClass::CityBus, LegClass::Metro, LegClass::Brt]);
     prop::option::of(
         (class, 0u32..86_400)
             .prop_map(move |(class, s)| PriorLeg::new(class, city(region), seconds(s))),
@@ -45,8 +45,9 @@ fn metro_rides() -> impl Strategy<Value = MetroRide> {
             rider(),
             prior(region),
         )
-            .prop_map(|(a, b, start, stay, rider, prior)| {
-                metro_ride(
+            .prop_map(move |(a, b, start, stay, rider, prior)| MetroRide {
+                operator: operator.into(),
+                ..metro_ride(
                     &a,
                     &b,
                     (seconds(start), seconds(start + stay)),
@@ -55,7 +56,11 @@ fn metro_rides() -> impl Strategy<Value = MetroRide> {
                 )
             })
     };
-    prop_oneof![network("FZMTR", "350100"), network("XMMTR", "350200")]
+    prop_oneof![
+        network("FZMTR", "350100"),
+        network("XMMTR", "350200"),
+        network("XMBRT", "350200")
+    ]
 }
 
 proptest! {
@@ -70,9 +75,14 @@ proptest! {
             at: ride.entered_at,
             rider: ride.rider,
             prior: ride.prior,
+            state: None,
         }).unwrap();
         prop_assert!(quote.amount <= terms.maximum);
-        prop_assert!(quote.amount >= terms.least);
+        if ride.operator.as_str() == "XMBRT" {
+            prop_assert_eq!(terms.least, terms.maximum, "held whole at entry");
+        } else {
+            prop_assert!(quote.amount >= terms.least);
+        }
         prop_assert!(terms.maximum <= tariffs().metro_highest_fare(&ride.operator).unwrap());
         prop_assert!(quote.amount <= quote.base);
     }
@@ -103,11 +113,141 @@ proptest! {
 
     #[test]
     fn distance_is_monotone(a in 0u32..200_000, b in 0u32..200_000) {
-        for operator in ["FZMTR", "XMMTR"] {
+        for operator in ["FZMTR", "XMMTR", "XMBRT"] {
             let fare = |m| tariffs().metro_distance_fare(&operator.into(), m).unwrap();
             prop_assert!(fare(a.min(b)) <= fare(a.max(b)));
         }
         prop_assert!(taxi(a.min(b), 0, minutes(600)).amount <= taxi(a.max(b), 0, minutes(600)).amount);
+    }
+
+    /// A second leg inside the window costs what it costs alone less what the rule takes off, and
+    /// not less than nothing; outside it, or where no rule is, what it costs alone. The rules stand
+    /// here again, from the cities' notices.
+    #[test]
+    fn a_split_journey_costs_what_the_rule_says(
+        first in prop::sample::select(vec![LegClass::CityBus, LegClass::Metro, LegClass::Brt]),
+        second in prop::sample::select(vec!["FZB17", "FZB106", "FZB39", "FZMTR", "XMB21", "XMB954", "XMMTR", "XMBRT"]),
+        gap in prop_oneof![0u32..8_000, Just(179), Just(180), Just(3_600), Just(3_601), Just(5_400), Just(5_401)],
+        kind in prop::sample::select(vec![CardKind::Normal, CardKind::Student]),
+    ) {
+        use LegClass::{Brt, CityBus, Metro};
+        let fuzhou = second.starts_with("FZ");
+        let region = if fuzhou { "350100" } else { "350200" };
+        let t0 = 36_000;
+        let prior = Some(PriorLeg::new(first, city(region), seconds(t0)));
+        let rider = Rider::of_kind(kind);
+        let times = (seconds(t0 + gap), seconds(t0 + gap + 600));
+        let leg = |prior| match second {
+            "FZMTR" => metro("FZM101", "FZM106", times, rider, prior),
+            "XMMTR" => metro("XMM101", "XMM103", times, rider, prior),
+            "XMBRT" => {
+                let ride = metro_ride("XMR01", "XMR08", times, rider, prior);
+                checked(tariffs().quote_metro(&MetroRide { operator: "XMBRT".into(), ..ride }).unwrap())
+            }
+            route => bus(route, times.0, rider, prior),
+        };
+        let to = match second {
+            "FZMTR" | "XMMTR" => Metro,
+            "XMBRT" => Brt,
+            _ => CityBus,
+        };
+        let off = match (fuzhou, first, to) {
+            _ if second == "FZB39" => 0,
+            (true, CityBus, Metro) => 100,
+            (true, CityBus | Metro, CityBus) => 50,
+            (true, ..) | (false, Metro, Metro) | (false, Brt, Brt) => 0,
+            // A student without a student fare rides as an ordinary cardholder.
+            (false, ..) if kind == CardKind::Student && to == CityBus => 50,
+            (false, ..) => 80,
+        };
+        let inside = if fuzhou { (180..=5_400).contains(&gap) } else { gap <= 3_600 };
+        let alone = leg(None).amount;
+        let expected = if inside { (alone - Fen(off)).max(Fen::ZERO) } else { alone };
+        prop_assert_eq!(leg(prior).amount, expected);
+    }
+
+    /// Another discount on the tariff never raises a price, nor does another counter on the card.
+    #[test]
+    fn adding_a_concession_never_raises_the_price(
+        percent in 0u8..=100,
+        kinds in prop::sample::subsequence(vec!["normal", "student", "elderly", "disabled"], 0..4),
+        min_age in prop::option::of(0u8..100),
+        peak: bool,
+        rider in rider(),
+        ride in (0usize..4, 0usize..4, 0u32..86_400),
+    ) {
+        let fares = r#"{ zones = ["A", "A"], fare = "2.50", peak_fare = "3.00" },
+            { zones = ["A", "B"], fare = "3.30" }, { zones = ["B", "B"], fare = "1.05" }"#;
+        let window = r#"{ days = "all", from = "07:00", to = "19:00" }"#;
+        let one = "[[discount]]\nid = \"one\"\nzh = \"一\"\nen = \"one\"\npay_percent = 80\nkinds = [\"student\"]\n";
+        let age = min_age.map_or(String::new(), |age| format!("min_age = {age}\n"));
+        let when = if peak { format!("except = [{window}]\n") } else { String::new() };
+        let two = format!(
+            "{one}[[discount]]\nid = \"two\"\nzh = \"二\"\nen = \"two\"\npay_percent = {percent}\nkinds = {kinds:?}\n{age}{when}"
+        );
+        let stops = ["A1", "A2", "B1", "B2"];
+        let (from, to, time) = ride;
+        let price = |discounts: &str| {
+            let set = kata_with(fares, window, "", discounts);
+            let times = (seconds(time), seconds(time + 300));
+            let ride = MetroRide {
+                operator: "KM".into(),
+                ..metro_ride(stops[from], stops[to], times, rider, None)
+            };
+            checked(set.quote_metro(&ride).unwrap())
+        };
+        let (fewer, more) = (price(one), price(&two));
+        prop_assert!(more.amount <= fewer.amount);
+        prop_assert!(fewer.amount <= fewer.base && more.base == fewer.base);
+        // Nothing that was possible was cheaper.
+        prop_assert!(more.others.iter().all(|other| other.amount >= more.amount));
+    }
+
+    #[test]
+    fn longer_sectional_rides_never_cost_less(a in 1u32..10, b in 1u32..10, c in 1u32..10) {
+        let mut stops = [a, b, c];
+        stops.sort_unstable();
+        let fare = |from: u32, to: Option<u32>| {
+            let stop = |n: u32| StopId::from(format!("QZB{}", 1000 + n).as_str());
+            let ride = BusRide {
+                operator: "QZBUS".into(),
+                route: "QZB19".into(),
+                from_stop: Some(stop(from)),
+                to_stop: to.map(stop),
+                at: minutes(600),
+                rider: NORMAL,
+                prior: None,
+                state: None,
+            };
+            checked(tariffs().quote_bus(&ride).unwrap()).amount
+        };
+        let [a, b, c] = stops;
+        prop_assert!(fare(a, Some(b)) <= fare(a, Some(c)));
+        prop_assert!(fare(c, Some(b)) <= fare(c, Some(a)));
+        prop_assert!(fare(a, Some(c)) <= fare(a, None), "unknown is the longest");
+    }
+
+    #[test]
+    fn a_permit_never_raises_the_price_of_a_stay(start in 0u32..900_000, stay in 0u32..2_000_000) {
+        let price = |permit| {
+            let stay = CarParkStay {
+                operator: "FZPARK".into(),
+                park: "FZP-SJ".into(),
+                vehicle: VehicleClass::Small,
+                entered_at: seconds(start),
+                exited_at: seconds(start + stay),
+                permit,
+            };
+            checked(tariffs().quote_car_park(&stay).unwrap())
+        };
+        let permit = Permit {
+            id: "small-month".to_owned(),
+            from: "2026-12-01".parse().unwrap(),
+            to: "2026-12-31".parse().unwrap(),
+        };
+        let (with, without) = (price(Some(permit)), price(None));
+        prop_assert!(with.amount <= without.amount);
+        prop_assert_eq!(with.base, without.base);
     }
 
     #[test]

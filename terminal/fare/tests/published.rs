@@ -269,6 +269,7 @@ fn a_bus_window_survives_the_metro_entry_record() {
             at: seconds(t0 + 900),
             rider: NORMAL,
             prior,
+            state: None,
         })
         .unwrap();
     // Highest single fare of the network, no transfer counted on; the cheapest with it.

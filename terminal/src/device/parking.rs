@@ -56,6 +56,7 @@ impl Seller for ParkingMeter {
             vehicle: self.vehicle,
             from: self.from,
             to: at,
+            permit: None,
         };
         let quote = self.tariffs.quote_meter(&stay).map_err(no_price)?;
         let place = Place {
@@ -209,8 +210,10 @@ impl Seller for CarParkExit {
         let stay = CarParkStay {
             operator: park.site.operator.as_str().into(),
             park: park.id.clone(),
+            vehicle: park.vehicle,
             entered_at: entry.time,
             exited_at: at,
+            permit: None,
         };
         let quote = park.tariffs.quote_car_park(&stay).map_err(no_price)?;
         let (kind, place, leg) = (JourneyType::Exit, park.place(), park.leg(card, at));

@@ -73,9 +73,12 @@ impl Seller for BusValidator {
         let ride = BusRide {
             operator: self.site.operator.as_str().into(),
             route: self.route.clone(),
+            from_stop: None,
+            to_stop: None,
             at,
             rider: card.rider(),
             prior: card.prior(),
+            state: None,
         };
         let quote = self.tariffs.quote_bus(&ride).map_err(no_price)?;
         let place = Place {
@@ -204,6 +207,7 @@ impl Seller for MetroEntryGate {
             at,
             rider: card.rider(),
             prior: card.prior(),
+            state: None,
         };
         let terms = gate.tariffs.metro_entry(&entry).map_err(no_price)?;
         let metro = Metro {
@@ -296,6 +300,7 @@ impl Seller for MetroExitGate {
             exited_at: at,
             rider: card.rider(),
             prior: card.prior(),
+            state: None,
         };
         let quote = gate.tariffs.quote_metro(&ride).map_err(no_price)?;
         let metro = Metro {

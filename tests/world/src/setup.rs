@@ -380,7 +380,7 @@ fn parties(tariffs: &Tariffs, institutions: &Institutions) -> Result<BTreeMap<St
         name_zh: o.zh.clone(),
         name_en: o.en.clone(),
         kind: match o.kind {
-            fare::OperatorKind::Metro => OperatorKind::Metro,
+            fare::OperatorKind::Metro | fare::OperatorKind::Brt => OperatorKind::Metro,
             fare::OperatorKind::Bus => OperatorKind::Bus,
             fare::OperatorKind::Taxi => OperatorKind::Taxi,
             fare::OperatorKind::StreetParking | fare::OperatorKind::CarPark => {

@@ -1,6 +1,9 @@
 //! The example data of the repository, and short ways to ask it.
 
-#![allow(dead_code)] // each test binary uses its part
+#![allow(dead_code, unused_imports)] // each test binary uses its part
+
+mod kata;
+pub(crate) use kata::*;
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
@@ -87,9 +90,12 @@ pub(crate) fn bus(route: &str, at: CardTime, rider: Rider, prior: Option<PriorLe
     let ride = BusRide {
         operator: operator.into(),
         route: route.into(),
+        from_stop: None,
+        to_stop: None,
         at,
         rider,
         prior,
+        state: None,
     };
     checked(tariffs().quote_bus(&ride).unwrap())
 }
@@ -114,6 +120,7 @@ pub(crate) fn metro_ride(
         exited_at: times.1,
         rider,
         prior,
+        state: None,
     }
 }
 
@@ -135,6 +142,7 @@ pub(crate) fn meter(class: &str, vehicle: VehicleClass, from: CardTime, to: Card
         vehicle,
         from,
         to,
+        permit: None,
     };
     checked(tariffs().quote_meter(&stay).unwrap())
 }
@@ -143,8 +151,10 @@ pub(crate) fn park(park: &str, entered_at: CardTime, exited_at: CardTime) -> Quo
     let stay = CarParkStay {
         operator: "FZPARK".into(),
         park: park.into(),
+        vehicle: VehicleClass::Small,
         entered_at,
         exited_at,
+        permit: None,
     };
     checked(tariffs().quote_car_park(&stay).unwrap())
 }

@@ -1,0 +1,124 @@
+//! The shortest ways of a network with gates.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{FareError, Status, StopId, gtfs::FeedRoute, schema::MetroLine};
+
+/// A way between two stations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Way {
+    pub(crate) metres: u32,
+    /// Whether any segment of it has a derived length.
+    pub(crate) derived: bool,
+}
+
+/// The segments of the lines, each with its length.
+#[derive(Debug, Default)]
+pub(crate) struct Links(BTreeMap<(StopId, StopId), Way>);
+
+impl Links {
+    /// Takes over the segments of a line: one for each pair of neighbours on its trips.
+    pub(crate) fn add(
+        &mut self,
+        file: &str,
+        line: &MetroLine,
+        known: &FeedRoute,
+    ) -> Result<(), FareError> {
+        let served: BTreeSet<(&StopId, &StopId)> = known
+            .patterns
+            .iter()
+            .flat_map(|p| p.windows(2).map(|w| ordered(&w[0], &w[1])))
+            .collect();
+        let mut measured = BTreeSet::new();
+        for segment in &line.segment {
+            let pair = ordered(&segment.from, &segment.to);
+            let error = |problem: &str| {
+                let field = format!("line `{}`, segment {} - {}", line.route, pair.0, pair.1);
+                Err(FareError::field(file, field, problem))
+            };
+            if !served.contains(&pair) {
+                return error(
+                    "no trip of the line runs between these stops without another between",
+                );
+            }
+            if segment.metres == 0 || segment.metres > 100_000 {
+                return error("metres must lie between 1 and 100000");
+            }
+            if !measured.insert(pair) {
+                return error("appears twice");
+            }
+            let way = Way {
+                metres: segment.metres,
+                derived: segment.status != Status::Published,
+            };
+            let link = self
+                .0
+                .entry((pair.0.clone(), pair.1.clone()))
+                .or_insert(way);
+            *link = way.min(*link);
+        }
+        match served.difference(&measured).next() {
+            Some((a, b)) => Err(FareError::field(
+                file,
+                format!("line `{}`", line.route),
+                format!("has no length for the segment {a} - {b}"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn ordered<'a>(a: &'a StopId, b: &'a StopId) -> (&'a StopId, &'a StopId) {
+    if a <= b { (a, b) } else { (b, a) }
+}
+
+/// Shortest ways between every two stations that are joined.
+#[derive(Debug)]
+pub(crate) struct Ways(BTreeMap<StopId, BTreeMap<StopId, Way>>);
+
+impl Ways {
+    /// Most stations a network may have; all pairs are computed when it is loaded.
+    pub(crate) const MAX_STATIONS: usize = 500;
+
+    /// All of them (Floyd and Warshall), so that a fare is one look-up at the gate.
+    pub(crate) fn new(links: &Links) -> Self {
+        let mut ways: BTreeMap<StopId, BTreeMap<StopId, Way>> = BTreeMap::new();
+        for ((a, b), way) in &links.0 {
+            ways.entry(a.clone()).or_default().insert(b.clone(), *way);
+            ways.entry(b.clone()).or_default().insert(a.clone(), *way);
+        }
+        let stops: Vec<StopId> = ways.keys().cloned().collect();
+        for via in &stops {
+            let onward = ways.get(via).cloned().unwrap_or_default();
+            for (from, reached) in &mut ways {
+                let Some(first) = reached.get(via).copied() else {
+                    continue;
+                };
+                for (to, second) in onward.iter().filter(|(to, _)| *to != from) {
+                    let way = Way {
+                        metres: first.metres.saturating_add(second.metres),
+                        derived: first.derived || second.derived,
+                    };
+                    let known = reached.entry(to.clone()).or_insert(way);
+                    *known = way.min(*known);
+                }
+            }
+        }
+        Self(ways)
+    }
+
+    pub(crate) fn get(&self, from: &StopId, to: &StopId) -> Option<Way> {
+        let reached = self.0.get(from)?;
+        if from == to {
+            return Some(Way {
+                metres: 0,
+                derived: false,
+            });
+        }
+        reached.get(to).copied()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Way> {
+        self.0.values().flat_map(BTreeMap::values)
+    }
+}

@@ -1,0 +1,213 @@
+//! From two stations to a fare: by distance or by zones, peak or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use card_spec::Fen;
+
+use crate::{
+    FareError, QuoteError, StopId, ZoneId,
+    network::{Way, Ways},
+    schema::{Band, Tail, Yuan, Zone, ZoneFare},
+};
+
+/// A fare and, where it differs, the fare in the peak.
+#[derive(Debug, Clone, Copy)]
+struct Price {
+    fare: Fen,
+    peak: Fen,
+}
+
+impl Price {
+    fn new(fare: Yuan, peak: Option<Yuan>) -> Self {
+        Self {
+            fare: fare.0,
+            peak: peak.unwrap_or(fare).0,
+        }
+    }
+
+    const fn at(self, peak: bool) -> Fen {
+        if peak { self.peak } else { self.fare }
+    }
+}
+
+/// Distance to fare.
+#[derive(Debug)]
+struct Bands {
+    /// Upper edges, inclusive, metres.
+    bands: Vec<(u32, Price)>,
+    tail: Tail,
+}
+
+impl Bands {
+    fn new(file: &str, bands: &[Band], tail: Tail) -> Result<Self, FareError> {
+        let bands: Vec<(u32, Price)> = bands
+            .iter()
+            .map(|band| (band.up_to_m, Price::new(band.fare, band.peak_fare)))
+            .collect();
+        let rising = bands.windows(2).all(|w| {
+            let [(edge, low), (next, high)] = w else {
+                return true;
+            };
+            edge < next && low.fare <= high.fare && low.peak <= high.peak
+        });
+        if bands.is_empty() || !rising {
+            return Err(FareError::field(
+                file,
+                "band",
+                "needs at least one band, with rising edges and fares that do not fall",
+            ));
+        }
+        if tail.every_m == 0 {
+            return Err(FareError::field(file, "tail.every_m", "must be above zero"));
+        }
+        Ok(Self { bands, tail })
+    }
+
+    /// The fare for a distance; edges are inclusive.
+    fn fare(&self, metres: u32, peak: bool) -> Fen {
+        let (mut edge, mut fare) = (0, Fen::ZERO);
+        for (up_to, price) in &self.bands {
+            (edge, fare) = (*up_to, price.at(peak));
+            if metres <= edge {
+                return fare;
+            }
+        }
+        let started = (metres - edge).div_ceil(self.tail.every_m);
+        fare + Fen(i64::from(started) * self.tail.add.0.0)
+    }
+}
+
+/// How a gated network prices.
+#[derive(Debug)]
+pub(crate) struct Scale(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Distance {
+        bands: Bands,
+        ways: Ways,
+    },
+    Zones {
+        of: BTreeMap<StopId, ZoneId>,
+        fares: BTreeMap<(ZoneId, ZoneId), Price>,
+    },
+}
+
+/// What a fare between two stations rests on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Basis<'a> {
+    Distance(Way),
+    Zones([&'a ZoneId; 2]),
+}
+
+impl Scale {
+    pub(crate) fn by_distance(
+        file: &str,
+        bands: &[Band],
+        tail: Option<Tail>,
+        ways: Ways,
+    ) -> Result<Self, FareError> {
+        let tail =
+            tail.ok_or_else(|| FareError::field(file, "tail", "is missing beside `band`"))?;
+        let bands = Bands::new(file, bands, tail)?;
+        Ok(Self(Kind::Distance { bands, ways }))
+    }
+
+    /// Every stop of the network must lie in one zone, every two zones must have a fare.
+    pub(crate) fn by_zones(
+        file: &str,
+        zones: &[Zone],
+        zone_fares: &[ZoneFare],
+        stops: &BTreeSet<StopId>,
+    ) -> Result<Self, FareError> {
+        let error = |field: String, problem: &str| Err(FareError::field(file, field, problem));
+        let mut of = BTreeMap::new();
+        for zone in zones {
+            for stop in &zone.stops {
+                if !stops.contains(stop) {
+                    return error(format!("zone `{}`", zone.id), "names a stop of no trip");
+                }
+                if of.insert(stop.clone(), zone.id.clone()).is_some() {
+                    return error(format!("stop `{stop}`"), "lies in two zones");
+                }
+            }
+        }
+        if let Some(stop) = stops.iter().find(|stop| !of.contains_key(*stop)) {
+            return error(format!("stop `{stop}`"), "lies in no zone");
+        }
+        let mut fares = BTreeMap::new();
+        for row in zone_fares {
+            let price = Price::new(row.fare, row.peak_fare);
+            let [a, b] = &row.zones;
+            if fares.insert(pair(a, b), price).is_some() {
+                return error(format!("zone_fare {a} - {b}"), "appears twice");
+            }
+        }
+        for (i, a) in zones.iter().enumerate() {
+            for b in zones.iter().skip(i) {
+                if !fares.contains_key(&pair(&a.id, &b.id)) {
+                    return error(format!("zone_fare {} - {}", a.id, b.id), "is missing");
+                }
+            }
+        }
+        Ok(Self(Kind::Zones { of, fares }))
+    }
+
+    /// The fare between two stations, and what it rests on. From a station to itself it is that of
+    /// no distance, or within its zone.
+    pub(crate) fn fare(
+        &self,
+        from: &StopId,
+        to: &StopId,
+        peak: bool,
+    ) -> Result<(Fen, Basis<'_>), QuoteError> {
+        let priced = match &self.0 {
+            Kind::Distance { bands, ways } => ways
+                .get(from, to)
+                .map(|way| (bands.fare(way.metres, peak), Basis::Distance(way))),
+            Kind::Zones { of, fares } => of.get(from).zip(of.get(to)).and_then(|(a, b)| {
+                let price = fares.get(&pair(a, b))?;
+                Some((price.at(peak), Basis::Zones([a, b])))
+            }),
+        };
+        priced.ok_or_else(|| QuoteError::NoPath(from.clone(), to.clone()))
+    }
+
+    /// The lowest fare of the network.
+    pub(crate) fn lowest(&self, peak: bool) -> Fen {
+        match &self.0 {
+            Kind::Distance { bands, .. } => bands.fare(0, peak),
+            Kind::Zones { fares, .. } => {
+                let lowest = fares.values().map(|price| price.at(peak)).min();
+                lowest.unwrap_or_default()
+            }
+        }
+    }
+
+    /// The fare for a distance; `None` where zones make the fare.
+    pub(crate) fn distance_fare(&self, metres: u32) -> Option<Fen> {
+        match &self.0 {
+            Kind::Distance { bands, .. } => Some(bands.fare(metres, false)),
+            Kind::Zones { .. } => None,
+        }
+    }
+
+    /// The highest single fare between two stations of the network.
+    pub(crate) fn highest(&self, peak: bool) -> Fen {
+        let highest = match &self.0 {
+            Kind::Distance { bands, ways } => {
+                ways.all().map(|way| bands.fare(way.metres, peak)).max()
+            }
+            Kind::Zones { fares, .. } => fares.values().map(|price| price.at(peak)).max(),
+        };
+        highest.unwrap_or_default()
+    }
+}
+
+fn pair(a: &ZoneId, b: &ZoneId) -> (ZoneId, ZoneId) {
+    if a <= b {
+        (a.clone(), b.clone())
+    } else {
+        (b.clone(), a.clone())
+    }
+}
