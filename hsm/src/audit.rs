@@ -141,8 +141,12 @@ impl Audit {
     }
 
     /// Opens the log after checking all of it, by the keys in the store: every version of the audit
-    /// key has signed its part. Publishes them anew when a version was added.
-    pub(crate) fn open(path: &Path, keys: &[[u8; 32]]) -> Result<Self, AuditError> {
+    /// key has signed its part. Publishes them anew when a version was added. `each` sees every line.
+    pub(crate) fn open(
+        path: &Path,
+        keys: &[[u8; 32]],
+        each: impl FnMut(&Line),
+    ) -> Result<Self, AuditError> {
         let wrong = |why: &str| AuditError {
             path: path.display().to_string(),
             why: why.to_owned(),
@@ -153,7 +157,7 @@ impl Audit {
             .collect::<Result<_, _>>();
         let verifying = verifying.map_err(|_| wrong("the store holds no audit key"))?;
         let chain =
-            Chain::open(path, LABEL, checker(verifying, |_| {})).map_err(|e| tampered(path, &e))?;
+            Chain::open(path, LABEL, checker(verifying, each)).map_err(|e| tampered(path, &e))?;
         let text: String = keys.iter().map(|key| hex::encode(key) + "\n").collect();
         let file = path.with_file_name(PUBLIC_KEY);
         if fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {

@@ -11,6 +11,8 @@ pub(crate) use pkcs11::OnToken;
 pub use pkcs11::Token;
 pub(crate) use soft::Soft;
 
+use std::collections::BTreeSet;
+
 use card_spec::{
     SuiteId,
     keys::{Factor, KeyHeader},
@@ -22,7 +24,7 @@ use crate::hierarchy::name;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests;
+pub(crate) mod tests;
 
 /// A key check value of the kind `card_spec::perso::kcv_kind` names for the key's suite.
 pub(crate) type CheckValue = [u8; 3];
@@ -53,14 +55,26 @@ pub(crate) trait Backend: Send + Sync {
     /// Where the values are.
     fn place(&self) -> Place;
 
+    /// What errors call it.
+    fn name(&self) -> String;
+
     /// Whether it can hold keys of a suite; the error says why not. Known since it was opened.
     fn supports(&self, suite: SuiteId) -> Result<()>;
+
+    /// Whether nothing of this key store is there.
+    fn is_empty(&self) -> Result<bool>;
+
+    /// Makes what a new key store needs beside its masters.
+    fn found(&self) -> Result<()>;
 
     /// Takes a master in. One under the same name is never replaced.
     fn import(&self, header: KeyHeader, key: &Key) -> Result<()>;
 
     /// The key one level below a master. The factor is of the master's suite.
     fn diversify(&self, header: KeyHeader, factor: &Factor) -> Result<Key>;
+
+    /// Every master of this key store that is there, whether the store knows it or not.
+    fn held(&self) -> Result<BTreeSet<KeyHeader>>;
 
     /// The check value of a master, computed from what is held now.
     fn check_value(&self, header: KeyHeader) -> Result<CheckValue>;
@@ -75,7 +89,7 @@ pub(crate) trait Backend: Send + Sync {
     /// Makes the key of the store's file depend on this backend too.
     fn bind(&self, kek: &mut [u8; 32]) -> Result<()>;
 
-    /// Wipes what the backend made for the store beside its masters.
+    /// Wipes every key of this key store: its masters, and what the backend made beside them.
     fn discard(&self) -> Result<()>;
 
     /// What happened to the place since the last question.

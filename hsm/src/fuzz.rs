@@ -2,6 +2,8 @@
 // A broken oracle ends the fuzzer.
 #![allow(clippy::expect_used, missing_docs)]
 
+use std::sync::Arc;
+
 use card_spec::time::CardTime;
 use sha2::{Digest, Sha256};
 
@@ -22,14 +24,15 @@ pub fn store() -> Vec<u8> {
     let at: CardTime = "2026-11-23T08:00:00".parse().expect("a time");
     let (roots, _) =
         ceremony::run(&entropy, &officers, &["Wu", "Zheng", "Huang"], at).expect("roots");
-    let vault = Vault::form(&roots, &entropy, at, Box::new(Soft::default())).expect("masters");
+    let vault = Vault::form(&roots, &entropy, at, Arc::new(Soft::default())).expect("masters");
     let envelope = Envelope::new(&vault, PASSPHRASE, KdfCost::LIGHT, &entropy).expect("sealed");
     envelope.seal(&vault, &entropy).expect("sealed")
 }
 
 /// Its content, before encryption.
 pub fn store_content() -> Vec<u8> {
-    let (vault, _) = store::unseal(&store(), PASSPHRASE, None).expect("opens");
+    let (vault, _) =
+        store::unseal(&store(), PASSPHRASE, |place| store::backend(place, None)).expect("opens");
     encode(&vault).expect("fits").to_vec()
 }
 
@@ -56,7 +59,7 @@ pub fn is_cheap(file: &[u8]) -> bool {
 
 /// Whether a file opens.
 pub fn opens(file: &[u8]) -> bool {
-    store::unseal(file, PASSPHRASE, None).is_ok()
+    store::unseal(file, PASSPHRASE, |place| store::backend(place, None)).is_ok()
 }
 
 /// Reads a content; what is read is written and read again as the same.

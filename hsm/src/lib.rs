@@ -17,6 +17,7 @@ pub mod ceremony;
 mod certificates;
 mod chain;
 mod commands;
+mod draft;
 mod entropy;
 pub mod exchange;
 #[cfg(feature = "fuzz")]
@@ -32,6 +33,7 @@ pub mod memory;
 mod officers;
 mod pin_block;
 mod proofs;
+mod reconcile;
 mod rotation;
 pub mod server;
 mod service;

@@ -72,18 +72,34 @@ impl Life {
     }
 }
 
-/// A key in this process with its life; without a value once it is destroyed.
+impl Life {
+    /// To its end, by the states that nobody can skip: the value is gone already.
+    pub(crate) fn end(&mut self, key: &str, at: CardTime) -> Result<()> {
+        while self.state() != KeyState::Destroyed {
+            let next = match self.state() {
+                KeyState::Active => KeyState::VerifyOnly,
+                KeyState::VerifyOnly => KeyState::Retired,
+                _ => KeyState::Destroyed,
+            };
+            self.advance(key, next, at)?;
+        }
+        Ok(())
+    }
+}
+
+/// A key in this process with its life; without a value once it is destroyed. Boxed, because maps
+/// leave copies behind when they move their entries.
 #[derive(Clone)]
 pub(crate) struct Held<T> {
     pub(crate) life: Life,
-    pub(crate) value: Option<T>,
+    pub(crate) value: Option<Box<T>>,
 }
 
 impl<T> Held<T> {
-    pub(crate) const fn active(value: T, at: CardTime) -> Self {
+    pub(crate) fn active(value: T, at: CardTime) -> Self {
         Self {
             life: Life::begun(KeyState::Active, at),
-            value: Some(value),
+            value: Some(Box::new(value)),
         }
     }
 }
@@ -146,6 +162,15 @@ mod tests {
         let whole = [event(KeyState::Active), event(KeyState::VerifyOnly)];
         let life = Life::from_events(&whole).expect("lived");
         assert_eq!(life.events(), whole);
+    }
+
+    #[test]
+    fn a_life_ends_from_every_state() {
+        for state in KeyState::ALL {
+            let mut life = Life::begun(state, at(8));
+            life.end("k", at(9)).expect("legal");
+            assert_eq!(life.state(), KeyState::Destroyed, "{state:?}");
+        }
     }
 
     /// However often a key changes, it can still be destroyed.

@@ -8,12 +8,14 @@ use card_spec::{
 use hsm_client::{HsmError, KeyId, KeyState, Result, ServiceKey, SignPurpose};
 
 use crate::{
-    Entropy, Roots,
-    hierarchy::{catalog, name},
+    Entropy, KdfCost, Roots,
+    draft::Draft,
+    hierarchy::{application_master, catalog, name},
     lifecycle::{Held, Life},
     service,
     signing::Signer,
-    vault::{self, Vault, no_service_key, root_of},
+    store::Envelope,
+    vault::{Vault, no_service_key, root_of, unknown},
 };
 
 /// Which keys get a new version.
@@ -35,16 +37,14 @@ pub enum Rotation {
     Signing(SignPurpose),
 }
 
-impl Vault {
-    /// Makes the next version of each key, pre-active. What was imported into the backend is named
-    /// in `imported` even when a later one fails.
+impl Draft {
+    /// Makes the next version of each key, pre-active.
     pub(crate) fn rotate(
         &mut self,
         roots: &Roots,
         entropy: &Entropy,
         rotation: Rotation,
         at: CardTime,
-        imported: &mut Vec<KeyHeader>,
     ) -> Result<Vec<KeyId>> {
         let life = Life::begun(KeyState::PreActive, at);
         match rotation {
@@ -60,10 +60,10 @@ impl Vault {
                 });
                 let mut made = Vec::new();
                 for header in wanted {
-                    let header = self.next_version(header)?;
-                    let record = vault::import(roots, &*self.backend, header, life.clone())?;
-                    imported.push(header);
-                    self.masters.insert(header, record);
+                    let header = self.vault.next_version(header)?;
+                    let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
+                    let key = Box::new(application_master(root, header));
+                    self.bring(header, key, life.clone())?;
                     made.push(KeyId::Master(header));
                 }
                 if made.is_empty() {
@@ -73,28 +73,71 @@ impl Vault {
                 }
                 Ok(made)
             }
-            // The store would have to be sealed anew under the passphrase, which is not kept.
             Rotation::Service(ServiceKey::Storage) => Err(HsmError::Refused {
-                why: "the storage key changes when the store is made anew: restore a backup into a new store"
+                why: "the storage key comes from no roots: use `onecard hsm key rotate-store`"
                     .to_owned(),
             }),
             Rotation::Service(key) => {
-                let version = next(self.service.range((key, 0)..=(key, u8::MAX)).map(|(k, _)| k.1))?;
+                let version = next(
+                    self.vault
+                        .service
+                        .range((key, 0)..=(key, u8::MAX))
+                        .map(|(k, _)| k.1),
+                )?;
                 let root = root_of(roots, SuiteId::Aes).ok_or_else(|| no_service_key(key))?;
-                let value = Some(service::derived(root, key, version));
-                self.service.insert((key, version), Held { life, value });
+                let value = Some(Box::new(service::derived(root, key, version)));
+                self.vault
+                    .service
+                    .insert((key, version), Held { life, value });
                 Ok(vec![KeyId::Service { key, version }])
             }
             Rotation::Signing(purpose) => {
-                let all = self.signing.range((purpose, 0)..=(purpose, u8::MAX));
+                let all = self.vault.signing.range((purpose, 0)..=(purpose, u8::MAX));
                 let version = next(all.map(|(k, _)| k.1))?;
-                let value = Some(Signer::draw(entropy, purpose, version)?);
-                self.signing.insert((purpose, version), Held { life, value });
+                let value = Some(Box::new(Signer::draw(entropy, purpose, version)?));
+                self.vault
+                    .signing
+                    .insert((purpose, version), Held { life, value });
                 Ok(vec![KeyId::Signing { purpose, version }])
             }
         }
     }
 
+    /// The next storage key, and an envelope for it under a new passphrase. The old one is destroyed.
+    pub(crate) fn rotate_storage(
+        &mut self,
+        passphrase: &str,
+        cost: KdfCost,
+        entropy: &Entropy,
+        at: CardTime,
+    ) -> Result<KeyId> {
+        let key = ServiceKey::Storage;
+        let all = self.vault.service.range_mut((key, 0)..=(key, u8::MAX));
+        let mut versions = Vec::new();
+        for ((_, version), held) in all {
+            versions.push(*version);
+            if held.life.state() != KeyState::Destroyed {
+                held.life.end(
+                    &label(KeyId::Service {
+                        key,
+                        version: *version,
+                    }),
+                    at,
+                )?;
+                held.value = None;
+            }
+        }
+        let version = next(versions.into_iter())?;
+        let value = service::drawn(entropy, version)?;
+        let held = Held::active(value, at);
+        self.vault.service.insert((key, version), held);
+        let envelope = Envelope::new(&self.vault, passphrase, cost, entropy)?;
+        self.envelope = Some(envelope);
+        Ok(KeyId::Service { key, version })
+    }
+}
+
+impl Vault {
     /// The first version that was never used. A key of the catalog that an older store lacks
     /// begins with its first.
     fn next_version(&self, header: KeyHeader) -> Result<KeyHeader> {
@@ -107,7 +150,9 @@ impl Vault {
         let version = next(same.map(|h| h.version))?;
         Ok(KeyHeader { version, ..header })
     }
+}
 
+impl Draft {
     /// One change of state. The values of destroyed masters are wiped afterwards, by whoever made
     /// the change durable; those of other keys are gone from this copy.
     pub(crate) fn set_state(&mut self, key: KeyId, to: KeyState, at: CardTime) -> Result<()> {
@@ -116,17 +161,23 @@ impl Vault {
         let destroyed = to == KeyState::Destroyed;
         match key {
             KeyId::Master(header) => {
-                let record = self.masters.get_mut(&header).ok_or_else(unknown)?;
+                let record = self.vault.masters.get_mut(&header).ok_or_else(unknown)?;
                 record.life.advance(&label, to, at)
             }
             KeyId::Service {
                 key: ServiceKey::Storage,
                 ..
             } => Err(HsmError::Refused {
-                why: "the storage key lives as long as its store".to_owned(),
+                why:
+                    "the storage key is never without its store: use `onecard hsm key rotate-store`"
+                        .to_owned(),
             }),
             KeyId::Service { key, version } => {
-                let held = self.service.get_mut(&(key, version)).ok_or_else(unknown)?;
+                let held = self
+                    .vault
+                    .service
+                    .get_mut(&(key, version))
+                    .ok_or_else(unknown)?;
                 held.life.advance(&label, to, at)?;
                 if destroyed {
                     held.value = None;
@@ -135,6 +186,7 @@ impl Vault {
             }
             KeyId::Signing { purpose, version } => {
                 let held = self
+                    .vault
                     .signing
                     .get_mut(&(purpose, version))
                     .ok_or_else(unknown)?;

@@ -18,7 +18,7 @@ use hsm_client::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{Entropy, lifecycle::Held, sessions::malformed};
+use crate::{Entropy, hierarchy::FIRST_VERSION, lifecycle::Held, sessions::malformed};
 
 /// An AES-256 key; wiped on drop.
 pub(crate) type Key256 = Zeroizing<[u8; 32]>;
@@ -60,11 +60,13 @@ pub(crate) fn derived(root: &Key, key: ServiceKey, version: u8) -> Key256 {
 }
 
 /// The storage key is drawn, not derived: who holds the components cannot open the store.
-pub(crate) fn drawn(entropy: &Entropy) -> Result<Key256> {
+pub(crate) fn drawn(entropy: &Entropy, version: u8) -> Result<Key256> {
     let identity = [key_byte(ServiceKey::Storage)];
+    // The first version has the counter of before there were versions.
+    let counter = u64::from(version.saturating_sub(FIRST_VERSION));
     let mut out = Key256::default();
     entropy
-        .stream("service-key", &identity, 0)
+        .stream("service-key", &identity, counter)
         .fill(out.as_mut())?;
     Ok(out)
 }
@@ -79,7 +81,7 @@ pub(crate) fn check_value(value: &Key256) -> [u8; 3] {
 
 /// As people may see it. A destroyed key has no check value.
 pub(crate) fn info(key: ServiceKey, version: u8, held: &Held<Key256>) -> ServiceKeyInfo {
-    let check = held.value.as_ref().map(check_value);
+    let check = held.value.as_deref().map(check_value);
     ServiceKeyInfo {
         key,
         version,

@@ -103,7 +103,7 @@ pub(crate) fn info(
     version: u8,
     held: &Held<Signer>,
 ) -> Result<SigningKeyInfo> {
-    let public = held.value.as_ref().map(Signer::public_key).transpose()?;
+    let public = held.value.as_deref().map(Signer::public_key).transpose()?;
     Ok(SigningKeyInfo {
         purpose,
         version,

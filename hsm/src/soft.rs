@@ -3,12 +3,16 @@
 mod administration;
 mod backup;
 mod calls;
+mod changes;
 mod exchange;
+mod founding;
 mod keys;
 mod orders;
 mod record;
 
+use changes::Changes;
 pub use exchange::{Imported, Kek};
+use founding::Founding;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -33,16 +37,16 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     Entropy, KdfCost, LoadLimits, Manufacturer, Officers, Roots,
-    audit::{self, Audit, Entry},
+    audit::{Audit, Entry},
     authority::{Authorised, Authority},
-    backend::{Backend, News, OnToken, Soft, Token},
+    backend::{Backend, News, Place, Token},
     caller::Caller,
     ceremony::{Subject, Transcript},
     certificates,
     loads::Loads,
     memory::WipeStack,
     sessions::{Sessions, malformed},
-    store::{self, Envelope},
+    store::{self, Disk, Real, StoreFile},
     vault::Vault,
 };
 
@@ -50,7 +54,6 @@ use crate::{
 pub type Clock = Arc<dyn Fn() -> CardTime + Send + Sync>;
 
 /// File names inside the HSM's directory.
-const KEYSTORE: &str = "keystore.bin";
 const AUDIT: &str = "audit.jsonl";
 const LOADS: &str = "loads.jsonl";
 const LOCK: &str = "lock";
@@ -87,10 +90,9 @@ pub struct SoftHsm {
 /// What all callers share.
 pub struct Core {
     vault: RwLock<Arc<Vault>>,
-    /// With which the store is written anew when a key changes.
-    envelope: Envelope,
     directory: PathBuf,
-    changing: Mutex<()>,
+    /// One change of keys at a time.
+    changes: Mutex<Changes>,
     entropy: Entropy,
     clock: Clock,
     ledger_key: Option<VerifyingKey>,
@@ -124,49 +126,36 @@ impl SoftHsm {
         roots: Roots,
         transcript: &Transcript,
     ) -> Result<Self> {
+        let token = config.token.take();
+        let place = match token {
+            Some(_) => Place::Token(config.entropy.stream("store-id", &[], 0).array()?),
+            None => Place::File,
+        };
+        let open = |place| store::backend(place, token);
+        Self::created(config, cost, roots, transcript, place, Box::new(Real), open)
+    }
+
+    fn created(
+        config: Config,
+        cost: KdfCost,
+        roots: Roots,
+        transcript: &Transcript,
+        place: Place,
+        disk: Box<dyn Disk + Send>,
+        open: impl FnOnce(Place) -> Result<Box<dyn Backend>>,
+    ) -> Result<Self> {
         let _wipe = WipeStack;
         check_transcript(&roots, transcript)?;
         let directory = config.directory.clone();
         fs::create_dir_all(&directory)
             .map_err(|e| store::io_error(&directory, "cannot create", &e))?;
         let lock = lock(&directory)?;
-        for name in [KEYSTORE, AUDIT, LOADS] {
-            let path = directory.join(name);
-            if path.exists() {
-                return Err(store::store(&format!(
-                    "{} exists: open this HSM, or hold the ceremony in another directory",
-                    path.display()
-                )));
-            }
-        }
-        let backend: Box<dyn Backend> = match config.token.take() {
-            Some(token) => {
-                let store = config.entropy.stream("store-id", &[], 0).array()?;
-                Box::new(OnToken::create(token, store)?)
-            }
-            None => Box::new(Soft::default()),
-        };
-        let vault = Vault::form(&roots, &config.entropy, (config.clock)(), backend)?;
+        let founding = Founding::begin(&directory, place, disk, open)?;
+        let (vault, logs, file) = founding.finish(&config, cost, &roots)?;
         drop(roots);
-        // The key store comes last: with it, everything is there.
-        let made = (|| {
-            let envelope = Envelope::new(&vault, &config.passphrase, cost, &config.entropy)?;
-            let sealed = envelope.seal(&vault, &config.entropy)?;
-            let logs = Logs {
-                audit: Audit::create(&directory.join(AUDIT), vault.signer(SignPurpose::Audit)?)?,
-                loads: Loads::create(&directory.join(LOADS))?,
-            };
-            store::write_new(&directory, KEYSTORE, &sealed)?;
-            Ok((logs, envelope))
-        })();
-        let (logs, envelope) = made.inspect_err(|_| {
-            vault.discard();
-            remove_unfinished(&directory);
-        })?;
         let [a, b] = &transcript.officers;
         let authority = Authority::after_ceremony(Officers::new(a, b)?, Instant::now());
-        let opened = (vault, envelope);
-        let hsm = Self::assemble(config, opened, Ok(Mutex::new(logs)), authority, lock)?;
+        let hsm = Self::assemble(config, (vault, file), Ok(Mutex::new(logs)), authority, lock)?;
         hsm.keep_transcript(transcript)?;
         hsm.note(
             "created",
@@ -176,16 +165,40 @@ impl SoftHsm {
         Ok(hsm)
     }
 
-    /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`].
+    /// Opens an existing HSM. A log that does not verify opens as [`State::Tampered`]; otherwise what
+    /// a cut left between key store and token is put right first.
+    ///
+    /// [`State::Tampered`]: hsm_client::State::Tampered
     pub fn open(mut config: Config) -> Result<Self> {
+        let token = config.token.take();
+        let hsm = Self::opened(config, Box::new(Real), |place| store::backend(place, token))?;
+        hsm.reconcile()?;
+        Ok(hsm)
+    }
+
+    /// Opened, and not compared with its token yet.
+    fn opened(
+        config: Config,
+        disk: Box<dyn Disk + Send>,
+        open: impl FnOnce(Place) -> Result<Box<dyn Backend>>,
+    ) -> Result<Self> {
         let _wipe = WipeStack;
         let directory = config.directory.clone();
         let lock = lock(&directory)?;
-        let sealed = store::read(&directory.join(KEYSTORE))?;
-        let (vault, envelope) = store::unseal(&sealed, &config.passphrase, config.token.take())?;
-        let audit =
-            Audit::open(&directory.join(AUDIT), &vault.audit_keys()).map_err(|e| e.to_string());
-        let opened = (vault, envelope);
+        let sealed = store::read(&directory.join(StoreFile::NAME))?;
+        let (vault, envelope) = store::unseal(&sealed, &config.passphrase, open)?;
+        let mut in_force = 0;
+        let audit = Audit::open(&directory.join(AUDIT), &vault.audit_keys(), |line| {
+            in_force = in_force.max(changes::in_force(line));
+        });
+        let audit = audit.map_err(|e| e.to_string()).and_then(|audit| {
+            if u64::from(vault.change) >= in_force {
+                return Ok(audit);
+            }
+            Err(format!(
+                "key store: it is of before change {in_force}, which the audit log says was in force; put the newer one back, or restore a backup"
+            ))
+        });
         let loads = Loads::open(&directory.join(LOADS)).map_err(|e| {
             format!(
                 "load memory {}: {e}; restore the copy from the backup",
@@ -194,9 +207,18 @@ impl SoftHsm {
         });
         let health = audit.and_then(|audit| loads.map(|loads| Mutex::new(Logs { audit, loads })));
         let sound = health.is_ok();
-        let hsm = Self::assemble(config, opened, health, Authority::default(), lock)?;
+        let file = StoreFile {
+            directory,
+            envelope,
+            disk,
+        };
+        let hsm = Self::assemble(config, (vault, file), health, Authority::default(), lock)?;
         if sound {
-            hsm.note("opened", json!({ "masters": hsm.vault().masters.len() }))?;
+            let vault = hsm.vault();
+            hsm.note(
+                "opened",
+                json!({ "masters": vault.masters.len(), "change": vault.change }),
+            )?;
             hsm.sync()?;
         }
         Ok(hsm)
@@ -204,7 +226,7 @@ impl SoftHsm {
 
     fn assemble(
         mut config: Config,
-        (vault, envelope): (Vault, Envelope),
+        (vault, file): (Vault, StoreFile),
         health: core::result::Result<Mutex<Logs>, String>,
         authority: Authority,
         lock: File,
@@ -217,9 +239,8 @@ impl SoftHsm {
             .map_err(|_| malformed("the ledger's public key is no Ed25519 key"))?;
         let core = Core {
             vault: RwLock::new(Arc::new(vault)),
-            envelope,
             directory: config.directory,
-            changing: Mutex::default(),
+            changes: Mutex::new(Changes::of(file)),
             entropy: config.entropy,
             clock: config.clock,
             ledger_key,
@@ -404,7 +425,8 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         // Best effort: what had to be durable was made durable before its answer.
-        let _ = self.write("hsm", "", "closed", 0, json!({}));
+        let change = self.vault().change;
+        let _ = self.write("hsm", "", "closed", 0, json!({ "change": change }));
         if let (Ok(mut logs), Ok(signer)) = (self.logs(), self.vault().signer(SignPurpose::Audit)) {
             let _ = logs.audit.checkpoint(signer, (self.clock)());
             let _ = logs.audit.sync();
@@ -448,11 +470,6 @@ fn lock(directory: &Path) -> Result<File> {
     }
 }
 
-/// After a failed creation nothing is left; what cannot be removed is named by the next attempt.
-fn remove_unfinished(directory: &Path) {
-    for name in [KEYSTORE, AUDIT, LOADS] {
-        let _ = fs::remove_file(directory.join(name));
-        let _ = fs::remove_file(directory.join(format!("{name}.head")));
-    }
-    let _ = fs::remove_file(directory.join(audit::PUBLIC_KEY));
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod cuts;

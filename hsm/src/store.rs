@@ -13,7 +13,7 @@
 //! are AES-256-GCM. The digest is no protection (the GCM tags are): it tells a damaged file from a
 //! wrong passphrase before any work is done. Format 02 has no place and no store id; it opens too.
 //! Integers are big-endian. What the content holds: [`content`]. The data key is the HSM's storage
-//! key (LMK); it is in no content. With it the content is written anew whenever a key changes, under
+//! key (LMK); it is in no content, and the file is written with another when it is rotated. With it the content is written anew whenever a key changes, under
 //! a new nonce; the passphrase is needed to open the file only.
 
 mod content;
@@ -29,15 +29,15 @@ use aes_gcm::{
     aead::{Aead, Payload},
 };
 use argon2::{Algorithm, Argon2, Params, Version};
-use hsm_client::{HsmError, Result, ServiceKey};
+use hsm_client::{CURRENT, HsmError, Result, ServiceKey};
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::{
     Entropy,
     backend::{Backend, OnToken, Place, Soft, StoreId, Token},
     hierarchy::FIRST_VERSION,
-    lifecycle::Held,
     vault::Vault,
 };
 
@@ -112,7 +112,10 @@ impl Envelope {
         if passphrase.is_empty() || passphrase.len() > PASSPHRASE_MAX {
             return Err(store("the passphrase must have 1 to 1024 bytes"));
         }
-        let mut stream = entropy.stream("store", &[], 0);
+        // Salt and nonce never repeat, not even from a seed: each is of one version of the key.
+        let version = vault.newest_version(ServiceKey::Storage, CURRENT)?;
+        let counter = u64::from(version.saturating_sub(FIRST_VERSION));
+        let mut stream = entropy.stream("store", &[], counter);
         let (salt, outer) = (stream.array::<16>()?, stream.array::<12>()?);
         let mut file = Vec::with_capacity(ENVELOPE);
         file.extend_from_slice(MAGIC);
@@ -156,11 +159,32 @@ impl Envelope {
     }
 }
 
-/// The keys inside the bytes of a store file, and on its token.
+/// The key store's file of an open HSM.
+pub(crate) struct StoreFile {
+    pub(crate) directory: PathBuf,
+    pub(crate) envelope: Envelope,
+    pub(crate) disk: Box<dyn Disk + Send>,
+}
+
+impl StoreFile {
+    /// Name of the file in its directory.
+    pub(crate) const NAME: &str = "keystore.bin";
+
+    /// Puts a vault in the place of the one that is there; see [`replace`]. After an error either of
+    /// the two may be there.
+    pub(crate) fn write(&mut self, vault: &Vault, envelope: Option<&Envelope>) -> Result<()> {
+        // Never from a seed: nobody needs the same file twice, and the nonce must be new.
+        let envelope = envelope.unwrap_or(&self.envelope);
+        let sealed = envelope.seal(vault, &Entropy::os())?;
+        replace(&mut *self.disk, &self.directory, Self::NAME, &sealed)
+    }
+}
+
+/// The keys inside the bytes of a store file. Whether its place holds the masters is not known yet.
 pub(crate) fn unseal(
     file: &[u8],
     passphrase: &str,
-    token: Option<Token>,
+    open: impl FnOnce(Place) -> Result<Box<dyn Backend>>,
 ) -> Result<(Vault, Envelope)> {
     let damaged = || store("the file is damaged or cut short: restore it from its backup");
     let (body, digest) = file.split_last_chunk::<32>().ok_or_else(damaged)?;
@@ -205,23 +229,22 @@ pub(crate) fn unseal(
         return Err(damaged());
     }
     let mut kek = cost.key(passphrase, &salt)?;
-    let backend = backend(place, token)?;
+    let backend = open(place)?;
     backend.bind(&mut kek)?;
     let data_key = decrypt(&kek, &outer, &wrapped, parameters)
         .ok_or_else(|| store("wrong passphrase: try again, mind the keyboard layout"))?;
     let data_key: &[u8; 32] = data_key.as_slice().try_into().map_err(|_| damaged())?;
     let content = decrypt(data_key, &inner, reader.rest(), header).ok_or_else(damaged)?;
     let mut vault = decode(&content, backend).ok_or_else(damaged)?;
-    let storage = Held::active(Zeroizing::new(*data_key), vault.created);
-    vault
-        .service
-        .insert((ServiceKey::Storage, FIRST_VERSION), storage);
-    vault.check_backend()?;
+    let version = vault.newest_version(ServiceKey::Storage, CURRENT)?;
+    if let Some(held) = vault.service.get_mut(&(ServiceKey::Storage, version)) {
+        held.value = Some(Box::new(Zeroizing::new(*data_key)));
+    }
     Ok((vault, envelope))
 }
 
 /// Opens the place that a store names; it must be the one that the caller expects.
-fn backend(place: Place, token: Option<Token>) -> Result<Box<dyn Backend>> {
+pub(crate) fn backend(place: Place, token: Option<Token>) -> Result<Box<dyn Backend>> {
     match (place, token) {
         (Place::File, None) => Ok(Box::new(Soft::default())),
         (Place::Token(id), Some(token)) => Ok(Box::new(OnToken::open(token, id)?)),

@@ -3,7 +3,7 @@
 //! Their values are the [`Backend`]'s; here are their names and check values.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -25,7 +25,6 @@ use crate::{
     lifecycle::{Held, Life},
     service::{self, Key256, PersonalData},
     signing::Signer,
-    store,
     usage::{KeyName, Personalise, Usage, Use},
 };
 
@@ -39,6 +38,11 @@ const REGIONS_MAX: usize = 2048;
 pub(crate) struct Vault {
     pub(crate) demo: bool,
     pub(crate) created: CardTime,
+    /// Number of the last change; the audit log's lines of changes name it.
+    pub(crate) change: u32,
+    /// Masters that the next change was bringing to the token when this was written. They are in
+    /// force when a store without them, but with their records, is written.
+    pub(crate) arriving: BTreeSet<KeyHeader>,
     /// Every master; the values are the backend's.
     pub(crate) masters: BTreeMap<KeyHeader, Record>,
     pub(crate) backend: Arc<dyn Backend>,
@@ -109,12 +113,6 @@ impl Regions {
         }
         keys.insert(at, key);
     }
-
-    /// Forgets what was derived: a key changed its state.
-    pub(crate) fn clear(&self) {
-        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        keys.clear();
-    }
 }
 
 impl Vault {
@@ -124,12 +122,12 @@ impl Vault {
         roots: &Roots,
         entropy: &Entropy,
         created: CardTime,
-        backend: Box<dyn Backend>,
+        backend: Arc<dyn Backend>,
     ) -> Result<Self> {
         let mut service = BTreeMap::new();
         for key in ServiceKey::ALL {
             let value = match key {
-                ServiceKey::Storage => service::drawn(entropy)?,
+                ServiceKey::Storage => service::drawn(entropy, FIRST_VERSION)?,
                 _ => {
                     let root = root_of(roots, SuiteId::Aes).ok_or_else(|| no_service_key(key))?;
                     service::derived(root, key, FIRST_VERSION)
@@ -142,26 +140,26 @@ impl Vault {
             let signer = Signer::draw(entropy, purpose, FIRST_VERSION)?;
             signing.insert((purpose, FIRST_VERSION), Held::active(signer, created));
         }
-        // Last: what fails before leaves nothing on a token.
         let masters = import_catalog(roots, &*backend, created)?;
         Ok(Self {
             demo: entropy.is_seeded(),
             created,
+            change: 0,
+            arriving: BTreeSet::new(),
             masters,
-            backend: Arc::from(backend),
+            backend,
             service,
             signing,
             regions: Arc::default(),
         })
     }
 
-    /// Wipes every master: the store that would name them could not be written.
-    pub(crate) fn discard(&self) {
-        // Best effort, on the way out with an error that says more.
-        for header in self.masters.keys() {
-            let _ = self.backend.destroy(*header);
+    /// The same keys, and masters that a change is bringing.
+    pub(crate) fn expecting(&self, arriving: &BTreeSet<KeyHeader>) -> Self {
+        Self {
+            arriving: arriving.clone(),
+            ..self.clone()
         }
-        let _ = self.backend.discard();
     }
 
     /// Suites of which there is no master, because the backend cannot hold them.
@@ -169,20 +167,6 @@ impl Vault {
         let mut suites = SuiteId::ALL.to_vec();
         suites.retain(|suite| self.masters.keys().all(|header| header.suite != *suite));
         suites
-    }
-
-    /// Whether the backend holds the very masters that the store names.
-    pub(crate) fn check_backend(&self) -> Result<()> {
-        let there = |record: &Record| record.life.state() != KeyState::Destroyed;
-        for (header, record) in self.masters.iter().filter(|(_, r)| there(r)) {
-            if self.backend.check_value(*header)? != record.check {
-                return Err(store::store(&format!(
-                    "key {} is another one than this store's: restore the token that belongs to it",
-                    name(*header)
-                )));
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn record(&self, header: KeyHeader) -> Result<&Record> {
@@ -261,7 +245,7 @@ impl Vault {
     pub(crate) fn service_version(&self, key: ServiceKey, version: u8) -> Result<&Key256> {
         let held = self.service.get(&(key, version));
         held.filter(|h| matches!(h.life.state(), KeyState::Active | KeyState::VerifyOnly))
-            .and_then(|h| h.value.as_ref())
+            .and_then(|h| h.value.as_deref())
             .ok_or_else(|| HsmError::UnknownKey {
                 key: format!("{} version {version} that is in use", key.name()),
             })
@@ -301,7 +285,7 @@ impl Vault {
             .service
             .range((ServiceKey::PersonalData, 0)..=(ServiceKey::PersonalData, u8::MAX));
         PersonalData::new(versions.filter_map(|((_, version), held)| {
-            let value = held.value.as_ref()?;
+            let value = held.value.as_deref()?;
             Some((*version, held.life.state(), value))
         }))
     }
@@ -402,7 +386,7 @@ fn newest<K: Copy + Ord, T>(all: &BTreeMap<(K, u8), Held<T>>, key: K) -> Option<
     all.range((key, 0)..=(key, u8::MAX))
         .rev()
         .filter(|(_, held)| held.life.state() == KeyState::Active)
-        .find_map(|(_, held)| held.value.as_ref())
+        .find_map(|(_, held)| held.value.as_deref())
 }
 
 /// The key of one card, got for the use `U` and good for nothing else.
@@ -438,7 +422,7 @@ fn not_in_state(header: KeyHeader, state: KeyState, wanted: Use) -> HsmError {
     }
 }
 
-/// Imports every master of the catalog that the backend can hold, or none.
+/// Imports every master of the catalog that the backend can hold.
 fn import_catalog(
     roots: &Roots,
     backend: &dyn Backend,
@@ -447,36 +431,14 @@ fn import_catalog(
     let mut masters = BTreeMap::new();
     let mut held = catalog();
     held.retain(|header| backend.supports(header.suite).is_ok());
-    let imported = held.into_iter().try_for_each(|header| {
-        let record = import(roots, backend, header, Life::begun(KeyState::Active, at))?;
-        masters.insert(header, record);
-        Ok(())
-    });
-    if imported.is_err() {
-        for header in masters.keys() {
-            let _ = backend.destroy(*header);
-        }
-        let _ = backend.discard();
+    for header in held {
+        let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
+        backend.import(header, &application_master(root, header))?;
+        let life = Life::begun(KeyState::Active, at);
+        let check = backend.check_value(header)?;
+        masters.insert(header, Record { check, life });
     }
-    imported.map(|()| masters)
-}
-
-/// Derives one master and gives it to the backend.
-pub(crate) fn import(
-    roots: &Roots,
-    backend: &dyn Backend,
-    header: KeyHeader,
-    life: Life,
-) -> Result<Record> {
-    let root = root_of(roots, header.suite).ok_or_else(|| unknown(header))?;
-    backend.import(header, &application_master(root, header))?;
-    match backend.check_value(header) {
-        Ok(check) => Ok(Record { check, life }),
-        Err(error) => {
-            let _ = backend.destroy(header);
-            Err(error)
-        }
-    }
+    Ok(masters)
 }
 
 /// Header of a key without classes.

@@ -3,10 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
-#[path = "common/softhsm.rs"]
-mod softhsm;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use card_spec::{
     Fen, SuiteId,
@@ -16,8 +14,9 @@ use card_spec::{
 use common::{
     NOW, ReferenceCard, card, config, create, create_from, header, issuer_session, key_of, load,
     load_request,
+    token::{destroy_all, forget, on_token, softhsm},
 };
-use hsm::{Config, SoftHsm, Token, Zeroizing};
+use hsm::{SoftHsm, Zeroizing};
 use hsm_client::{CardRef, Hsm, HsmError, KeyOrder, ProofCheck, Result};
 
 /// What a backend can do. Everything else is the same on all.
@@ -47,17 +46,6 @@ fn token() -> &'static Ability {
         &SOFTHSM
     } else {
         &KRYOPTIC
-    }
-}
-
-fn on_token(directory: &Path) -> Config {
-    Config {
-        token: Some(Token {
-            module: softhsm::module(),
-            label: softhsm::LABEL.to_owned(),
-            pin: Zeroizing::new(softhsm::PIN.to_owned()),
-        }),
-        ..config(directory)
     }
 }
 
@@ -227,32 +215,12 @@ fn a_store_opens_with_its_own_token_only() {
         drop(SoftHsm::open(on_token(&at.join("hsm"))).unwrap());
 
         // Without the token's keys, file and passphrase open nothing.
-        empty_the_token();
+        destroy_all();
         assert!(matches!(
             SoftHsm::open(on_token(&at.join("hsm"))),
             Err(HsmError::UnknownKey { .. } | HsmError::Backend { .. })
         ));
     });
-}
-
-/// Destroys every key of the token, as its owner could.
-fn empty_the_token() {
-    use cryptoki::{
-        context::{CInitializeArgs, CInitializeFlags, Pkcs11},
-        object::{Attribute, ObjectClass},
-        session::UserType,
-        types::AuthPin,
-    };
-    let module = Pkcs11::new(softhsm::module()).unwrap();
-    let _ = module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
-    for slot in module.get_slots_with_initialized_token().unwrap() {
-        let session = module.open_rw_session(slot).unwrap();
-        let _ = session.login(UserType::User, Some(&AuthPin::from(softhsm::PIN)));
-        let keys = [Attribute::Class(ObjectClass::SECRET_KEY)];
-        for object in session.find_objects(&keys).unwrap() {
-            session.destroy_object(object).unwrap();
-        }
-    }
 }
 
 /// The token is pulled out under a running HSM: a numbered error, two audit lines, and on it goes.
@@ -272,8 +240,7 @@ fn a_killed_token_is_an_error_a_line_and_a_recovery() {
         let (tokens, away) = (at.join("tokens"), at.join("away"));
         fs::rename(&tokens, &away).unwrap();
         // The module itself notices when it is asked anew.
-        let module = cryptoki::context::Pkcs11::new(softhsm::module()).unwrap();
-        module.finalize().unwrap();
+        forget();
         assert_eq!(ask("350200"), Err(30));
         assert_eq!(ask("350300"), Err(30));
         assert_eq!(ask("350100"), Ok(()), "what was derived before goes on");

@@ -9,6 +9,7 @@ mod exchange;
 mod keeping;
 mod key;
 mod people;
+mod store_key;
 
 use super::{
     interrupted, json,

@@ -84,8 +84,8 @@ fn checkpoints_stand_where_they_must() {
     let other: [u8; 32] = signer(2).public_key().expect("key").try_into().expect("32");
     let error = verify_with(&path, Some(vec![other]), None).expect_err("another key");
     assert!(error.why.contains("line 256"), "{error}");
-    assert!(Audit::open(&path, &public(&signer(1))).is_ok());
-    assert!(Audit::open(&path, &public(&signer(2))).is_err());
+    assert!(Audit::open(&path, &public(&signer(1)), |_| {}).is_ok());
+    assert!(Audit::open(&path, &public(&signer(2)), |_| {}).is_err());
 }
 
 /// Who rewrites the log, chain and head file included, meets the signatures; who cuts it back to a
@@ -121,7 +121,7 @@ fn a_fresh_chain_and_a_clean_cut_are_seen() {
     // The whole log, and a log that has grown, hold it.
     try_forged(&sound).expect("sound again");
     assert!(verify_with(&path, None, Some(&head)).is_ok());
-    let mut audit = Audit::open(&path, &public(&signer(1))).expect("opens");
+    let mut audit = Audit::open(&path, &public(&signer(1)), |_| {}).expect("opens");
     note(&mut audit, &signer(1), 700);
     audit.sync().expect("synced");
     assert!(verify_with(&path, None, Some(&head)).is_ok());
@@ -208,7 +208,7 @@ fn torn(durable_lines: u64, step: usize) {
         fs::write(&path, &all[..cut]).expect("written");
         fs::write(head_file(&path), &head).expect("written");
         let whole = all[..cut].iter().filter(|b| **b == b'\n').count() as u64;
-        let mut audit = Audit::open(&path, &public(&by)).expect("opens");
+        let mut audit = Audit::open(&path, &public(&by), |_| {}).expect("opens");
         assert_eq!(audit.lines(), whole, "{cut}");
         assert!(whole >= durable_lines);
         note(&mut audit, &by, 1000);
@@ -218,7 +218,7 @@ fn torn(durable_lines: u64, step: usize) {
     // One byte less, and something durable is gone: that is no torn line.
     fs::write(&path, &all[..durable - 1]).expect("written");
     fs::write(head_file(&path), &head).expect("written");
-    assert!(Audit::open(&path, &public(&by)).is_err());
+    assert!(Audit::open(&path, &public(&by), |_| {}).is_err());
 }
 
 #[test]

@@ -13,7 +13,7 @@
 mod link;
 mod module;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use card_spec::{
     SuiteId,
@@ -24,7 +24,7 @@ use card_spec::{
 use cryptoki::{
     error::Error,
     mechanism::{Mechanism, MechanismType},
-    object::{Attribute, KeyType, ObjectClass, ObjectHandle},
+    object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
 };
 use hsm_client::{HsmError, Result};
 use zeroize::{Zeroize, Zeroizing};
@@ -60,29 +60,7 @@ pub(crate) struct OnToken {
 }
 
 impl OnToken {
-    /// For a key store about to be made: draws its lock key on the token.
-    pub(crate) fn create(token: Token, store: StoreId) -> Result<Self> {
-        let backend = Self::open(token, store)?;
-        backend.supports(SuiteId::Aes)?;
-        let mut template = backend.template(LOCK, "lock", SuiteId::Aes);
-        template.push(Attribute::ValueLen(32.into()));
-        backend.link.run(|_, seat| {
-            if backend.find(seat, LOCK)?.is_empty() {
-                seat.session
-                    .generate_key(&Mechanism::AesKeyGen, &template)?;
-                return Ok(());
-            }
-            Err(Fault::Final(HsmError::Refused {
-                why: format!(
-                    "{} holds the keys of a store of the same id: use another token",
-                    backend.link
-                ),
-            }))
-        })?;
-        Ok(backend)
-    }
-
-    /// For an existing key store.
+    /// For a key store, made or about to be made.
     pub(crate) fn open(token: Token, store: StoreId) -> Result<Self> {
         let link = Link::open(token)?;
         let mechanisms = link.run(|library, seat| Ok(library.get_mechanism_list(seat.slot)?))?;
@@ -187,6 +165,10 @@ impl Backend for OnToken {
         Place::Token(self.store)
     }
 
+    fn name(&self) -> String {
+        self.link.to_string()
+    }
+
     fn supports(&self, suite: SuiteId) -> Result<()> {
         // PKCS#11 has no number for SM4: every vendor has its own.
         if suite != SuiteId::Sm4 && self.mechanisms.contains(&cipher(suite).1) {
@@ -196,6 +178,26 @@ impl Backend for OnToken {
             "hold {} keys: use a token that can, or a key store without a token",
             suite.name()
         )))
+    }
+
+    fn is_empty(&self) -> Result<bool> {
+        let objects = self.link.run(|_, seat| self.objects(seat))?;
+        Ok(objects.is_empty())
+    }
+
+    /// Draws the lock key.
+    fn found(&self) -> Result<()> {
+        self.supports(SuiteId::Aes)?;
+        let mut template = self.template(LOCK, "lock", SuiteId::Aes);
+        template.push(Attribute::ValueLen(32.into()));
+        self.link.run(|_, seat| {
+            // Two would be as good as none; a second attempt may come after the first had done it.
+            if self.find(seat, LOCK)?.is_empty() {
+                seat.session
+                    .generate_key(&Mechanism::AesKeyGen, &template)?;
+            }
+            Ok(())
+        })
     }
 
     fn import(&self, header: KeyHeader, key: &Key) -> Result<()> {
@@ -220,6 +222,12 @@ impl Backend for OnToken {
         let tail = header.to_bytes();
         self.link
             .run(|_, seat| factor.apply(|blocks| self.encrypt(seat, tail, header.suite, blocks)))
+    }
+
+    fn held(&self) -> Result<BTreeSet<KeyHeader>> {
+        let objects = self.link.run(|_, seat| self.objects(seat))?;
+        let tails = objects.into_iter().map(|(tail, _)| tail);
+        Ok(tails.flat_map(KeyHeader::from_bytes).collect())
     }
 
     fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
@@ -256,7 +264,14 @@ impl Backend for OnToken {
     }
 
     fn discard(&self) -> Result<()> {
-        self.remove(LOCK)
+        self.link.run(|_, seat| {
+            for (_, object) in self.objects(seat)? {
+                seat.session.destroy_object(object)?;
+            }
+            Ok(())
+        })?;
+        self.link.forget_copies();
+        Ok(())
     }
 
     fn news(&self) -> Vec<News> {
@@ -265,6 +280,26 @@ impl Backend for OnToken {
 }
 
 impl OnToken {
+    /// Every object of this key store, with the tail of its id. A token finds by whole ids only.
+    fn objects(&self, seat: &Seat) -> Attempt<Vec<([u8; 4], ObjectHandle)>> {
+        let template = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Token(true),
+        ];
+        let mut ours = Vec::new();
+        for object in seat.session.find_objects(&template)? {
+            for attribute in seat.session.get_attributes(object, &[AttributeType::Id])? {
+                if let Attribute::Id(id) = attribute
+                    && let Some(tail) = id.strip_prefix(&self.store)
+                    && let Ok(tail) = tail.try_into()
+                {
+                    ours.push((tail, object));
+                }
+            }
+        }
+        Ok(ours)
+    }
+
     fn remove(&self, tail: [u8; 4]) -> Result<()> {
         self.link.run(|_, seat| {
             for object in self.find(seat, tail)? {

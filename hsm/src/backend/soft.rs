@@ -1,7 +1,7 @@
 //! Masters in this process's memory; they rest in the encrypted store.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -44,7 +44,19 @@ impl Backend for Soft {
         Place::File
     }
 
+    fn name(&self) -> String {
+        "the key store's file".to_owned()
+    }
+
     fn supports(&self, _: SuiteId) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.keys().is_empty())
+    }
+
+    fn found(&self) -> Result<()> {
         Ok(())
     }
 
@@ -60,6 +72,10 @@ impl Backend for Soft {
 
     fn diversify(&self, header: KeyHeader, factor: &Factor) -> Result<Key> {
         self.with(header, |key| key.diversify(factor))
+    }
+
+    fn held(&self) -> Result<BTreeSet<KeyHeader>> {
+        Ok(self.keys().keys().copied().collect())
     }
 
     fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
@@ -80,6 +96,7 @@ impl Backend for Soft {
     }
 
     fn discard(&self) -> Result<()> {
+        self.keys_mut().clear();
         Ok(())
     }
 

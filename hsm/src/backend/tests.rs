@@ -9,7 +9,7 @@ use super::*;
 use crate::Zeroizing;
 
 #[path = "../../tests/common/softhsm.rs"]
-mod softhsm;
+pub(crate) mod softhsm;
 
 const STORE: StoreId = *b"conform1";
 
@@ -41,12 +41,20 @@ fn token_ability() -> Ability {
     }
 }
 
-fn token() -> Token {
+pub(crate) fn token() -> Token {
     Token {
         module: softhsm::module(),
         label: softhsm::LABEL.to_owned(),
         pin: Zeroizing::new(softhsm::PIN.to_owned()),
     }
+}
+
+fn made(store: StoreId) -> OnToken {
+    let backend = OnToken::open(token(), store).expect("token");
+    assert_eq!(backend.is_empty(), Ok(true));
+    backend.found().expect("founded");
+    assert_eq!(backend.is_empty(), Ok(false));
+    backend
 }
 
 fn header(suite: SuiteId, version: u8) -> KeyHeader {
@@ -160,6 +168,8 @@ fn life(backend: &dyn Backend) {
     }
     backend.destroy(gone).expect("destroyed");
     backend.destroy(gone).expect("absent is as good");
+    let held = backend.held().expect("listed");
+    assert!(held.contains(&stays) && !held.contains(&gone), "{held:?}");
     assert_eq!(
         backend
             .diversify(gone, &factor)
@@ -203,12 +213,9 @@ fn soft_conforms() {
 #[test]
 fn a_softhsm_token_conforms() {
     softhsm::with_softhsm("backend::tests::a_softhsm_token_conforms", |_| {
-        conforms(
-            &OnToken::create(token(), STORE).expect("token"),
-            &token_ability(),
-        );
+        conforms(&made(STORE), &token_ability());
         // Another key store on the same token has its own keys.
-        let other = OnToken::create(token(), *b"conform2").expect("token");
+        let other = made(*b"conform2");
         assert!(other.check_value(header(SuiteId::Aes, 1)).is_err());
         let (mut ours, mut theirs) = ([7; 32], [7; 32]);
         OnToken::open(token(), STORE)
@@ -217,6 +224,14 @@ fn a_softhsm_token_conforms() {
             .expect("binds");
         other.bind(&mut theirs).expect("binds");
         assert_ne!(ours, theirs);
+        // What is discarded is the one's alone, lock key included.
+        let aes = header(SuiteId::Aes, 1);
+        other.import(aes, &Key::new([5; 16])).expect("imported");
+        other.discard().expect("discarded");
+        assert!(other.held().expect("listed").is_empty() && other.bind(&mut theirs).is_err());
+        let first = OnToken::open(token(), STORE).expect("token");
+        assert!(first.held().expect("listed").contains(&aes) && first.bind(&mut ours).is_ok());
+        assert_eq!((other.is_empty(), first.is_empty()), (Ok(true), Ok(false)));
     });
 }
 
@@ -248,7 +263,7 @@ fn a_token_that_comes_back_works_again() {
         "backend::tests::a_token_that_comes_back_works_again",
         |at: &Path| {
             let (aes, factor) = (header(SuiteId::Aes, 1), Factor::an10922([1]));
-            let backend = OnToken::create(token(), STORE).expect("token");
+            let backend = made(STORE);
             backend.import(aes, &Key::new([1; 16])).expect("imported");
             let before = backend.diversify(aes, &factor).expect("derives");
             let (tokens, away) = (at.join("tokens"), at.join("away"));

@@ -8,10 +8,11 @@ use serde_json::json;
 use super::{Config, LOCK, SoftHsm, locked};
 use crate::{
     Officers, Quorum,
-    authority::Authority,
+    authority::{Authorised, Authority},
     backup::{self, Backup, Header},
     ceremony::{CeremonyError, Dealing, Form, Formed, Subject, Transcript, divide},
     service::{Key256, check_value},
+    store,
 };
 
 impl SoftHsm {
@@ -19,6 +20,10 @@ impl SoftHsm {
     /// share: M of them restore it. Dual control.
     pub fn backup(&self, quorum: Quorum, custodians: &[&str]) -> Result<Backup> {
         let control = self.authorised()?;
+        self.settled(|| self.copy(&control, quorum, custodians))
+    }
+
+    fn copy(&self, control: &Authorised, quorum: Quorum, custodians: &[&str]) -> Result<Backup> {
         let entropy = &self.entropy;
         let lines = self.logs()?.audit.lines();
         let mut stream = entropy.stream("backup", &lines.to_be_bytes(), 0);
@@ -57,7 +62,7 @@ impl SoftHsm {
     /// [`Header::plan`]; its transcript goes into the audit log. What was done between the backup
     /// and the loss is not in it: see the handbook on loads.
     pub fn restore(
-        config: Config,
+        mut config: Config,
         file: &[u8],
         formed: Formed,
         transcript: &Transcript,
@@ -67,7 +72,9 @@ impl SoftHsm {
         let files = backup::open(file, &key)?;
         let directory = config.directory.clone();
         backup::write_files(&directory, &files)?;
-        let opened = Self::open(config);
+        let token = config.token.take();
+        let open = |place| store::backend(place, token);
+        let opened = Self::opened(config, Box::new(store::Real), open);
         let hsm = opened.inspect_err(|_| {
             // A wrong passphrase must not leave half a restore behind.
             for name in files.iter().map(|(name, _)| name.as_str()).chain([LOCK]) {
@@ -83,6 +90,7 @@ impl SoftHsm {
         let [a, b] = &transcript.officers;
         let officers = Officers::new(a, b)?;
         *locked(&hsm.authority) = Authority::after_ceremony(officers, Instant::now());
+        hsm.reconcile_restored(&hsm.authorised()?)?;
         Ok(hsm)
     }
 }

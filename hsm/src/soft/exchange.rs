@@ -15,14 +15,14 @@ use zeroize::Zeroizing;
 use super::{SoftHsm, backup::refused};
 use crate::{
     ceremony::{COMPONENTS_MAX, COMPONENTS_MIN, CeremonyError, FormedKey},
+    draft::Draft,
     exchange::{self, Bundle, Component, Item, KeyName, Wrapping},
     hierarchy::name,
     lifecycle::Life,
     service::{Key256, check_value},
     sessions::malformed,
     signing::Signer,
-    store,
-    vault::{Record, Vault},
+    vault::Vault,
 };
 
 /// What an import did.
@@ -133,13 +133,12 @@ impl SoftHsm {
     pub fn import(&self, kek: &Kek<'_>, bundle: &Bundle, expected: &[KeyName]) -> Result<Imported> {
         let control = self.authorised()?;
         let at = (self.clock)();
-        let mut taken_in = Vec::new();
-        let imported = self.change(&control, "keys-imported", &mut store::Real, &mut |vault| {
+        self.change(&control, "keys-imported", |draft| {
             let mut done = Imported {
                 added: Vec::new(),
                 known: Vec::new(),
             };
-            let kek = kek_of(vault, kek)?;
+            let kek = kek_of(&draft.vault, kek)?;
             if hex::encode_upper(check_value(&kek)) != bundle.kek_kcv {
                 return Err(HsmError::NotAuthentic {
                     what: format!(
@@ -167,7 +166,7 @@ impl SoftHsm {
             }
             // Every item is sound: now they are taken in.
             for (key, value) in opened {
-                if take_in(vault, key, &value, at, &mut taken_in)? {
+                if take_in(draft, key, &value, at)? {
                     done.added.push(key);
                 } else {
                     done.known.push(key);
@@ -176,8 +175,7 @@ impl SoftHsm {
             let named = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
             let detail = json!({ "added": named(&done.added), "known": named(&done.known), "kek": bundle.kek_kcv });
             Ok((done, detail))
-        });
-        imported.inspect_err(|_| self.take_back(&taken_in))
+        })
     }
 
     /// Takes one master in from components. Dual control.
@@ -217,16 +215,11 @@ impl SoftHsm {
             });
         }
         let at = (self.clock)();
-        let key = KeyName::Master(header);
-        let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
-        let detail = json!({ "key": name(header), "custodians": custodians });
-        let mut taken_in = Vec::new();
-        let act = "components-imported";
-        let imported = self.change(&control, act, &mut store::Real, &mut |vault| {
-            take_in(vault, key, sum.as_slice(), at, &mut taken_in)?;
-            Ok(((), detail.clone()))
-        });
-        imported.inspect_err(|_| self.take_back(&taken_in))
+        self.change(&control, "components-imported", |draft| {
+            take_in(draft, KeyName::Master(header), sum.as_slice(), at)?;
+            let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
+            Ok(((), json!({ "key": name(header), "custodians": custodians })))
+        })
     }
 }
 
@@ -298,34 +291,22 @@ fn exportable(vault: &Vault, header: KeyHeader) -> Result<()> {
     })
 }
 
-/// Puts one key into the vault; false when the very same is there. A master that came into the
-/// backend is named in `taken_in`.
-fn take_in(
-    vault: &mut Vault,
-    key: KeyName,
-    value: &[u8],
-    at: CardTime,
-    taken_in: &mut Vec<KeyHeader>,
-) -> Result<bool> {
+/// Puts one key into the vault; false when the very same is there.
+fn take_in(draft: &mut Draft, key: KeyName, value: &[u8], at: CardTime) -> Result<bool> {
     let wrong = || malformed("a wrapped key has not the length of its kind");
     let here = match key {
         KeyName::Service(ServiceKey::Storage) => return Err(wrong()),
-        KeyName::Master(header) if !vault.masters.contains_key(&header) => {
-            let key = Key::new(*value.as_array().ok_or_else(wrong)?);
-            vault.backend.supports(header.suite)?;
-            vault.backend.import(header, &key)?;
-            taken_in.push(header);
-            let check = vault.backend.check_value(header)?;
+        KeyName::Master(header) if !draft.vault.masters.contains_key(&header) => {
+            let key = Box::new(Key::new(*value.as_array().ok_or_else(wrong)?));
             // A new version waits until two officers activate it, as after a rotation.
-            let state = match vault.current(header) {
+            let state = match draft.vault.current(header) {
                 Ok(_) => KeyState::PreActive,
                 Err(_) => KeyState::Active,
             };
-            let life = Life::begun(state, at);
-            vault.masters.insert(header, Record { check, life });
+            draft.bring(header, key, Life::begun(state, at))?;
             return Ok(true);
         }
-        _ => self::value(vault, key)?,
+        _ => self::value(&draft.vault, key)?,
     };
     if bool::from(here.as_slice().ct_eq(value)) {
         return Ok(false);

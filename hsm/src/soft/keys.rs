@@ -1,44 +1,28 @@
-//! Changes of keys: under dual control, durable before they count.
+//! Changes of keys, under dual control.
 
-use std::{mem, sync::Arc};
-
-use card_spec::keys::KeyHeader;
 use hsm_client::{KeyId, KeyState, Result};
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use super::{Core, KEYSTORE, SoftHsm, check_transcript, locked};
+use super::{SoftHsm, check_transcript};
 use crate::{
-    Roots,
-    authority::Authorised,
+    KdfCost, Roots,
     ceremony::Transcript,
+    memory::WipeStack,
     rotation::{Rotation, label},
-    store::{self, Disk},
-    vault::Vault,
 };
-
-impl Core {
-    /// The keys as they are now. A call keeps what it began with.
-    pub(crate) fn vault(&self) -> Arc<Vault> {
-        let vault = self.vault.read();
-        Arc::clone(&vault.unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-}
 
 impl SoftHsm {
     /// Changes the state of a key. A destroyed key's value is gone from memory, backend and store
     /// when this returns (backups keep theirs until they are destroyed as well). Dual control.
     pub fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
+        let _wipe = WipeStack;
         let control = self.authorised()?;
         let at = (self.clock)();
-        let detail = json!({ "key": label(key), "to": to });
-        self.change(&control, "key-state", &mut store::Real, &mut |vault| {
-            vault.set_state(key, to, at)?;
-            Ok(((), detail.clone()))
-        })?;
-        if let (KeyId::Master(header), KeyState::Destroyed) = (key, to) {
-            self.vault().backend.destroy(header)?;
-        }
-        Ok(())
+        self.change(&control, "key-state", |draft| {
+            draft.set_state(key, to, at)?;
+            Ok(((), json!({ "key": label(key), "to": to })))
+        })
     }
 
     /// Makes the next version of keys from the roots of a ceremony, pre-active: SAMs may have it,
@@ -50,56 +34,31 @@ impl SoftHsm {
         transcript: &Transcript,
         rotation: Rotation,
     ) -> Result<Vec<KeyId>> {
+        let _wipe = WipeStack;
         let control = self.authorised()?;
         check_transcript(roots, transcript)?;
         let (at, entropy) = ((self.clock)(), self.entropy.clone());
-        let mut imported: Vec<KeyHeader> = Vec::new();
-        let made = self.change(&control, "key-rotation", &mut store::Real, &mut |vault| {
-            let made = vault.rotate(roots, &entropy, rotation, at, &mut imported)?;
+        self.change(&control, "key-rotation", |draft| {
+            let made = draft.rotate(roots, &entropy, rotation, at)?;
             let names: Vec<String> = made.iter().map(|key| label(*key)).collect();
             Ok((made, json!({ "keys": names, "ceremony": transcript })))
-        });
-        made.inspect_err(|_| self.take_back(&imported))
+        })
     }
 
-    /// After a change that failed: the masters that it brought into the backend.
-    pub(super) fn take_back(&self, imported: &[KeyHeader]) {
-        let backend = &self.vault().backend;
-        for header in imported {
-            // Best effort, on the way out with an error that says more.
-            let _ = backend.destroy(*header);
-        }
-    }
-
-    /// One change at a time: on a copy, then in the log, then in the store, then in force.
-    pub(crate) fn change<T>(
+    /// Draws the storage key anew and writes the store under it and a new passphrase, as one act:
+    /// whatever is cut, the store opens with the old passphrase or with the new one. Earlier copies
+    /// of the store, those in backups among them, still open with the old one. Dual control.
+    pub fn rotate_storage_key(
         &self,
-        control: &Authorised,
-        act: &str,
-        disk: &mut dyn Disk,
-        change: &mut dyn FnMut(&mut Vault) -> Result<(T, serde_json::Value)>,
-    ) -> Result<T> {
-        self.sound()?;
-        let _one_at_a_time = locked(&self.changing);
-        let mut next = Vault::clone(&self.vault());
-        let (result, detail) = change(&mut next)?;
-        self.note_as(&control.actor(), act, detail)?;
-        self.sync()?;
-        let sealed = self.envelope.seal(&next, &self.entropy);
-        sealed
-            .and_then(|sealed| store::replace(disk, &self.directory, KEYSTORE, &sealed))
-            .inspect_err(|error| {
-                // The line above said that it would be done.
-                let failed = format!("{act}-failed");
-                let why = json!({ "why": error.to_string() });
-                let _ = self.note_as(&control.actor(), &failed, why);
-            })?;
-        let mut vault = self
-            .vault
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        next.regions.clear();
-        let _previous = mem::replace(&mut *vault, Arc::new(next));
-        Ok(result)
+        passphrase: &Zeroizing<String>,
+        cost: KdfCost,
+    ) -> Result<KeyId> {
+        let _wipe = WipeStack;
+        let control = self.authorised()?;
+        let (at, entropy) = ((self.clock)(), self.entropy.clone());
+        self.change(&control, "storage-key-rotation", |draft| {
+            let key = draft.rotate_storage(passphrase, cost, &entropy, at)?;
+            Ok((key, json!({ "keys": [label(key)] })))
+        })
     }
 }

@@ -1,19 +1,26 @@
 //! What a key store holds, before it is encrypted.
 //!
 //! ```text
-//! 04 | demo 1 | created 7
+//! 05 | demo 1 | created 7 | change 4
+//! n 2 | n x header 4                     masters on their way to the token: no key yet
 //! n 2 | n x (header 4 | KCV 3 | life | value)      application masters
 //! n 1 | n x (purpose 1 | version 1 | life | value)       signing keys
 //! n 1 | n x (service key 1 | version 1 | life | value)
 //! life: n 1 | n x (state 1 | time 7)
-//! value: 00 of a destroyed key, 01 | 16 or 32 bytes, 02 of a master on the token
+//! value: 00 of a destroyed key, 01 | 16 or 32 bytes, 02 of a master on the token, 03 of the storage
+//! key (it is in the envelope)
 //! ```
+//! Content 04, of before a change had two steps, has neither change nor masters on their way, and
+//! no storage key.
 //! Contents 02 and 03, of before keys had states, are `demo 1 | created 7 | n 2 | n x (header 4 |
 //! value 16, or KCV 3 of a master on the token) | n 1 | n x (purpose 1 | value 32) | n 1 | n x
 //! (service key 1 | value 32)`: they open with every key active since their creation, and the first
-//! change writes them as 04.
+//! change writes them as 05.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use card_spec::{keys::KeyHeader, suite::Key, time::CardTime};
 use hsm_client::{KeyEvent, KeyState, Result, ServiceKey, SignPurpose};
@@ -23,12 +30,14 @@ use crate::{
     backend::{Backend, Place},
     hierarchy::FIRST_VERSION,
     lifecycle::{EVENTS_MAX, Held, Life},
-    service::{Key256, key_byte},
+    service::key_byte,
     signing::{Signer, purpose_byte},
     vault::{Record, Vault},
 };
 
-const CONTENT: u8 = 4;
+const CONTENT: u8 = 5;
+/// Of before the store said what was on its way to the token.
+const WITHOUT_CHANGES: u8 = 4;
 const WITHOUT_STATES: [u8; 2] = [2, 3];
 /// Every index of every type in every suite, many times over.
 const MASTERS_MAX: usize = 16 * 1024;
@@ -50,9 +59,18 @@ const ENTRY_MAX: usize = 7 + 1 + EVENTS_MAX * 8 + 1 + 32;
 pub(crate) fn encode(vault: &Vault) -> Result<Zeroizing<Vec<u8>>> {
     let keys = vault.masters.len() + vault.signing.len() + vault.service.len();
     // Enough, so that no reallocation leaves a copy behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(16 + keys * ENTRY_MAX));
+    let mut out = Zeroizing::new(Vec::with_capacity(
+        32 + vault.arriving.len() * 4 + keys * ENTRY_MAX,
+    ));
     out.extend_from_slice(&[CONTENT, u8::from(vault.demo)]);
     out.extend_from_slice(&vault.created.to_bytes());
+    out.extend_from_slice(&vault.change.to_be_bytes());
+    let arriving =
+        u16::try_from(vault.arriving.len()).map_err(|_| super::store("too many keys"))?;
+    out.extend_from_slice(&arriving.to_be_bytes());
+    for header in &vault.arriving {
+        out.extend_from_slice(&header.to_bytes());
+    }
     let count = |n: usize| u8::try_from(n).map_err(|_| super::store("too many keys"));
     let masters = u16::try_from(vault.masters.len()).map_err(|_| super::store("too many keys"))?;
     out.extend_from_slice(&masters.to_be_bytes());
@@ -73,17 +91,16 @@ pub(crate) fn encode(vault: &Vault) -> Result<Zeroizing<Vec<u8>>> {
     for ((purpose, version), held) in &vault.signing {
         out.extend_from_slice(&[purpose_byte(*purpose), *version]);
         put_life(&mut out, &held.life);
-        put_value(&mut out, held.value.as_ref().map(Signer::secret));
+        put_value(&mut out, held.value.as_deref().map(Signer::secret));
     }
-    let stored = || {
-        let all = vault.service.iter();
-        all.filter(|((key, _), _)| *key != ServiceKey::Storage)
-    };
-    out.push(count(stored().count())?);
-    for ((key, version), held) in stored() {
+    out.push(count(vault.service.len())?);
+    for ((key, version), held) in &vault.service {
         out.extend_from_slice(&[key_byte(*key), *version]);
         put_life(&mut out, &held.life);
-        put_value(&mut out, held.value.as_deref());
+        match (key, held.life.state()) {
+            (ServiceKey::Storage, KeyState::Active) => out.push(3),
+            _ => put_value(&mut out, held.value.as_ref().map(|key| &***key)),
+        }
     }
     Ok(out)
 }
@@ -105,13 +122,25 @@ fn put_value(out: &mut Vec<u8>, value: Option<&[u8; 32]>) {
 pub(crate) fn decode(content: &[u8], backend: Box<dyn Backend>) -> Option<Vault> {
     let mut reader = Reader(content);
     let [format, demo] = reader.array()?;
-    if (format != CONTENT && !WITHOUT_STATES.contains(&format)) || demo > 1 {
+    let states = matches!(format, CONTENT | WITHOUT_CHANGES);
+    if (!states && !WITHOUT_STATES.contains(&format)) || demo > 1 {
         return None;
     }
     let created = CardTime::from_bytes(reader.array()?).ok()?;
+    let (mut change, mut arriving) = (0, BTreeSet::new());
+    if format == CONTENT {
+        change = u32::from_be_bytes(reader.array()?);
+        let n = usize::from(u16::from_be_bytes(reader.array()?));
+        for _ in 0..n {
+            let header = KeyHeader::from_bytes(reader.array()?).ok()?;
+            if !arriving.insert(header) {
+                return None;
+            }
+        }
+    }
     let mut reader = Entries {
         reader,
-        states: format == CONTENT,
+        states,
         created,
     };
     let n = usize::from(u16::from_be_bytes(reader.reader.array()?));
@@ -149,8 +178,10 @@ pub(crate) fn decode(content: &[u8], backend: Box<dyn Backend>) -> Option<Vault>
             }
             _ => return None,
         };
-        // A header twice is a damaged store; with two values the backend has said so already.
-        if masters.insert(header, Record { check, life }).is_some() {
+        // A header twice is a damaged store; with two values the backend has said so already. One
+        // that is on its way is not here yet.
+        let twice = masters.insert(header, Record { check, life }).is_some();
+        if twice || arriving.contains(&header) {
             return None;
         }
     }
@@ -164,7 +195,7 @@ pub(crate) fn decode(content: &[u8], backend: Box<dyn Backend>) -> Option<Vault>
         let version = reader.version()?;
         let life = reader.maybe_life()?;
         let value = match reader.value::<32>(&life)? {
-            Some(secret) => Some(Signer::from_secret(purpose, secret)?),
+            Some(secret) => Some(Box::new(Signer::from_secret(purpose, secret)?)),
             None => None,
         };
         if signing
@@ -181,7 +212,16 @@ pub(crate) fn decode(content: &[u8], backend: Box<dyn Backend>) -> Option<Vault>
         let key = ServiceKey::ALL.into_iter().find(|k| key_byte(*k) == key)?;
         let version = reader.version()?;
         let life = reader.maybe_life()?;
-        let value: Option<Key256> = reader.value::<32>(&life)?;
+        let value = match (key, life.state()) {
+            (ServiceKey::Storage, KeyState::Active) => {
+                let [3] = reader.reader.array()? else {
+                    return None;
+                };
+                None
+            }
+            (ServiceKey::Storage, state) if state != KeyState::Destroyed => return None,
+            _ => reader.value::<32>(&life)?.map(Box::new),
+        };
         if service
             .insert((key, version), Held { life, value })
             .is_some()
@@ -189,9 +229,24 @@ pub(crate) fn decode(content: &[u8], backend: Box<dyn Backend>) -> Option<Vault>
             return None;
         }
     }
+    if format != CONTENT {
+        let (key, life) = (ServiceKey::Storage, Life::begun(KeyState::Active, created));
+        let held = Held { life, value: None };
+        if service.insert((key, FIRST_VERSION), held).is_some() {
+            return None;
+        }
+    }
+    let sealing = service.iter().filter(|((key, _), held)| {
+        *key == ServiceKey::Storage && held.life.state() == KeyState::Active
+    });
+    if sealing.count() != 1 {
+        return None;
+    }
     reader.reader.0.is_empty().then_some(Vault {
         demo: demo == 1,
         created,
+        change,
+        arriving,
         masters,
         backend: Arc::from(backend),
         service,

@@ -1,11 +1,11 @@
 //! The store file: opening, damage, upgrade, and power cut at every step of a write.
 
 use super::*;
-use crate::{Officers, Rotation, backend::Soft, ceremony, ceremony::Roots};
+use crate::{Officers, Rotation, backend::Soft, ceremony, ceremony::Roots, draft::Draft};
 use card_spec::keys::{KeyHeader, KeyType};
 use hsm_client::{KeyId, KeyState, SignPurpose};
 use proptest::prelude::*;
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 const NOW: &str = "2026-11-23T08:00:00";
 
@@ -15,7 +15,7 @@ fn made() -> (Vault, Roots, Entropy) {
     let at = NOW.parse().expect("time");
     let (roots, _) =
         ceremony::run(&entropy, &officers, &["Wu", "Zheng", "Huang"], at).expect("ceremony");
-    let vault = Vault::form(&roots, &entropy, at, Box::new(Soft::default())).expect("masters");
+    let vault = Vault::form(&roots, &entropy, at, Arc::new(Soft::default())).expect("masters");
     (vault, roots, entropy)
 }
 
@@ -31,6 +31,10 @@ fn sealed() -> Vec<u8> {
     envelope.seal(&vault, &entropy).expect("sealed")
 }
 
+fn opened(file: &[u8], passphrase: &str) -> Result<(Vault, Envelope)> {
+    unseal(file, passphrase, |place| backend(place, None))
+}
+
 fn why<T>(result: Result<T>) -> String {
     match result {
         Err(HsmError::Store { why }) => why,
@@ -42,12 +46,12 @@ fn why<T>(result: Result<T>) -> String {
 #[test]
 fn opens_with_the_passphrase_only() {
     let file = sealed();
-    let (vault, _) = unseal(&file, "open sesame", None).expect("opens");
+    let (vault, _) = opened(&file, "open sesame").expect("opens");
     assert_eq!(vault.masters.len(), crate::catalog().len());
     assert_eq!(vault.signing.len(), SignPurpose::ALL.len());
     assert_eq!(vault.service.len(), ServiceKey::ALL.len());
     assert!(vault.demo);
-    assert!(why(unseal(&file, "open sesamE", None)).contains("wrong passphrase"));
+    assert!(why(opened(&file, "open sesamE")).contains("wrong passphrase"));
     // No master lies in the file in clear.
     for header in vault.masters.keys() {
         let key = vault.backend.export(*header).expect("held");
@@ -62,7 +66,7 @@ fn opens_with_the_passphrase_only() {
 fn every_truncation_is_a_clear_error() {
     let file = sealed();
     for length in 0..file.len() {
-        let why = why(unseal(&file[..length], "open sesame", None));
+        let why = why(opened(&file[..length], "open sesame"));
         assert!(
             why.contains("restore") || why.contains("not a key store"),
             "{length}: {why}"
@@ -76,7 +80,7 @@ fn every_flipped_bit_is_a_clear_error() {
     for at in 0..file.len() {
         let mut flipped = file.clone();
         flipped[at] ^= 1 << (at % 8);
-        let why = why(unseal(&flipped, "open sesame", None));
+        let why = why(opened(&flipped, "open sesame"));
         assert!(
             why.contains("restore") || why.contains("not a key store"),
             "{at}: {why}"
@@ -94,26 +98,26 @@ fn a_repaired_digest_does_not_help() {
         forged[at] ^= 0x01;
         let digest = Sha256::digest(&forged);
         forged.extend_from_slice(&digest);
-        assert!(unseal(&forged, "open sesame", None).is_err(), "{at}");
+        assert!(opened(&forged, "open sesame").is_err(), "{at}");
     }
     for at in 8..20 {
         let mut forged = file[..body].to_vec();
         forged[at] ^= 0x80;
         let digest = Sha256::digest(&forged);
         forged.extend_from_slice(&digest);
-        assert!(unseal(&forged, "open sesame", None).is_err(), "{at}");
+        assert!(opened(&forged, "open sesame").is_err(), "{at}");
     }
 }
 
 proptest! {
     #[test]
     fn foreign_files_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert!(unseal(&bytes, "x", None).is_err());
+        prop_assert!(opened(&bytes, "x").is_err());
         let mut framed = MAGIC.to_vec();
         framed.extend_from_slice(&bytes);
         let digest = Sha256::digest(&framed);
         framed.extend_from_slice(&digest);
-        prop_assert!(unseal(&framed, "x", None).is_err());
+        prop_assert!(opened(&framed, "x").is_err());
         let _ = decode(&bytes, Box::new(Soft::default()));
     }
 }
@@ -138,24 +142,19 @@ fn lives_and_versions_are_kept() {
         index: None,
         suite: Some(card_spec::SuiteId::Aes),
     };
-    let made = vault
-        .rotate(&roots, &entropy, rotation, at(1), &mut Vec::new())
+    let mut draft = Draft::of(&vault).expect("changes");
+    let made = draft
+        .rotate(&roots, &entropy, rotation, at(1))
         .expect("rotated");
     assert_eq!(made, [KeyId::Master(dtk(2))]);
     for key in [ServiceKey::PersonalData, ServiceKey::Pin] {
-        vault
-            .rotate(
-                &roots,
-                &entropy,
-                Rotation::Service(key),
-                at(1),
-                &mut Vec::new(),
-            )
+        draft
+            .rotate(&roots, &entropy, Rotation::Service(key), at(1))
             .expect("rotated");
     }
     let hotlist = Rotation::Signing(SignPurpose::Hotlist);
-    vault
-        .rotate(&roots, &entropy, hotlist, at(1), &mut Vec::new())
+    draft
+        .rotate(&roots, &entropy, hotlist, at(1))
         .expect("rotated");
     let pin = KeyId::Service {
         key: ServiceKey::Pin,
@@ -168,10 +167,12 @@ fn lives_and_versions_are_kept() {
         (KeyId::Master(dtk(1)), KeyState::Destroyed, 5),
         (pin, KeyState::Destroyed, 5),
     ] {
-        vault.set_state(key, to, at(day)).expect("legal");
+        draft.set_state(key, to, at(day)).expect("legal");
     }
+    draft.take_in().expect("taken in");
+    vault = draft.vault;
     let file = envelope.seal(&vault, &entropy).expect("sealed");
-    let (again, _) = unseal(&file, "open sesame", None).expect("opens");
+    let (again, _) = opened(&file, "open sesame").expect("opens");
     assert_eq!(again.masters, vault.masters);
     assert!(again.backend.export(dtk(1)).is_err(), "destroyed");
     assert!(again.backend.export(dtk(2)).is_ok());
@@ -269,15 +270,11 @@ fn a_write_cut_anywhere_leaves_the_old_store_or_the_new() {
     let (mut vault, roots, entropy, envelope) = enveloped();
     let old = envelope.seal(&vault, &entropy).expect("sealed");
     let rotation = Rotation::Service(ServiceKey::Transport);
-    vault
-        .rotate(
-            &roots,
-            &entropy,
-            rotation,
-            NOW.parse().expect("time"),
-            &mut Vec::new(),
-        )
+    let mut draft = Draft::of(&vault).expect("changes");
+    draft
+        .rotate(&roots, &entropy, rotation, NOW.parse().expect("time"))
         .expect("rotated");
+    vault = draft.vault;
     let new = envelope.seal(&vault, &entropy).expect("sealed");
     let path = directory.path().join("keystore.bin");
     let mut cuts: Vec<Torn> = (0..=new.len())
@@ -302,5 +299,5 @@ fn a_write_cut_anywhere_leaves_the_old_store_or_the_new() {
         replace(&mut Real, directory.path(), "keystore.bin", &new).expect("written");
         assert!(read(&path).expect("there is a store") == new);
     }
-    assert!(unseal(&old, "open sesame", None).is_ok() && unseal(&new, "open sesame", None).is_ok());
+    assert!(opened(&old, "open sesame").is_ok() && opened(&new, "open sesame").is_ok());
 }

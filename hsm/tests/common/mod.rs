@@ -5,6 +5,7 @@
 pub mod forged;
 pub mod raw;
 pub mod served;
+pub mod token;
 
 use std::path::Path;
 use std::sync::Arc;

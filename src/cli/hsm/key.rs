@@ -1,6 +1,6 @@
 //! `onecard hsm key`: states and versions of keys, under two officers.
 
-use super::{components, keeping::open, people, settings, stop};
+use super::{components, keeping::open, people, settings, stop, store_key};
 use crate::{
     cli::{json, secret::NewFiles},
     exit::{Code, Done, Stop},
@@ -49,6 +49,8 @@ pub enum Key {
         #[command(flatten)]
         with: With,
     },
+    /// Draw a new storage key, and write the key store under it and a new passphrase 更换存储密钥与口令
+    RotateStore(store_key::RotateStore),
 }
 
 /// Which key.
@@ -153,6 +155,7 @@ impl With {
 /// Runs one.
 pub fn run(command: &Key) -> Done {
     match command {
+        Key::RotateStore(args) => store_key::run(args),
         Key::State {
             key,
             key_version,
