@@ -118,6 +118,16 @@ fn checker(
     }
 }
 
+/// Writes the public keys beside the log, if they are others than those there.
+pub(crate) fn publish(log: &Path, keys: &[[u8; 32]]) -> std::io::Result<()> {
+    let text: String = keys.iter().map(|key| hex::encode(key) + "\n").collect();
+    let file = log.with_file_name(PUBLIC_KEY);
+    if fs::read_to_string(&file).ok().as_deref() == Some(text.as_str()) {
+        return Ok(());
+    }
+    fs::write(&file, text)
+}
+
 /// What is noted.
 pub(crate) struct Entry<'a> {
     pub(crate) time: CardTime,
@@ -158,11 +168,7 @@ impl Audit {
         let verifying = verifying.map_err(|_| wrong("the store holds no audit key"))?;
         let chain =
             Chain::open(path, LABEL, checker(verifying, each)).map_err(|e| tampered(path, &e))?;
-        let text: String = keys.iter().map(|key| hex::encode(key) + "\n").collect();
-        let file = path.with_file_name(PUBLIC_KEY);
-        if fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
-            fs::write(&file, text).map_err(|e| wrong(&format!("{PUBLIC_KEY}: {e}")))?;
-        }
+        publish(path, keys).map_err(|e| wrong(&format!("{PUBLIC_KEY}: {e}")))?;
         Ok(Self(chain))
     }
 

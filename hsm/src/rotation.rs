@@ -1,11 +1,7 @@
 //! Changes of state, and new versions of keys from another ceremony's roots.
 
-use card_spec::{
-    SuiteId,
-    keys::{KeyHeader, KeyType},
-    time::CardTime,
-};
-use hsm_client::{HsmError, KeyId, KeyState, Result, ServiceKey, SignPurpose};
+use card_spec::{SuiteId, keys::KeyHeader, time::CardTime};
+use hsm_client::{HsmError, KeyId, KeyState, Result, Rotation, ServiceKey};
 
 use crate::{
     Entropy, KdfCost, Roots,
@@ -17,25 +13,6 @@ use crate::{
     store::Envelope,
     vault::{Vault, no_service_key, root_of, unknown},
 };
-
-/// Which keys get a new version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rotation {
-    /// Application masters of a type: of one index or all, of one suite or all. A class is a type
-    /// with its index.
-    Masters {
-        /// Type.
-        key_type: KeyType,
-        /// Index; all without.
-        index: Option<u8>,
-        /// Suite; all without.
-        suite: Option<SuiteId>,
-    },
-    /// A service key.
-    Service(ServiceKey),
-    /// A signing key; it is drawn, the roots do not matter.
-    Signing(SignPurpose),
-}
 
 impl Draft {
     /// Makes the next version of each key, pre-active.

@@ -39,6 +39,8 @@ approve             officer
 end-authorisation   officer
 clear-load-lock     officer             two
 certify             officer             two
+key-state           officer             two
+rotate              officer             two
 ";
 
 /// Operations and roles as agreed.

@@ -26,7 +26,7 @@ use card_spec::time::{CardDate, CardTime};
 use clap::Subcommand;
 use hsm::{
     Entropy, KdfCost, LoadLimits, Officers, Roots, SoftHsm,
-    ceremony::Transcript,
+    ceremony::{Transcript, from_components},
     server::{self, limits::Limits},
 };
 use hsm_client::{Credential, Hsm as _, HsmError, RemoteHsm, Role};
@@ -222,7 +222,8 @@ fn init(
     let settings = settings(path)?;
     let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
     let mut files = NewFiles::default();
-    let (roots, transcript) = components::ceremony(officers, &names, components, &mut files)?;
+    let parts = components::read(&names, components, &mut files)?;
+    let (roots, transcript) = from_components(officers, &parts, now()).map_err(keeping::failed)?;
     found(&settings, "onecard hsm init", roots, &transcript)?;
     files.keep();
     if as_json {

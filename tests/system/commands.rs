@@ -277,7 +277,7 @@ impl Drop for Service {
     }
 }
 
-fn until(attempt: impl Fn() -> Output) -> Output {
+pub(crate) fn until(attempt: impl Fn() -> Output) -> Output {
     for _ in 0..100 {
         let output = attempt();
         if output.status.success() {

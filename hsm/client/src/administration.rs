@@ -3,7 +3,7 @@
 use card_spec::id::Pan;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, Role};
+use crate::{KeyId, KeyState, Result, Role, RotationOrder};
 
 /// Longest reason of an approval, in bytes.
 pub const REASON_MAX: usize = 200;
@@ -94,4 +94,10 @@ pub trait Administration {
 
     /// Issues a certificate, DER. Dual control.
     fn certify(&self, request: &CertificateRequest) -> Result<Vec<u8>>;
+
+    /// Changes the state of a key. Dual control.
+    fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()>;
+
+    /// Forms the roots again and makes the next version of keys, pre-active. Dual control.
+    fn rotate(&self, order: &RotationOrder) -> Result<Vec<KeyId>>;
 }

@@ -14,6 +14,7 @@ mod operations;
 mod orders;
 mod own;
 mod remote;
+mod rotation;
 mod wire;
 
 pub use administration::{
@@ -31,6 +32,7 @@ pub use own::{
     SignPurpose, SigningKeyInfo,
 };
 pub use remote::{ITEMS_MAX, RemoteHsm};
+pub use rotation::{RootComponent, Rotation, RotationOrder};
 pub use wire::{Request, Response};
 
 use card_spec::{

@@ -167,6 +167,9 @@ operations! {
     EndAuthorisation "end-authorisation" &[Officer],             again, First, one;
     ClearLoadLock  "clear-load-lock"   &[Officer],                   again, First, two;
     Certify        "certify"           &[Officer],                   once, First, two;
+    // Each server has its own store: what one did goes to the others by export and import.
+    SetKeyState    "key-state"         &[Officer],                   once, First, two;
+    Rotate         "rotate"            &[Officer],                   once, First, two;
 }
 
 /// Who may ask for a signature of a purpose. Nobody signs audit checkpoints or certificates from

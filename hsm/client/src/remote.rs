@@ -17,12 +17,13 @@ use std::{
 
 use card_spec::id::{Pan, SamNo};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use zeroize::Zeroize as _;
 
 use crate::{
     Administration, Approval, Approved, AuthenticateRequest, CardCommand, CertificateRequest,
-    Credential, DataItem, Hsm, HsmError, KeyInfo, KeyOrder, LoadRequest, Opened, OverdraftRequest,
-    OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Request, Response, Result,
-    Route, SamKeyRequest, SessionId, SignPurpose, Status,
+    Credential, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, Opened,
+    OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Request,
+    Response, Result, RotationOrder, Route, SamKeyRequest, SessionId, SignPurpose, Status,
     breaker::Breaker,
     frame::{FrameError, Kind, parse_response, read_frame, request_frame, write_frame},
 };
@@ -224,9 +225,12 @@ impl RemoteHsm {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let left = until.saturating_duration_since(Instant::now());
         let millis = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-        let frame = request_frame(id, millis, request).map_err(Miss::NotDone)?;
+        let mut frame = request_frame(id, millis, request).map_err(Miss::NotDone)?;
         // A server that closes at once has perhaps said why: read even after a failed write.
         let written = write_frame(&mut connection, &frame);
+        if let Request::Rotate { .. } = request {
+            frame.zeroize();
+        }
         let (header, body) = match read_frame(&mut connection) {
             Ok(frame) => frame,
             Err(FrameError::Io(error)) => {
@@ -587,5 +591,14 @@ impl Administration for RemoteHsm {
     fn certify(&self, request: &CertificateRequest) -> Result<Vec<u8>> {
         let request = request.clone();
         answer!(self, Request::Certify { request }, Response::Bytes(der) => der)
+    }
+
+    fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
+        answer!(self, Request::SetKeyState { key, to }, Response::Done => ())
+    }
+
+    fn rotate(&self, order: &RotationOrder) -> Result<Vec<KeyId>> {
+        let order = order.clone();
+        answer!(self, Request::Rotate { order }, Response::Made(keys) => keys)
     }
 }

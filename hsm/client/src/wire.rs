@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Approval, Approved, AuthenticateRequest, CardCommand, CertificateRequest, DataItem, HsmError,
-    KeyInfo, KeyOrder, LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck,
-    PinLetter, ProofCheck, ReadyCommand, Result, SamKeyRequest, SessionId, SignPurpose, Status,
+    KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock,
+    PinCheck, PinLetter, ProofCheck, ReadyCommand, Result, RotationOrder, SamKeyRequest, SessionId,
+    SignPurpose, Status,
 };
 
 /// One call of [`crate::Hsm`], with its arguments. The order is that of [`crate::OPERATIONS`]: a new
@@ -164,6 +165,18 @@ pub enum Request {
         /// Whose.
         request: CertificateRequest,
     },
+    /// [`crate::Administration::set_key_state`].
+    SetKeyState {
+        /// Which key.
+        key: KeyId,
+        /// The state that begins.
+        to: KeyState,
+    },
+    /// [`crate::Administration::rotate`].
+    Rotate {
+        /// Which keys, from which components.
+        order: RotationOrder,
+    },
 }
 
 /// The answer to one [`Request`].
@@ -184,7 +197,7 @@ pub enum Response {
     Bytes(Vec<u8>),
     /// To `FirstPin`.
     Pin(PinLetter),
-    /// To `Scp03Close`, `EndAuthorisation` and `ClearLoadLock`.
+    /// To `Scp03Close`, `EndAuthorisation`, `ClearLoadLock` and `SetKeyState`.
     Done,
     /// To `Verify`.
     Verified(Vec<Result<bool>>),
@@ -204,4 +217,6 @@ pub enum Response {
     Challenge([u8; 32]),
     /// To `Approve`.
     Approved(Approved),
+    /// To `Rotate`.
+    Made(Vec<KeyId>),
 }

@@ -2,10 +2,11 @@
 //! a real store and its content. After a change of the protocol or the store they are made again:
 //! `cargo run --no-default-features --example seeds -- corpus`.
 
-use card_spec::{Fen, SuiteId, medical::Split, purse::TxType};
+use card_spec::{Fen, SuiteId, keys::KeyType, medical::Split, purse::TxType};
+use hsm::Zeroizing;
 use hsm_client::{
-    Approval, Approved, CardRef, CertificateRequest, DataItem, Hold, HsmError, KeyOrder,
-    LoadRequest, OPERATIONS, ProofCheck, Request, Response, Role, SessionId, SignPurpose, State,
+    Approval, Approved, CardRef, CertificateRequest, DataItem, Hold, HsmError, KeyId, KeyOrder,
+    KeyState, LoadRequest, OPERATIONS, ProofCheck, Request, Response, Role, RootComponent, Rotation, RotationOrder, ServiceKey, SessionId, SignPurpose, State,
     Status, Subject,
     frame::{Header, Kind, answer_frame, request_frame},
 };
@@ -139,6 +140,28 @@ fn requests() -> Vec<Request> {
                 signature: vec![4; 64],
             },
         },
+        Request::SetKeyState {
+            key: KeyId::Service {
+                key: ServiceKey::Pin,
+                version: 1,
+            },
+            to: KeyState::VerifyOnly,
+        },
+        Request::Rotate {
+            order: RotationOrder {
+                rotation: Rotation::Masters {
+                    key_type: KeyType::Dtk,
+                    index: Some(1),
+                    suite: None,
+                },
+                components: vec![RootComponent {
+                    custodian: "Wu".to_owned(),
+                    suite: SuiteId::Aes,
+                    value: Zeroizing::new([6; 16]),
+                    check: [1, 2, 3],
+                }],
+            },
+        },
         Request::Certify {
             request: CertificateRequest {
                 subject: Subject::Client {
@@ -171,6 +194,10 @@ fn responses() -> Vec<Response> {
             retry_after_ms: 900,
         }),
         Response::Approved(Approved::First { seconds: 600 }),
+        Response::Made(vec![KeyId::Signing {
+            purpose: SignPurpose::Hotlist,
+            version: 2,
+        }]),
     ]
 }
 

@@ -12,6 +12,7 @@
 //! Roots are not kept: after `SoftHsm::create` only the application masters remain. A new version
 //! of the masters takes the custodians and their parts again.
 
+mod components;
 pub mod envelope;
 mod machine;
 mod medium;
@@ -20,6 +21,7 @@ mod part;
 mod record;
 mod transcript;
 
+pub use components::from_components;
 pub use machine::{Ceremony, Plan, Step};
 pub use medium::{Medium, MediumError};
 pub use officer_card::OfficerCard;

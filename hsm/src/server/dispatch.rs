@@ -16,6 +16,7 @@ use hsm_client::{
     frame::{Header, answer_frame, parse_request},
 };
 use tokio::sync::Semaphore;
+use zeroize::Zeroize as _;
 
 use super::{
     limits::{Bucket, Limits, Refusals},
@@ -174,14 +175,18 @@ impl Shared {
         client: &Arc<Client>,
         operation: Operation,
         header: Header,
-        body: Vec<u8>,
+        mut body: Vec<u8>,
         until: Instant,
     ) -> Result<(u16, Vec<u8>)> {
         let place = self.place(until).await?;
         let (shared, client) = (Arc::clone(self), Arc::clone(client));
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let request = shared.understood(&client, operation, &body)?;
+            let request = shared.understood(&client, operation, &body);
+            if operation == Operation::Rotate {
+                body.zeroize();
+            }
+            let request = request?;
             if Instant::now() >= until {
                 return Err(HsmError::Late);
             }
@@ -348,5 +353,10 @@ fn answer(hsm: &SoftHsm, request: Request) -> Result<Response> {
             Response::Done
         }
         Request::Certify { request } => Response::Bytes(hsm.certify(&request)?),
+        Request::SetKeyState { key, to } => {
+            hsm.set_key_state(key, to)?;
+            Response::Done
+        }
+        Request::Rotate { order } => Response::Made(hsm.rotate(&order)?),
     })
 }

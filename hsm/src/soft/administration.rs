@@ -4,12 +4,13 @@ use std::time::{Instant, SystemTime};
 
 use card_spec::id::Pan;
 use hsm_client::{
-    Administration, Approval, Approved, CertificateRequest, Result, SignPurpose, Subject,
+    Administration, Approval, Approved, CertificateRequest, KeyId, KeyState, Result, RotationOrder,
+    SignPurpose, Subject,
 };
 use serde_json::json;
 
-use super::{SoftHsm, locked};
-use crate::{certificates, loads::Guess};
+use super::{SoftHsm, backup::refused, locked};
+use crate::{ceremony::from_components, certificates, loads::Guess, memory::WipeStack};
 
 impl Administration for SoftHsm {
     fn approval_challenge(&self) -> Result<[u8; 32]> {
@@ -90,5 +91,17 @@ impl Administration for SoftHsm {
         self.note_as(&control.actor(), "certify", detail)?;
         self.sync()?;
         Ok(certificate)
+    }
+
+    fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
+        self.set_key_state(key, to)
+    }
+
+    fn rotate(&self, order: &RotationOrder) -> Result<Vec<KeyId>> {
+        let _wipe = WipeStack;
+        let control = self.authorised()?;
+        let formed = from_components(&control, &order.components, (self.clock)());
+        let (roots, transcript) = formed.map_err(refused)?;
+        self.rotate_keys(&roots, &transcript, order.rotation)
     }
 }

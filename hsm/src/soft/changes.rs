@@ -17,9 +17,9 @@ use card_spec::keys::KeyHeader;
 use hsm_client::{HsmError, Result};
 use serde_json::{Value, json};
 
-use super::{Core, SoftHsm, founding, locked};
+use super::{AUDIT, Core, SoftHsm, founding, locked};
 use crate::{
-    audit::Line,
+    audit::{self, Line},
     authority::Authorised,
     backend::Place,
     draft::Draft,
@@ -146,6 +146,8 @@ impl SoftHsm {
             self.noting(self.note_failed(&control.actor(), &failed, &error, why))?;
             return Err(error);
         }
+        // A new audit key signs from now on. What fails here is made good at the next opening.
+        let _ = audit::publish(&self.directory.join(AUDIT), &self.vault().audit_keys());
         self.noting(self.settle(&mut changes)).map_err(|error| {
             let backend = self.vault().backend.name();
             let why = format!(

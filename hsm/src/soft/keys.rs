@@ -1,16 +1,11 @@
 //! Changes of keys, under dual control.
 
-use hsm_client::{KeyId, KeyState, Result};
+use hsm_client::{KeyId, KeyState, Result, Rotation};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{SoftHsm, check_transcript};
-use crate::{
-    KdfCost, Roots,
-    ceremony::Transcript,
-    memory::WipeStack,
-    rotation::{Rotation, label},
-};
+use crate::{KdfCost, Roots, ceremony::Transcript, memory::WipeStack, rotation::label};
 
 impl SoftHsm {
     /// Changes the state of a key. A destroyed key's value is gone from memory, backend and store

@@ -1,60 +1,25 @@
 //! Components of a trial installation, one file a custodian.
 
-use super::now;
 use crate::{
     cli::secret::{self, NewFiles},
     exit::{Code, Done, Stop},
 };
 use card_spec::{SuiteId, keys::kcv, perso::kcv_kind, suite::Key};
-use hsm::{
-    Officers, Roots,
-    ceremony::{Ceremony, CeremonyError, Form, Plan, Step, Subject, Transcript},
-};
+use hsm_client::RootComponent;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Every custodian enters one component of every root, from a file or freshly drawn.
-pub fn ceremony(
-    officers: &Officers,
-    names: &[&str],
-    folder: &Path,
-    files: &mut NewFiles,
-) -> Done<(Roots, Transcript)> {
-    let failed = |error: CeremonyError| Stop::new(Code::Auth, format!("key ceremony: {error}"));
-    let of = u8::try_from(names.len()).unwrap_or(u8::MAX);
-    let plan = Plan::roots(Form::Components(of), names).map_err(failed)?;
-    let mut ceremony = Ceremony::new(plan, officers, now());
+/// One component of every root from each custodian, out of a file or freshly drawn.
+pub fn read(names: &[&str], folder: &Path, files: &mut NewFiles) -> Done<Vec<RootComponent>> {
+    let mut all = Vec::with_capacity(names.len() * SuiteId::ALL.len());
     for name in names {
-        for component in component_file(folder, name, files)? {
-            let Step::Part { subject, .. } = ceremony.next() else {
-                break;
-            };
-            if subject != Subject::Root(component.suite) {
-                let wrong = format!("{name}'s file has no {subject} component where it belongs");
-                return Err(Stop::new(Code::Auth, wrong));
-            }
-            let value = Zeroizing::new(component.value.to_vec());
-            ceremony
-                .enter_component(name, value, component.kcv)
-                .map_err(failed)?;
-        }
+        all.extend(component_file(folder, name, files)?);
     }
-    for officer in officers.names() {
-        ceremony.confirm(officer).map_err(failed)?;
-    }
-    let (formed, transcript) = ceremony.finish().map_err(failed)?;
-    Ok((formed.roots().map_err(failed)?, transcript))
-}
-
-/// One component of one root, as a custodian's file holds it.
-struct Component {
-    suite: SuiteId,
-    value: Zeroizing<[u8; 16]>,
-    kcv: [u8; 3],
+    Ok(all)
 }
 
 /// Reads a custodian's file, or draws its components and writes it.
-fn component_file(folder: &Path, name: &str, files: &mut NewFiles) -> Done<Vec<Component>> {
+fn component_file(folder: &Path, name: &str, files: &mut NewFiles) -> Done<Vec<RootComponent>> {
     let path = folder.join(format!("{name}.component"));
     if !path.exists() {
         let mut text = Zeroizing::new(String::new());
@@ -86,13 +51,14 @@ fn component_file(folder: &Path, name: &str, files: &mut NewFiles) -> Done<Vec<C
         let [suite, value, check] = words.as_slice() else {
             return Err(wrong());
         };
-        let mut component = Component {
+        let mut component = RootComponent {
+            custodian: name.to_owned(),
             suite: suite.parse().map_err(|_| wrong())?,
             value: Zeroizing::new([0; 16]),
-            kcv: [0; 3],
+            check: [0; 3],
         };
         hex::decode_to_slice(value, &mut component.value[..]).map_err(|_| wrong())?;
-        hex::decode_to_slice(check, &mut component.kcv).map_err(|_| wrong())?;
+        hex::decode_to_slice(check, &mut component.check).map_err(|_| wrong())?;
         components.push(component);
     }
     Ok(components)

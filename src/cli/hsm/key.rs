@@ -1,6 +1,10 @@
 //! `onecard hsm key`: states and versions of keys, under two officers.
 
-use super::{components, keeping::open, people, settings, stop, store_key};
+use super::{
+    components, connect,
+    keeping::{open, strs},
+    people, settings, stop, store_key,
+};
 use crate::{
     cli::{json, secret::NewFiles},
     exit::{Code, Done, Stop},
@@ -11,11 +15,13 @@ use card_spec::{
     keys::{KeyHeader, KeyType, class},
 };
 use clap::{Args, Subcommand};
-use hsm::{Officers, Rotation};
-use hsm_client::{KeyId, KeyState, ServiceKey, SignPurpose};
+use hsm::Officers;
+use hsm_client::{
+    Administration, HsmError, KeyId, KeyState, Rotation, RotationOrder, ServiceKey, SignPurpose,
+};
 use std::path::PathBuf;
 
-/// States and versions of keys; the service must be stopped 密钥状态与版本
+/// States and versions of keys, in a running HSM or a stopped one 密钥状态与版本
 #[derive(Subcommand)]
 pub enum Key {
     /// Change the state of a key: active, verify-only, retired, compromised, destroyed
@@ -73,12 +79,19 @@ pub struct With {
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
-    /// First officer
-    #[arg(long)]
-    officer1: String,
-    /// Second officer; another person
-    #[arg(long)]
-    officer2: String,
+    /// Officer whose certificate carries the call to the running HSM, which two have authorised
+    /// with `onecard hsm approve`
+    #[arg(long, value_name = "NAME", required_unless_present = "stopped")]
+    officer: Option<String>,
+    /// The service is stopped: both officers sign here, with their certificates
+    #[arg(long, conflicts_with = "officer", requires_all = ["officer1", "officer2"])]
+    stopped: bool,
+    /// With --stopped: the first officer
+    #[arg(long, value_name = "NAME", requires = "stopped")]
+    officer1: Option<String>,
+    /// With --stopped: the second officer; another person
+    #[arg(long, value_name = "NAME", requires = "stopped")]
+    officer2: Option<String>,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
@@ -147,8 +160,27 @@ impl Named {
 }
 
 impl With {
-    fn officers(&self) -> Done<Officers> {
-        Officers::new(&self.officer1, &self.officer2).map_err(|error| Stop::new(Code::Usage, error))
+    /// The HSM, running or opened here with both officers' signatures.
+    fn hsm(&self, act: &str) -> Done<Box<dyn Administration>> {
+        let settings = settings(&self.config)?;
+        match (&self.officer, &self.officer1, &self.officer2) {
+            (Some(officer), ..) => {
+                let hsm = connect(&settings, &people::officer_file(officer))?;
+                Ok(Box::new(hsm))
+            }
+            (None, Some(first), Some(second)) => {
+                let officers =
+                    Officers::new(first, second).map_err(|e| Stop::new(Code::Usage, e))?;
+                let signers = people::credentials(&settings, &officers)?;
+                let hsm = open(&settings, act)?;
+                people::authorise(&hsm, &signers, act)?;
+                Ok(Box::new(hsm))
+            }
+            _ => Err(Stop::new(
+                Code::Usage,
+                "with --stopped, name --officer1 and --officer2",
+            )),
+        }
     }
 }
 
@@ -162,11 +194,8 @@ pub fn run(command: &Key) -> Done {
             state,
             with,
         } => {
-            let (id, officers) = (key.id(*key_version)?, with.officers()?);
-            let settings = settings(&with.config)?;
-            let signers = people::credentials(&settings, &officers)?;
-            let hsm = open(&settings, "onecard hsm key state")?;
-            people::authorise(&hsm, &signers, "onecard hsm key state")?;
+            let id = key.id(*key_version)?;
+            let hsm = with.hsm("onecard hsm key state")?;
             hsm.set_key_state(id, *state).map_err(stop)?;
             if with.json {
                 return json(&serde_json::json!({ "key": id, "state": state }));
@@ -180,17 +209,22 @@ pub fn run(command: &Key) -> Done {
             components: folder,
             with,
         } => {
-            let (rotation, officers) = (key.rotation()?, with.officers()?);
-            let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
-            let settings = settings(&with.config)?;
-            let signers = people::credentials(&settings, &officers)?;
-            let hsm = open(&settings, "onecard hsm key rotate")?;
+            let rotation = key.rotation()?;
+            let hsm = with.hsm("onecard hsm key rotate")?;
             let mut files = NewFiles::default();
-            let (roots, transcript) = components::ceremony(&officers, &names, folder, &mut files)?;
-            people::authorise(&hsm, &signers, "onecard hsm key rotate")?;
-            let made = hsm
-                .rotate_keys(&roots, &transcript, rotation)
-                .map_err(stop)?;
+            let components = components::read(&strs(custodians), folder, &mut files)?;
+            let order = RotationOrder {
+                rotation,
+                components,
+            };
+            let made = match hsm.rotate(&order) {
+                // It may be done: what was drawn for it must not be lost.
+                Err(error @ HsmError::Unanswered { .. }) => {
+                    files.keep();
+                    return Err(stop(error));
+                }
+                result => result.map_err(stop)?,
+            };
             files.keep();
             if with.json {
                 return json(&made);

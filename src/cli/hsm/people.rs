@@ -86,7 +86,7 @@ impl From<RoleName> for Role {
 }
 
 /// Name of an officer's files.
-fn officer_file(name: &str) -> String {
+pub(super) fn officer_file(name: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() { c } else { '-' };
     format!(
         "officer-{}",
