@@ -1,6 +1,9 @@
 //! SCP03 from the issuer's side: sessions with cards being personalised.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use card_spec::{
     SuiteId, apdu,
@@ -9,12 +12,18 @@ use card_spec::{
     scp03::{Handshake, Session, StaticKeys, level, pad},
     suite::Key,
 };
-use hsm_client::{HsmError, Opened, Result, SessionId};
+use hsm_client::{HsmError, Opened, Result, Role, SessionId};
 use subtle::ConstantTimeEq;
 
-/// Most sessions at once; the oldest goes when one more opens, so that stations that died do not
-/// block the others.
-pub(crate) const SESSIONS_MAX: usize = 64;
+use crate::caller::Caller;
+
+/// Most sessions at once.
+pub(crate) const SESSIONS_MAX: usize = 256;
+/// Most sessions of one client; its oldest goes when one more opens, so that stations that died do
+/// not block its others.
+pub(crate) const CLIENT_MAX: usize = 32;
+/// A session that nothing was asked of for so long is closed, its keys wiped.
+const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Most commands protected in one call.
 const COMMANDS_MAX: usize = 1024;
 /// Bytes of a C-MAC.
@@ -40,28 +49,87 @@ pub(crate) struct OpenSession {
 pub(crate) struct Sessions {
     last: u64,
     /// Boxed: a map that grows leaves copies of its entries behind.
-    open: BTreeMap<u64, Box<OpenSession>>,
+    open: BTreeMap<u64, Box<Owned>>,
+}
+
+/// A session and whose it is: the client that opened it alone may use it.
+struct Owned {
+    owner: Owner,
+    used: Instant,
+    session: OpenSession,
+}
+
+/// A client, whichever of its connections it speaks on.
+#[derive(Clone, PartialEq, Eq)]
+struct Owner(String, Option<Role>);
+
+impl From<&Caller> for Owner {
+    fn from(caller: &Caller) -> Self {
+        Self(caller.name.clone(), caller.role())
+    }
 }
 
 impl Sessions {
-    pub(crate) fn insert(&mut self, session: OpenSession) -> SessionId {
+    pub(crate) fn insert(
+        &mut self,
+        caller: &Caller,
+        now: Instant,
+        session: OpenSession,
+    ) -> Result<SessionId> {
+        self.close_idle(now);
+        let owner = Owner::from(caller);
+        let mut own = self.open.iter().filter(|(_, s)| s.owner == owner);
+        let oldest = own.next().map(|(id, _)| *id);
+        if let Some(oldest) = oldest.filter(|_| own.count() + 1 >= CLIENT_MAX) {
+            self.open.remove(&oldest);
+        }
         if self.open.len() >= SESSIONS_MAX {
-            self.open.pop_first();
+            return Err(HsmError::Unavailable {
+                why: format!("{SESSIONS_MAX} personalisation sessions are open"),
+            });
         }
         self.last += 1;
-        self.open.insert(self.last, Box::new(session));
-        SessionId(self.last)
+        let owned = Owned {
+            owner,
+            used: now,
+            session,
+        };
+        self.open.insert(self.last, Box::new(owned));
+        Ok(SessionId(self.last))
     }
 
-    pub(crate) fn get(&mut self, id: SessionId) -> Result<&mut OpenSession> {
-        self.open
+    /// The session, if it is this caller's. Whether another has it is not said.
+    pub(crate) fn get(
+        &mut self,
+        caller: &Caller,
+        now: Instant,
+        id: SessionId,
+    ) -> Result<&mut OpenSession> {
+        self.close_idle(now);
+        let owned = self
+            .open
             .get_mut(&id.0)
-            .map(AsMut::as_mut)
-            .ok_or(HsmError::UnknownSession)
+            .filter(|s| s.owner == Owner::from(caller))
+            .ok_or(HsmError::UnknownSession)?;
+        owned.used = now;
+        Ok(&mut owned.session)
     }
 
-    pub(crate) fn remove(&mut self, id: SessionId) -> Result<Box<OpenSession>> {
-        self.open.remove(&id.0).ok_or(HsmError::UnknownSession)
+    /// Closes it; says with which card it was.
+    pub(crate) fn remove(
+        &mut self,
+        caller: &Caller,
+        now: Instant,
+        id: SessionId,
+    ) -> Result<[u8; 10]> {
+        let card = self.get(caller, now, id)?.diversification;
+        self.open.remove(&id.0);
+        Ok(card)
+    }
+
+    fn close_idle(&mut self, now: Instant) {
+        self.open
+            .retain(|_, s| now.saturating_duration_since(s.used) < IDLE_MAX);
     }
 }
 
@@ -340,19 +408,71 @@ mod tests {
         assert_eq!(a.wrap(&good), b.wrap(&good));
     }
 
+    fn client(name: &str, role: Role) -> Caller {
+        Caller {
+            name: name.to_owned(),
+            certified: Some((role, [1; 32])),
+        }
+    }
+
+    #[test]
+    fn a_session_is_its_clients_alone() {
+        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let one = client("issuance", Role::Issuance);
+        let id = sessions.insert(&one, now, open(0x01)).expect("room");
+        for other in [
+            client("issuance-2", Role::Issuance),
+            client("issuance", Role::Officer),
+            Caller::process("issuance".to_owned()),
+        ] {
+            let got = sessions.get(&other, now, id).map(|_| ());
+            assert_eq!(got, Err(HsmError::UnknownSession));
+            let removed = sessions.remove(&other, now, id);
+            assert_eq!(removed, Err(HsmError::UnknownSession));
+        }
+        assert!(sessions.remove(&one, now, id).is_ok());
+        let again = sessions.remove(&one, now, id);
+        assert_eq!(again, Err(HsmError::UnknownSession));
+    }
+
+    #[test]
+    fn a_session_that_is_not_used_ends() {
+        let (mut sessions, start) = (Sessions::default(), Instant::now());
+        let one = client("issuance", Role::Issuance);
+        let id = sessions.insert(&one, start, open(0x01)).expect("room");
+        let almost = Duration::from_secs(299);
+        assert!(sessions.get(&one, start + almost, id).is_ok());
+        // Every use begins the time anew.
+        assert!(sessions.get(&one, start + almost * 2, id).is_ok());
+        let late = start + almost * 2 + IDLE_MAX;
+        let got = sessions.get(&one, late, id).map(|_| ());
+        assert_eq!(got, Err(HsmError::UnknownSession));
+        assert!(sessions.open.is_empty(), "its keys are gone");
+    }
+
     #[test]
     fn sessions_are_bounded() {
-        let mut sessions = Sessions::default();
-        let ids: Vec<SessionId> = (0..=SESSIONS_MAX)
-            .map(|_| sessions.insert(open(0x01)))
-            .collect();
-        assert!(sessions.get(ids[0]).is_err());
-        assert!(sessions.get(ids[1]).is_ok());
-        assert!(sessions.remove(ids[1]).is_ok());
-        assert!(matches!(
-            sessions.remove(ids[1]),
-            Err(HsmError::UnknownSession)
-        ));
+        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let mut fill = |name: &str, count: usize| {
+            let client = client(name, Role::Issuance);
+            let ids = (0..count).map(|_| sessions.insert(&client, now, open(0x01)));
+            ids.collect::<Result<Vec<_>>>()
+        };
+        let first = fill("a", CLIENT_MAX).expect("room");
+        let more = fill("a", 1).expect("its oldest goes");
+        for name in ["b", "c", "d", "e", "f", "g", "h"] {
+            fill(name, CLIENT_MAX).expect("room");
+        }
+        // Nobody takes another's place: who has none yet waits.
+        assert!(matches!(fill("i", 1), Err(HsmError::Unavailable { .. })));
+        let a = client("a", Role::Issuance);
+        assert!(sessions.get(&a, now, first[0]).is_err());
+        assert!(sessions.get(&a, now, first[1]).is_ok());
+        assert!(sessions.get(&a, now, more[0]).is_ok());
+        // Until some are idle.
+        let later = now + IDLE_MAX;
+        let i = client("i", Role::Issuance);
+        assert!(sessions.insert(&i, later, open(0x01)).is_ok());
     }
 
     proptest! {

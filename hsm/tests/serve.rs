@@ -7,7 +7,7 @@ use card_spec::{Fen, SuiteId, keys::KeyType};
 use common::{
     ReferenceCard, card, header, issuer_session, key_of, load, load_request, served::Served,
 };
-use hsm_client::{DataItem, Hsm, HsmError, KeyOrder, ProofCheck, Role, SignPurpose};
+use hsm_client::{DataItem, Hsm, HsmError, KeyOrder, ProofCheck, RemoteHsm, Role, SignPurpose};
 
 #[test]
 fn every_call_goes_through() {
@@ -49,6 +49,15 @@ fn every_call_goes_through() {
     };
     let items = client.wrap_keys(session, &order).unwrap();
     let (_, dlk) = key_of(&blank, &items[0]);
+    // Another certificate of the same role has no part in it.
+    let other = served.credential("issuance-2", Role::Issuance);
+    let other = RemoteHsm::connect(&[served.running.address().to_string()], &other).unwrap();
+    assert_eq!(
+        other.wrap_keys(session, &order),
+        Err(HsmError::UnknownSession)
+    );
+    assert!(other.first_pin(session).is_err());
+    assert_eq!(other.scp03_close(session), Err(HsmError::UnknownSession));
     assert_eq!(client.first_pin(session).unwrap().letter.len(), 6);
     client.scp03_close(session).unwrap();
     assert_eq!(client.scp03_close(session), Err(HsmError::UnknownSession));

@@ -127,19 +127,22 @@ impl Hsm for SoftHsm {
         });
         self.note("scp03-open", detail)?;
         let (session, command) = result?;
-        Ok(opened(locked(&self.sessions).insert(session), command))
+        let number = locked(&self.sessions).insert(&self.caller, Instant::now(), session)?;
+        Ok(opened(number, command))
     }
 
     fn scp03_wrap(&self, session: SessionId, commands: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
         self.sound()?;
-        locked(&self.sessions).get(session)?.wrap(commands)
+        let mut sessions = locked(&self.sessions);
+        let open = sessions.get(&self.caller, Instant::now(), session)?;
+        open.wrap(commands)
     }
 
     fn put_issuer_keys(&self, session: SessionId) -> Result<Vec<u8>> {
         let _wipe = WipeStack;
         self.sound()?;
         let mut sessions = locked(&self.sessions);
-        let open = sessions.get(session)?;
+        let open = sessions.get(&self.caller, Instant::now(), session)?;
         let card = serial(open.diversification)?;
         let set = self.vault().isd_card_set(KVN_ISSUER, CURRENT, card);
         let issuer = self.noting(set)?;
@@ -152,7 +155,7 @@ impl Hsm for SoftHsm {
         let _wipe = WipeStack;
         self.sound()?;
         let mut sessions = locked(&self.sessions);
-        let open = sessions.get(session)?;
+        let open = sessions.get(&self.caller, Instant::now(), session)?;
         open.needs_issuer_set()?;
         let wrapped = self.noting(wrapping::wrap(&self.vault(), open, order))?;
         let detail = match order {
@@ -182,7 +185,7 @@ impl Hsm for SoftHsm {
     fn first_pin(&self, session: SessionId) -> Result<PinLetter> {
         self.sound()?;
         let mut sessions = locked(&self.sessions);
-        let open = sessions.get(session)?;
+        let open = sessions.get(&self.caller, Instant::now(), session)?;
         open.needs_issuer_set()?;
         let mut identity = open.diversification.to_vec();
         identity.extend_from_slice(&open.challenge);
@@ -201,8 +204,8 @@ impl Hsm for SoftHsm {
 
     fn scp03_close(&self, session: SessionId) -> Result<()> {
         self.sound()?;
-        let open = locked(&self.sessions).remove(session)?;
-        let card = serial(open.diversification)?;
+        let card = locked(&self.sessions).remove(&self.caller, Instant::now(), session)?;
+        let card = serial(card)?;
         self.note("scp03-close", json!({ "chip": card }))?;
         self.sync()
     }
