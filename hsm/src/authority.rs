@@ -235,7 +235,15 @@ mod tests {
         let key = SigningKey::from_bytes(&[n; 32]);
         let certified = Some((role, key.verifying_key().to_bytes()));
         let name = name.to_owned();
-        Person(Caller { name, certified }, key)
+        let serial = None;
+        Person(
+            Caller {
+                name,
+                certified,
+                serial,
+            },
+            key,
+        )
     }
 
     fn signed(person: &Person, challenge: [u8; 32], minutes: u8, reason: &str) -> Approval {

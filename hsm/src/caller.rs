@@ -1,6 +1,6 @@
 //! On whose behalf a call is made.
 
-use hsm_client::{HsmError, Result, Role};
+use hsm_client::{HsmError, Result, Role, Serial};
 
 /// Who calls: the process that opened the HSM, or the subject of a verified certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +8,8 @@ pub(crate) struct Caller {
     pub(crate) name: String,
     /// Role and Ed25519 public key of the certificate; the process itself has none.
     pub(crate) certified: Option<(Role, [u8; 32])>,
+    /// Number of the certificate.
+    pub(crate) serial: Option<Serial>,
 }
 
 impl Caller {
@@ -16,6 +18,7 @@ impl Caller {
         Self {
             name,
             certified: None,
+            serial: None,
         }
     }
 

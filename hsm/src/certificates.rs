@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hsm_client::{HsmError, Result, Role, Subject};
+use hsm_client::{HsmError, Result, Role, Serial, Subject};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyIdMethod, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber,
@@ -107,7 +107,7 @@ pub(crate) fn authority(signer: &Signer) -> Result<Vec<u8>> {
     Ok(certificate.der().to_vec())
 }
 
-/// Issues a certificate, DER.
+/// Issues a certificate, DER; and its number.
 pub(crate) fn issue(
     signer: &Signer,
     subject: &Subject,
@@ -115,7 +115,7 @@ pub(crate) fn issue(
     serial: [u8; 16],
     from: SystemTime,
     days: u16,
-) -> Result<Vec<u8>> {
+) -> Result<(Vec<u8>, Serial)> {
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(malformed("a certificate is valid for 1 to 825 days"));
     }
@@ -143,6 +143,7 @@ pub(crate) fn issue(
     let [first, rest @ ..] = serial;
     let mut number = vec![first & 0x7F | 0x40];
     number.extend_from_slice(&rest);
+    let serial = Serial::from_bytes(&number);
     params.serial_number = Some(SerialNumber::from(number));
     params.not_before = (from - CLOCK_SKEW).into();
     params.not_after = (from + Duration::from_secs(86_400 * u64::from(days))).into();
@@ -160,7 +161,7 @@ pub(crate) fn issue(
     let certificate = params
         .signed_by(&Leaf(public_key), &issuer)
         .map_err(|e| failed(&e))?;
-    Ok(certificate.der().to_vec())
+    Ok((certificate.der().to_vec(), serial))
 }
 
 /// Who holds a certificate that no TLS connection has verified: issued by our authority, for a client,
@@ -206,5 +207,6 @@ pub(crate) fn caller(der: &[u8]) -> Option<Caller> {
     Some(Caller {
         name: person(name).ok()?,
         certified: Some((Role::from_name(unit)?, key)),
+        serial: Some(Serial::from_bytes(certificate.raw_serial())),
     })
 }

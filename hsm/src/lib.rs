@@ -34,6 +34,7 @@ mod officers;
 mod pin_block;
 mod proofs;
 mod reconcile;
+mod registry;
 mod rotation;
 pub mod server;
 mod service;

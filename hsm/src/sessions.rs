@@ -412,6 +412,7 @@ mod tests {
         Caller {
             name: name.to_owned(),
             certified: Some((role, [1; 32])),
+            serial: None,
         }
     }
 

@@ -45,6 +45,7 @@ use crate::{
     certificates,
     loads::Loads,
     memory::WipeStack,
+    registry::Registry,
     sessions::{Sessions, malformed},
     store::{self, Disk, Real, StoreFile},
     vault::Vault,
@@ -101,6 +102,7 @@ pub struct Core {
     /// The log and the load memory, or why they cannot be trusted.
     health: core::result::Result<Mutex<Logs>, String>,
     authority: Mutex<Authority>,
+    registry: Mutex<Registry>,
     randoms: AtomicU64,
     /// Held until the end: one process a directory.
     _lock: File,
@@ -187,9 +189,10 @@ impl SoftHsm {
         let lock = lock(&directory)?;
         let sealed = store::read(&directory.join(StoreFile::NAME))?;
         let (vault, envelope) = store::unseal(&sealed, &config.passphrase, open)?;
-        let mut in_force = 0;
+        let (mut in_force, mut registry) = (0, Registry::default());
         let audit = Audit::open(&directory.join(AUDIT), &vault.audit_keys(), |line| {
             in_force = in_force.max(changes::in_force(line));
+            registry.read(line);
         });
         let audit = audit.map_err(|e| e.to_string()).and_then(|audit| {
             if u64::from(vault.change) >= in_force {
@@ -213,6 +216,7 @@ impl SoftHsm {
             disk,
         };
         let hsm = Self::assemble(config, (vault, file), health, Authority::default(), lock)?;
+        *locked(&hsm.registry) = registry;
         if sound {
             let vault = hsm.vault();
             hsm.note(
@@ -248,6 +252,7 @@ impl SoftHsm {
             sessions: Mutex::default(),
             health,
             authority: Mutex::new(authority),
+            registry: Mutex::default(),
             randoms: AtomicU64::new(0),
             _lock: lock,
         };
@@ -291,6 +296,7 @@ impl SoftHsm {
             SystemTime::now(),
         )?;
         let officer = self.on_behalf_of(caller);
+        officer.check_certificate()?;
         let challenge = officer.approval_challenge()?;
         let signed = Approval::signing_bytes(&challenge, MINUTES, reason);
         let approval = Approval {
@@ -312,6 +318,14 @@ impl SoftHsm {
             days,
         })?;
         key.certified(self.authority_certificate()?, certificate)
+    }
+
+    /// That the caller's certificate was not revoked.
+    pub(crate) fn check_certificate(&self) -> Result<()> {
+        match &self.caller.serial {
+            Some(serial) => locked(&self.registry).check(serial, &self.caller.name),
+            None => Ok(()),
+        }
     }
 
     /// Certificate of the authority that servers and clients trust, DER.

@@ -41,6 +41,8 @@ clear-load-lock     officer             two
 certify             officer             two
 key-state           officer             two
 rotate              officer             two
+revoke-certificate  officer             two
+certificates        officer auditor
 ";
 
 /// Operations and roles as agreed.

@@ -3,6 +3,7 @@
 mod audit;
 mod cards;
 mod ceremony;
+mod certificate;
 mod components;
 mod console;
 mod exchange;
@@ -88,8 +89,9 @@ pub enum Hsm {
     },
     /// Approve the authorised state, as one of two officers 双人授权
     Approve(people::Approve),
-    /// Issue a certificate for a client or a server; the HSM must be authorised 签发证书
-    Certificate(people::Certificate),
+    /// Issue, revoke and list certificates of clients and servers 证书
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
     /// State and audit head of a running service
     Status {
         /// Configuration file
@@ -137,7 +139,7 @@ pub fn run(command: &Hsm) -> Done {
         Hsm::Import(args) => exchange::import(args),
         Hsm::Serve { config } => serve(config),
         Hsm::Approve(args) => people::approve(args),
-        Hsm::Certificate(args) => people::certificate(args),
+        Hsm::Certificate(command) => certificate::run(command),
         Hsm::Status {
             config,
             json: as_json,
@@ -158,7 +160,8 @@ pub fn stop(error: HsmError) -> Stop {
         | HsmError::NotAuthentic { .. }
         | HsmError::Backend { .. }
         | HsmError::Forbidden { .. }
-        | HsmError::Untrusted { .. } => Code::Auth,
+        | HsmError::Untrusted { .. }
+        | HsmError::Revoked { .. } => Code::Auth,
         HsmError::UnknownKey { .. } | HsmError::Credential { .. } => Code::NotFound,
         _ => Code::Failure,
     };
@@ -255,6 +258,8 @@ fn init(
 /// Makes the HSM that a ceremony was held for.
 fn found(settings: &config::Hsm, actor: &str, roots: Roots, transcript: &Transcript) -> Done {
     let config = open_config(settings, actor)?;
+    let [first, second] = &transcript.officers;
+    people::place_for_certificates(settings, [first, second])?;
     let hsm = SoftHsm::create(config, KdfCost::PRODUCTION, roots, transcript)
         .map_err(|error| Stop::new(Code::Failure, error))?;
     for suite in hsm.left_out() {
@@ -264,7 +269,6 @@ fn found(settings: &config::Hsm, actor: &str, roots: Roots, transcript: &Transcr
         );
     }
     let mut files = NewFiles::default();
-    let [first, second] = &transcript.officers;
     people::first_certificates(&hsm, settings, [first, second], &mut files)?;
     files.keep();
     Ok(())

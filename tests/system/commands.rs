@@ -111,7 +111,14 @@ fn every_command_explains_itself() {
 fn officers_issue_a_certificate(run: &dyn Fn(&[&str]) -> Output, folder: &std::path::Path) {
     let out = folder.to_str().expect("UTF-8");
     let certificate = || {
-        let issue = ["hsm", "certificate", "clearing-2", "--role", "clearing"];
+        let issue = [
+            "hsm",
+            "certificate",
+            "issue",
+            "clearing-2",
+            "--role",
+            "clearing",
+        ];
         run(&[&issue[..], &["--out", out, "--officer", "Lin"]].concat())
     };
     let approve = |officer: &str| {

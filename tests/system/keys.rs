@@ -29,7 +29,8 @@ struct Site {
 }
 
 impl Site {
-    fn found(root: &Path) -> Self {
+    /// With a configuration and no HSM yet.
+    fn prepare(root: &Path) -> Self {
         let at = |name: &str| root.join(name).display().to_string();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = address.local_addr().unwrap().to_string();
@@ -45,13 +46,17 @@ impl Site {
             at("ledger.pub"),
         );
         std::fs::write(at("onecard.toml"), text).unwrap();
-        let site = Self {
+        Self {
             config: at("onecard.toml"),
             root: root.to_owned(),
             address,
-        };
+        }
+    }
+
+    fn found(root: &Path) -> Self {
+        let site = Self::prepare(root);
         let officers = ["--officer1", "Lin", "--officer2", "Chen"];
-        let components = at("components");
+        let components = root.join("components").display().to_string();
         site.good(&[&["hsm", "init", "--components", &components], &officers[..]].concat());
         site
     }
@@ -273,4 +278,81 @@ fn keys_are_rotated_while_the_hsm_serves() {
         .map(|k| (k["version"].as_u64().unwrap(), k["state"].as_str().unwrap()))
         .collect();
     assert_eq!(states, [(1, "destroyed"), (2, "active"), (3, "pre-active")]);
+}
+
+/// Certificates of the running HSM: issued, listed, revoked.
+#[test]
+fn a_certificate_is_revoked_by_command() {
+    let directory = temporary();
+    let site = Site::found(directory.path());
+    let _service = site.serve();
+    let out = directory.path().join("certificates").display().to_string();
+    let issue = [
+        "hsm",
+        "certificate",
+        "issue",
+        "clearing-2",
+        "--role",
+        "clearing",
+    ];
+    let issue = [&issue[..], &["--out", &out, "--officer", "Lin"]].concat();
+    let revoke = ["hsm", "certificate", "revoke", "--officer", "Lin"];
+    let revoke = |what: &[&'static str]| [&revoke[..], what].concat();
+    site.approve("a second clearing house");
+    site.good(&issue);
+    let folder = directory.path().join("certificates");
+    let credential = Credential::load(&folder, "clearing-2").unwrap();
+    let client = RemoteHsm::connect(std::slice::from_ref(&site.address), &credential).unwrap();
+    assert!(
+        site.refused(&revoke(&["--subject", "clearing-3"]))
+            .contains("certificate list")
+    );
+    site.good(&revoke(&["--subject", "clearing-2"]));
+    assert_eq!(client.random(8).unwrap_err().code(), 28);
+    let list: Vec<hsm_client::CertificateInfo> =
+        serde_json::from_str(&site.good(&["hsm", "certificate", "list", "--json"])).unwrap();
+    let revoked: Vec<&str> = list
+        .iter()
+        .filter(|c| c.revoked.is_some())
+        .filter_map(|c| Some(c.issued.as_ref()?.subject.as_str()))
+        .collect();
+    assert_eq!(revoked, ["clearing-2"]);
+    assert!(
+        site.good(&["hsm", "certificate", "list"])
+            .contains("officer")
+    );
+}
+
+/// A founding that cannot write its certificates makes no key store, and can be repeated.
+#[test]
+fn a_failed_founding_leaves_nothing() {
+    let directory = temporary();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("certificates"), "a file where the directory should be").unwrap();
+    let components = at("components").display().to_string();
+    let site = Site::prepare(directory.path());
+    let init = |officers: [&'static str; 2]| {
+        let [one, two] = officers;
+        let init = ["hsm", "init", "--officer1", one, "--officer2", two];
+        site.run(&[&init[..], &["--components", &components]].concat())
+    };
+    assert_eq!(init(["Lin Mei", "Chen"]).status.code(), Some(1));
+    assert!(!at("hsm").exists() && !at("components/custodian-1.component").exists());
+    std::fs::remove_file(at("certificates")).unwrap();
+    std::fs::create_dir(at("certificates")).unwrap();
+    std::fs::write(at("certificates/auditor.key"), "somebody's").unwrap();
+    let other = init(["Lin Mei", "Chen"]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains("auditor.key"));
+    assert!(!at("hsm").exists());
+    std::fs::remove_file(at("certificates/auditor.key")).unwrap();
+    // Two names that differ in what a file name cannot hold alike.
+    let made = init(["Lin Mei", "Lin-Mei"]);
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let files = ["officer-Lin-Mei.key", "officer-Lin=2d=Mei.key"];
+    let [one, two] = files.map(|f| std::fs::read(at("certificates").join(f)).unwrap());
+    assert_ne!(one, two);
 }

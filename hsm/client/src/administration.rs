@@ -3,7 +3,7 @@
 use card_spec::id::Pan;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, KeyState, Result, Role, RotationOrder};
+use crate::{CertificateInfo, KeyId, KeyState, Result, Revocation, Role, RotationOrder, Serial};
 
 /// Longest reason of an approval, in bytes.
 pub const REASON_MAX: usize = 200;
@@ -94,6 +94,12 @@ pub trait Administration {
 
     /// Issues a certificate, DER. Dual control.
     fn certify(&self, request: &CertificateRequest) -> Result<Vec<u8>>;
+
+    /// Ends certificates before their time; returns their numbers. Dual control.
+    fn revoke(&self, revocation: &Revocation) -> Result<Vec<Serial>>;
+
+    /// Every certificate that was issued or revoked here.
+    fn certificates(&self) -> Result<Vec<CertificateInfo>>;
 
     /// Changes the state of a key. Dual control.
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()>;

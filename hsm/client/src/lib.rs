@@ -7,6 +7,7 @@
 
 mod administration;
 mod breaker;
+mod certificates;
 mod credential;
 pub mod frame;
 mod life;
@@ -20,6 +21,7 @@ mod wire;
 pub use administration::{
     Administration, Approval, Approved, CertificateRequest, MINUTES_MAX, REASON_MAX, Subject,
 };
+pub use certificates::{CertificateInfo, Issued, Revocation, Serial};
 pub use credential::{Credential, LeafKey};
 pub use life::{KeyEvent, KeyId, KeyState};
 pub use operations::{OPERATIONS, Operation, Role, Route, Rule, signers};
@@ -185,6 +187,18 @@ pub enum HsmError {
         /// What is wrong and what to do.
         why: String,
     },
+    /// 28: the caller's certificate was revoked.
+    #[error(
+        "HSM 28: the certificate {serial} of {subject} was revoked at {at}: have a new one issued"
+    )]
+    Revoked {
+        /// Whose.
+        subject: String,
+        /// Its number.
+        serial: String,
+        /// Since when.
+        at: String,
+    },
 }
 
 impl HsmError {
@@ -210,6 +224,7 @@ impl HsmError {
             Self::Unanswered { .. } => 25,
             Self::Untrusted { .. } => 26,
             Self::Credential { .. } => 27,
+            Self::Revoked { .. } => 28,
         }
     }
 }

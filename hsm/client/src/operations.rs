@@ -170,6 +170,8 @@ operations! {
     // Each server has its own store: what one did goes to the others by export and import.
     SetKeyState    "key-state"         &[Officer],                   once, First, two;
     Rotate         "rotate"            &[Officer],                   once, First, two;
+    Revoke         "revoke-certificate" &[Officer],                  once, First, two;
+    Certificates   "certificates"      CONTROL,                      again, First, one;
 }
 
 /// Who may ask for a signature of a purpose. Nobody signs audit checkpoints or certificates from

@@ -20,10 +20,11 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 use zeroize::Zeroize as _;
 
 use crate::{
-    Administration, Approval, Approved, AuthenticateRequest, CardCommand, CertificateRequest,
-    Credential, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, Opened,
-    OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Request,
-    Response, Result, RotationOrder, Route, SamKeyRequest, SessionId, SignPurpose, Status,
+    Administration, Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo,
+    CertificateRequest, Credential, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder, KeyState,
+    LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck,
+    ReadyCommand, Request, Response, Result, Revocation, RotationOrder, Route, SamKeyRequest,
+    Serial, SessionId, SignPurpose, Status,
     breaker::Breaker,
     frame::{FrameError, Kind, parse_response, read_frame, request_frame, write_frame},
 };
@@ -591,6 +592,15 @@ impl Administration for RemoteHsm {
     fn certify(&self, request: &CertificateRequest) -> Result<Vec<u8>> {
         let request = request.clone();
         answer!(self, Request::Certify { request }, Response::Bytes(der) => der)
+    }
+
+    fn revoke(&self, revocation: &Revocation) -> Result<Vec<Serial>> {
+        let revocation = revocation.clone();
+        answer!(self, Request::Revoke { revocation }, Response::Revoked(serials) => serials)
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateInfo>> {
+        answer!(self, Request::Certificates, Response::Certificates(all) => all)
     }
 
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Approval, Approved, AuthenticateRequest, CardCommand, CertificateRequest, DataItem, HsmError,
-    KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock,
-    PinCheck, PinLetter, ProofCheck, ReadyCommand, Result, RotationOrder, SamKeyRequest, SessionId,
-    SignPurpose, Status,
+    Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo, CertificateRequest,
+    DataItem, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, Opened, OverdraftRequest,
+    OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Result, Revocation,
+    RotationOrder, SamKeyRequest, Serial, SessionId, SignPurpose, Status,
 };
 
 /// One call of [`crate::Hsm`], with its arguments. The order is that of [`crate::OPERATIONS`]: a new
@@ -177,6 +177,13 @@ pub enum Request {
         /// Which keys, from which components.
         order: RotationOrder,
     },
+    /// [`crate::Administration::revoke`].
+    Revoke {
+        /// Which certificates.
+        revocation: Revocation,
+    },
+    /// [`crate::Administration::certificates`].
+    Certificates,
 }
 
 /// The answer to one [`Request`].
@@ -219,4 +226,8 @@ pub enum Response {
     Approved(Approved),
     /// To `Rotate`.
     Made(Vec<KeyId>),
+    /// To `Revoke`.
+    Revoked(Vec<Serial>),
+    /// To `Certificates`.
+    Certificates(Vec<CertificateInfo>),
 }

@@ -160,6 +160,8 @@ impl Shared {
         if role.is_none() {
             return Err(forbidden(client, operation.rule().name));
         }
+        // At every call: a connection may be older than the revocation.
+        client.hsm.check_certificate()?;
         if self.is_draining() {
             return Err(HsmError::Unavailable {
                 why: "this server is stopping".to_owned(),
@@ -353,6 +355,8 @@ fn answer(hsm: &SoftHsm, request: Request) -> Result<Response> {
             Response::Done
         }
         Request::Certify { request } => Response::Bytes(hsm.certify(&request)?),
+        Request::Revoke { revocation } => Response::Revoked(hsm.revoke(&revocation)?),
+        Request::Certificates => Response::Certificates(hsm.certificates()?),
         Request::SetKeyState { key, to } => {
             hsm.set_key_state(key, to)?;
             Response::Done

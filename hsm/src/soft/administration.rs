@@ -4,13 +4,19 @@ use std::time::{Instant, SystemTime};
 
 use card_spec::id::Pan;
 use hsm_client::{
-    Administration, Approval, Approved, CertificateRequest, KeyId, KeyState, Result, RotationOrder,
-    SignPurpose, Subject,
+    Administration, Approval, Approved, CertificateInfo, CertificateRequest, Issued, KeyId,
+    KeyState, Result, Revocation, RotationOrder, Serial, SignPurpose, Subject,
 };
 use serde_json::json;
 
 use super::{SoftHsm, backup::refused, locked};
-use crate::{ceremony::from_components, certificates, loads::Guess, memory::WipeStack};
+use crate::{
+    ceremony::from_components,
+    certificates,
+    loads::Guess,
+    memory::WipeStack,
+    registry::{CERTIFY, REVOKE},
+};
 
 impl Administration for SoftHsm {
     fn approval_challenge(&self) -> Result<[u8; 32]> {
@@ -69,7 +75,7 @@ impl Administration for SoftHsm {
         let serial = crate::Entropy::os()
             .stream("certificate", &[], 0)
             .array::<16>()?;
-        let certificate = certificates::issue(
+        let (certificate, serial) = certificates::issue(
             self.vault().signer(SignPurpose::ClientCa)?,
             &request.subject,
             &request.public_key,
@@ -84,13 +90,44 @@ impl Administration for SoftHsm {
         let detail = json!({
             "subject": subject,
             "role": role,
+            "serial": serial,
             "days": request.days,
             "public_key": hex::encode(request.public_key),
             "keys": [SignPurpose::ClientCa.name()],
         });
-        self.note_as(&control.actor(), "certify", detail)?;
+        self.note_as(&control.actor(), CERTIFY, detail)?;
         self.sync()?;
+        let issued = Issued {
+            subject,
+            role: role.to_owned(),
+            at: (self.clock)(),
+            days: request.days,
+        };
+        locked(&self.registry).issued(serial, issued);
         Ok(certificate)
+    }
+
+    fn revoke(&self, revocation: &Revocation) -> Result<Vec<Serial>> {
+        let control = self.authorised()?;
+        let mut registry = locked(&self.registry);
+        let meant = registry.meant(revocation)?;
+        let detail = json!({ "of": revocation, "serials": meant });
+        self.note_as(&control.actor(), REVOKE, detail)?;
+        self.sync()?;
+        let at = (self.clock)();
+        for serial in &meant {
+            registry.revoked(serial.clone(), at);
+        }
+        // What a revoked officer approved ends with the certificate.
+        if meant.iter().any(|serial| registry.may_be_officers(serial)) {
+            locked(&self.authority).end();
+        }
+        Ok(meant)
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateInfo>> {
+        self.sound()?;
+        Ok(locked(&self.registry).list())
     }
 
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {

@@ -1,4 +1,4 @@
-//! `onecard hsm approve` and `onecard hsm certificate`: what officers do, and who may connect.
+//! `onecard hsm approve`, and the files of certificates.
 
 use super::{connect, settings, stop};
 use crate::{
@@ -7,16 +7,15 @@ use crate::{
     exit::{Code, Done, Stop},
     out::say,
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
 use hsm::{Officers, SoftHsm};
 use hsm_client::{
-    Administration as _, Approval, Approved, CertificateRequest, Credential, Hsm as _, LeafKey,
-    Role, SignPurpose, Subject,
+    Administration as _, Approval, Approved, Credential, Hsm as _, Role, SignPurpose, Subject,
 };
 use std::path::{Path, PathBuf};
 
 /// Days that certificates of `hsm init` are valid.
-const DAYS: u16 = 365;
+pub(super) const DAYS: u16 = 365;
 
 /// `onecard hsm approve`
 #[derive(Args)]
@@ -38,60 +37,18 @@ pub struct Approve {
     end: bool,
 }
 
-/// `onecard hsm certificate`
-#[derive(Args)]
-pub struct Certificate {
-    /// Configuration file
-    #[arg(long, default_value = "onecard.toml")]
-    config: PathBuf,
-    /// Name of the client; files are named by it. With --role officer: the officer's name
-    name: String,
-    /// What the client may do
-    #[arg(long, required_unless_present = "host")]
-    role: Option<RoleName>,
-    /// For a server: a host name or IP address that clients use; may be repeated
-    #[arg(long, conflicts_with = "role")]
-    host: Vec<String>,
-    /// Validity in days
-    #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u16).range(1..=825))]
-    days: u16,
-    /// Directory for NAME.pem and NAME.key
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Officer whose certificate carries the call; the HSM must be authorised
-    #[arg(long, value_name = "NAME")]
-    officer: String,
-}
-
-/// Roles by their names.
-#[derive(Clone, Copy, ValueEnum)]
-enum RoleName {
-    TerminalGateway,
-    Clearing,
-    Issuance,
-    Officer,
-    Auditor,
-}
-
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::TerminalGateway => Self::TerminalGateway,
-            RoleName::Clearing => Self::Clearing,
-            RoleName::Issuance => Self::Issuance,
-            RoleName::Officer => Self::Officer,
-            RoleName::Auditor => Self::Auditor,
+/// Name of an officer's files: another for every name. A space is a hyphen, and a hyphen, like
+/// everything else that is no letter or digit, is `=` with its number.
+pub(super) fn officer_file(name: &str) -> String {
+    let mut file = "officer-".to_owned();
+    for c in name.trim().chars() {
+        match c {
+            ' ' => file.push('-'),
+            c if c.is_alphanumeric() => file.push(c),
+            c => file.push_str(&format!("={:x}=", u32::from(c))),
         }
     }
-}
-
-/// Name of an officer's files.
-pub(super) fn officer_file(name: &str) -> String {
-    let safe = |c: char| if c.is_alphanumeric() { c } else { '-' };
-    format!(
-        "officer-{}",
-        name.trim().chars().map(safe).collect::<String>()
-    )
+    file
 }
 
 /// The certificates of two officers who approve at this machine what a command does to a key store
@@ -138,55 +95,46 @@ pub(super) fn approve(args: &Approve) -> Done {
     Ok(())
 }
 
-pub(super) fn certificate(args: &Certificate) -> Done {
-    let settings = settings(&args.config)?;
-    let (file, subject) = match args.role {
-        Some(role) => {
-            let (name, role) = (args.name.clone(), Role::from(role));
-            let file = match role {
-                Role::Officer => officer_file(&name),
-                _ => name.clone(),
-            };
-            (file, Subject::Client { name, role })
-        }
-        None => {
-            let hosts = args.host.clone();
-            (args.name.clone(), Subject::Server { hosts })
-        }
-    };
-    if file.contains(['/', '\\']) {
-        let why = "the name becomes a file name: no slashes";
-        return Err(Stop::new(Code::Usage, why));
-    }
-    let name = officer_file(&args.officer);
-    let hsm = connect(&settings, &name)?;
-    let key = LeafKey::draw().map_err(stop)?;
-    let request = CertificateRequest {
-        subject,
-        public_key: key.public_key(),
-        days: args.days,
-    };
-    let certificate = hsm.certify(&request).map_err(stop)?;
-    let authority = Credential::load(&settings.certificates, &name).map_err(stop)?;
-    let credential = key
-        .certified(authority.authority().to_vec(), certificate)
-        .map_err(stop)?;
-    let mut files = NewFiles::default();
-    write(&mut files, &args.out, &file, &credential)?;
-    files.keep();
-    say!(
-        "{}.pem and {}.key written to {}; put them beside ca.pem where they are used",
-        file,
-        file,
-        args.out.display()
-    );
-    Ok(())
-}
-
-fn write(files: &mut NewFiles, folder: &Path, name: &str, credential: &Credential) -> Done {
+pub(super) fn write(
+    files: &mut NewFiles,
+    folder: &Path,
+    name: &str,
+    credential: &Credential,
+) -> Done {
     let (certificate, key) = credential.to_pem();
     files.write(&folder.join(format!("{name}.pem")), &certificate)?;
     files.write(&folder.join(format!("{name}.key")), &key)
+}
+
+/// That [`first_certificates`] will find its place: nothing of theirs is there yet, and files can
+/// be written. Asked before the key store is made, so that a founding that fails leaves nothing.
+pub(super) fn place_for_certificates(settings: &config::Hsm, officers: [&str; 2]) -> Done {
+    let folder = &settings.certificates;
+    let failed = |why: &dyn std::fmt::Display| {
+        let why = format!(
+            "no certificates can be written to {}: {why}",
+            folder.display()
+        );
+        Stop::new(Code::Failure, why)
+    };
+    let parties = Role::ALL.into_iter().filter(|role| *role != Role::Officer);
+    let mut names: Vec<String> = parties.map(|role| role.name().to_owned()).collect();
+    names.push("server".to_owned());
+    names.extend(officers.map(officer_file));
+    let pairs = names
+        .iter()
+        .flat_map(|n| [format!("{n}.pem"), format!("{n}.key")]);
+    let files = pairs.chain(["ca.pem".to_owned(), "audit.pub".to_owned()]);
+    for file in files {
+        if folder.join(&file).exists() {
+            return Err(failed(&format!(
+                "{file} exists already and is never replaced; move it away"
+            )));
+        }
+    }
+    std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    tempfile::tempfile_in(folder).map_err(|error| failed(&error))?;
+    Ok(())
 }
 
 /// The certificates that a new HSM and its first clients need, made while the officers of the
