@@ -9,6 +9,7 @@ use std::{
 
 const PIN: &str = "pin-86420-nip";
 const PASSPHRASE: &str = "a long test passphrase";
+const NEXT_PASSPHRASE: &str = "another test passphrase";
 
 /// The executable with a SoftHSM of its own.
 fn onecard(root: &Path, arguments: &[&str]) -> Command {
@@ -63,7 +64,9 @@ fn prepare(root: &Path) {
 /// The custodians' components and the roots that they make, as hex.
 fn secrets(components: &Path) -> Vec<String> {
     let mut roots = std::collections::BTreeMap::new();
-    let mut all = vec![PIN.to_owned(), PASSPHRASE.to_owned()];
+    let mut all = [PIN, PASSPHRASE, NEXT_PASSPHRASE]
+        .map(str::to_owned)
+        .to_vec();
     for file in fs::read_dir(components).expect("components") {
         let text = fs::read_to_string(file.expect("entry").path()).expect("read");
         for line in text.lines() {
@@ -77,7 +80,7 @@ fn secrets(components: &Path) -> Vec<String> {
         }
     }
     all.extend(roots.values().map(hex::encode));
-    assert_eq!(all.len(), 2 + 3 * 3 + 3);
+    assert_eq!(all.len(), 3 + 3 * 3 + 3);
     all
 }
 
@@ -141,12 +144,32 @@ fn a_session_on_a_token_prints_and_writes_no_secret() {
     assert_eq!(numbers, ["0", "0"], "{core}");
     drop(service);
 
+    // A new storage key: the old passphrase opens nothing any more.
+    let next = root.join("secrets/next");
+    fs::write(&next, NEXT_PASSPHRASE).expect("written");
+    let rotate = [
+        "hsm",
+        "key",
+        "rotate-store",
+        "--officer1",
+        "Lin",
+        "--officer2",
+        "Chen",
+        "--new-passphrase-file",
+        next.to_str().expect("UTF-8"),
+    ];
+    let rotated = good(run(&rotate));
+    let old = run(&rotate);
+    assert_eq!(old.status.code(), Some(4), "{old:?}");
+    assert!(String::from_utf8_lossy(&old.stderr).contains("wrong passphrase"));
+    fs::write(root.join("secrets/hsm.passphrase"), NEXT_PASSPHRASE).expect("written");
+
     fs::write(root.join("secrets/token.pin"), "guessed-pin").expect("written");
     let refused = run(&["hsm", "serve"]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("HSM 30"));
 
-    for output in [&init, &keys, &status, &refused] {
+    for output in [&init, &keys, &status, &rotated, &old, &refused] {
         shows("output", &output.stdout, &secrets);
         shows("errors", &output.stderr, &secrets);
     }

@@ -37,25 +37,25 @@ pub(super) fn in_force(line: &Line) -> u64 {
     }
 }
 
-/// The store's file, and what the last change left to do.
+/// The store's file, and what earlier changes left to do.
 pub(super) struct Changes {
     file: StoreFile,
-    left: Left,
-}
-
-enum Left {
-    Nothing,
-    /// The change is not in force, though the store's file may have it; masters that the backend may
-    /// have taken in for it.
-    Undo(BTreeSet<KeyHeader>),
+    /// Whether the file may hold a change that is not in force.
+    uncertain: bool,
+    /// Masters that the backend may have taken in for changes that are not in force.
+    undo: BTreeSet<KeyHeader>,
     /// Masters that are destroyed, and may still be in the backend.
-    Wipe(Vec<KeyHeader>),
+    wipe: BTreeSet<KeyHeader>,
 }
 
 impl Changes {
     pub(super) const fn of(file: StoreFile) -> Self {
-        let left = Left::Nothing;
-        Self { file, left }
+        Self {
+            file,
+            uncertain: false,
+            undo: BTreeSet::new(),
+            wipe: BTreeSet::new(),
+        }
     }
 }
 
@@ -72,29 +72,25 @@ impl Core {
         *vault.unwrap_or_else(std::sync::PoisonError::into_inner) = next;
     }
 
-    /// Does what the last change left to do.
+    /// Does what earlier changes left to do.
     fn settle(&self, changes: &mut Changes) -> Result<()> {
         let vault = self.vault();
-        match &changes.left {
-            Left::Nothing => {}
-            Left::Undo(arriving) => {
-                // First the store says that they do not count, and then they go: it may have been
-                // written with them.
-                if !arriving.is_empty() {
-                    changes.file.write(&vault.expecting(arriving), None)?;
-                }
-                for header in arriving {
-                    vault.backend.destroy(*header)?;
-                }
-                changes.file.write(&vault, None)?;
-            }
-            Left::Wipe(destroyed) => {
-                for header in destroyed {
-                    vault.backend.destroy(*header)?;
-                }
-            }
+        // First the store says that they do not count, and then they go: it may have been written
+        // with them.
+        if changes.uncertain {
+            let without = vault.expecting(&changes.undo);
+            changes.file.write(&without, None)?;
+            changes.uncertain = false;
         }
-        changes.left = Left::Nothing;
+        for header in changes.undo.union(&changes.wipe) {
+            vault.backend.destroy(*header)?;
+        }
+        changes.wipe.clear();
+        if !changes.undo.is_empty() {
+            let without = vault.expecting(&BTreeSet::new());
+            changes.file.write(&without, None)?;
+            changes.undo.clear();
+        }
         Ok(())
     }
 
@@ -102,13 +98,19 @@ impl Core {
     fn carry_out(&self, changes: &mut Changes, draft: Draft) -> Result<()> {
         let before = self.vault();
         let arriving: BTreeSet<KeyHeader> = draft.arriving().collect();
-        changes.left = Left::Undo(arriving.clone());
+        changes.uncertain = true;
+        changes.undo.extend(&arriving);
         if !arriving.is_empty() && before.backend.place() != Place::File {
-            changes.file.write(&before.expecting(&arriving), None)?;
+            changes.file.write(&before.expecting(&changes.undo), None)?;
         }
         draft.take_in()?;
-        changes.file.write(&draft.vault, draft.envelope.as_ref())?;
-        changes.left = Left::Wipe(draft.leaving(&before));
+        let after = &draft.vault;
+        let left: BTreeSet<_> = changes.undo.difference(&arriving).copied().collect();
+        let envelope = draft.envelope.as_ref();
+        changes.file.write(&after.expecting(&left), envelope)?;
+        changes.uncertain = false;
+        changes.undo = left;
+        changes.wipe.extend(draft.leaving(&before));
         if let Some(envelope) = draft.envelope {
             changes.file.envelope = envelope;
         }
@@ -127,10 +129,15 @@ impl SoftHsm {
     ) -> Result<T> {
         self.sound()?;
         let mut changes = locked(&self.changes);
-        self.noting(self.settle(&mut changes))?;
+        // A token that is away must not stop two officers from saying that a key is compromised.
+        let settled = self.noting(self.settle(&mut changes));
         let mut draft = Draft::of(&self.vault())?;
         let (result, mut detail) = change(&mut draft)?;
-        self.noting(draft.fits())?;
+        if draft.arriving().next().is_some() {
+            settled?;
+            self.noting(draft.fits())?;
+        }
+        let leaves = !draft.leaving(&self.vault()).is_empty();
         let number = draft.vault.change;
         if let Some(detail) = detail.as_object_mut() {
             detail.insert("change".to_owned(), json!(number));
@@ -148,13 +155,14 @@ impl SoftHsm {
         }
         // A new audit key signs from now on. What fails here is made good at the next opening.
         let _ = audit::publish(&self.directory.join(AUDIT), &self.vault().audit_keys());
-        self.noting(self.settle(&mut changes)).map_err(|error| {
+        let settled = self.noting(self.settle(&mut changes));
+        if let (true, Err(error)) = (leaves, settled) {
             let backend = self.vault().backend.name();
             let why = format!(
                 "change {number} is in force, and keys it destroyed are still there ({error}): the next change or start wipes them"
             );
-            HsmError::Backend { backend, why }
-        })?;
+            return Err(HsmError::Backend { backend, why });
+        }
         Ok(result)
     }
 
@@ -220,10 +228,7 @@ impl SoftHsm {
             changes.file.write(&without, None)?;
             self.put_in_force(without);
             let keys: Vec<_> = vault.arriving.iter().copied().collect();
-            self.note(
-                "change-undone",
-                json!({ "change": u64::from(vault.change) + 1, "keys": names(&keys) }),
-            )?;
+            self.note("change-undone", json!({ "keys": names(&keys) }))?;
         }
         for header in &difference.half_destroyed {
             vault.backend.destroy(*header)?;

@@ -3,7 +3,7 @@
 use super::{
     components, connect,
     keeping::{open, strs},
-    people, settings, stop, store_key,
+    people, protect, settings, stop, store_key,
 };
 use crate::{
     cli::{json, secret::NewFiles},
@@ -186,6 +186,7 @@ impl With {
 
 /// Runs one.
 pub fn run(command: &Key) -> Done {
+    protect();
     match command {
         Key::RotateStore(args) => store_key::run(args),
         Key::State {

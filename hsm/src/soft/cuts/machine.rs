@@ -55,7 +55,7 @@ enum Step {
 }
 
 impl Power {
-    fn on() -> Self {
+    pub(super) fn on() -> Self {
         Self(Arc::new(Mutex::new(Supply {
             steps: usize::MAX,
             cut: Cut::Before,
@@ -291,6 +291,8 @@ impl Backend for Token {
 pub(super) struct Machine {
     pub(super) place: TempDir,
     pub(super) token: Token,
+    /// The disk's power: the token's, unless a test says otherwise.
+    pub(super) power: Power,
     /// The token's, where it is no real one.
     chip: Arc<Chip>,
 }
@@ -311,12 +313,11 @@ impl Machine {
             true => tempfile::tempdir_in(memory),
             false => tempfile::tempdir(),
         };
+        let power = Power::on();
         Self {
             place: place.expect("directory"),
-            token: Token {
-                inner,
-                power: Power::on(),
-            },
+            power: power.clone(),
+            token: Token { inner, power },
             chip: Arc::default(),
         }
     }
@@ -366,7 +367,7 @@ impl Machine {
     }
 
     pub(super) fn disk(&self) -> Box<dyn store::Disk + Send> {
-        Box::new(Disk(self.token.power.clone()))
+        Box::new(Disk(self.power.clone()))
     }
 
     pub(super) fn open_by(&self, passphrase: &str) -> Result<SoftHsm> {
