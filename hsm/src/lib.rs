@@ -57,6 +57,6 @@ pub use loads::LoadLimits;
 pub use manufacturer::Manufacturer;
 pub use officers::Officers;
 pub use shamir::{Quorum, SHARES_MAX};
-pub use soft::{Clock, Config, Imported, Kek, SoftHsm};
+pub use soft::{BlockKek, Clock, Config, Imported, Kek, SoftHsm};
 pub use store::KdfCost;
 pub use zeroize::Zeroizing;

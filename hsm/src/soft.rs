@@ -11,7 +11,7 @@ mod orders;
 mod record;
 
 use changes::Changes;
-pub use exchange::{Imported, Kek};
+pub use exchange::{BlockKek, Imported, Kek};
 use founding::Founding;
 
 use std::{
