@@ -57,7 +57,7 @@ impl SoftHsm {
     /// the province also learns of those that are compromised or destroyed.
     pub fn travelling(&self, kek: &Kek<'_>) -> Vec<KeyId> {
         let vault = self.vault();
-        let mut all = carried::all(&vault);
+        let mut all = vault.ids();
         if matches!(kek, Kek::Formed(_)) {
             all.retain(|key| carried::value(&vault, *key).is_ok());
         }

@@ -51,7 +51,10 @@ pub fn twins(a: &Path, b: &Path) -> [SoftHsm; 2] {
         ceremony.confirm(officer).unwrap();
     }
     let (formed, transcript) = ceremony.finish().unwrap();
-    let twin = SoftHsm::restore(config(b), &backup.file, formed, &transcript).unwrap();
+    let twin = SoftHsm::restore(config(b), &backup.file, formed, &transcript, None, |_| {
+        Ok(())
+    })
+    .unwrap();
     [hsm, twin]
 }
 

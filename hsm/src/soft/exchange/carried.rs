@@ -23,30 +23,11 @@ use crate::{
     vault::{Record, Vault},
 };
 
-/// Every key that another HSM may hear of: all but the storage key.
-pub(super) fn all(vault: &Vault) -> Vec<KeyId> {
-    let masters = vault.masters.keys().map(|header| KeyId::Master(*header));
-    let service = vault.service.keys();
-    let service = service.filter(|(key, _)| *key != ServiceKey::Storage);
-    let service = service.map(|&(key, version)| KeyId::Service { key, version });
-    let signing = vault.signing.keys();
-    let signing = signing.map(|&(purpose, version)| KeyId::Signing { purpose, version });
-    masters.chain(service).chain(signing).collect()
-}
-
 /// The life of a key that is here.
 pub(super) fn life(vault: &Vault, key: KeyId) -> Result<&Life> {
-    here(vault, key).ok_or_else(|| HsmError::UnknownKey { key: label(key) })
-}
-
-fn here(vault: &Vault, key: KeyId) -> Option<&Life> {
-    match key {
-        KeyId::Master(header) => vault.masters.get(&header).map(|record| &record.life),
-        KeyId::Service { key, version } => vault.service.get(&(key, version)).map(|h| &h.life),
-        KeyId::Signing { purpose, version } => {
-            vault.signing.get(&(purpose, version)).map(|h| &h.life)
-        }
-    }
+    vault
+        .life(key)
+        .ok_or_else(|| HsmError::UnknownKey { key: label(key) })
 }
 
 /// Whether a key's state travels without its value: nobody should use it, or a token keeps it.
@@ -229,7 +210,7 @@ impl Arrived {
             return Err(wrong_length());
         }
         let theirs = self.life.as_ref().filter(|_| follow);
-        match here(&draft.vault, self.key) {
+        match draft.vault.life(self.key) {
             Some(ours) => {
                 let later = theirs.filter(|theirs| theirs.later_than(ours)).cloned();
                 self.compare(&draft.vault)?;
@@ -237,7 +218,7 @@ impl Arrived {
                     return Ok(Change::Known);
                 };
                 let state = life.state();
-                set_life(draft, self.key, life);
+                draft.vault.set_life(self.key, life);
                 Ok(Change::Followed(state))
             }
             None => {
@@ -319,28 +300,4 @@ fn bury(draft: &mut Draft, key: KeyId, check: &str, life: Life) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Gives a key that is here another life. The values of destroyed masters are wiped by the change
-/// once it is durable.
-pub(in crate::soft) fn set_life(draft: &mut Draft, key: KeyId, life: Life) {
-    fn put<T>(held: Option<&mut Held<T>>, life: Life) {
-        if let Some(held) = held {
-            if life.state() == KeyState::Destroyed {
-                held.value = None;
-            }
-            held.life = life;
-        }
-    }
-    match key {
-        KeyId::Master(header) => {
-            if let Some(record) = draft.vault.masters.get_mut(&header) {
-                record.life = life;
-            }
-        }
-        KeyId::Service { key, version } => put(draft.vault.service.get_mut(&(key, version)), life),
-        KeyId::Signing { purpose, version } => {
-            put(draft.vault.signing.get_mut(&(purpose, version)), life);
-        }
-    }
 }
