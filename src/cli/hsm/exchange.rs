@@ -1,5 +1,7 @@
 //! `onecard hsm export` and `import`: keys between two HSMs.
 
+mod components;
+
 use super::{
     cards::{Cards, CarrierArgs},
     ceremony::{self as steps, Division},
@@ -39,8 +41,11 @@ pub struct ExportArgs {
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
     /// The bundle; a new file
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "parts")]
+    out: Option<PathBuf>,
+    /// One master as this many components on paper, instead of a bundle
+    #[arg(long, value_name = "N", conflicts_with_all = ["out", "wrapping", "kek"])]
+    parts: Option<u8>,
     /// A key: TYPE:INDEX:VERSION:SUITE (DTK:01:2:aes), PIN:1, PDK:1, sign:PURPOSE:1; or `all`
     #[arg(long = "key", value_name = "NAME", required = true)]
     keys: Vec<String>,
@@ -58,8 +63,11 @@ pub struct ImportArgs {
     config: PathBuf,
     /// The bundle; or one key block of another party (`D...`, `B...`), which needs `--kek`: the key
     /// under which it is, AES for version D, two-key 3DES for version B
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "parts")]
+    from: Option<PathBuf>,
+    /// One master from this many components on paper, instead of a file
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "kek"])]
+    parts: Option<u8>,
     /// A key that the officers agreed to receive, as `export --key` names it; or `all`
     #[arg(long = "expect", value_name = "NAME", required = true)]
     expected: Vec<String>,
@@ -85,6 +93,11 @@ pub fn export(args: &ExportArgs) -> Done {
     let settings = settings(&args.config)?;
     let mut console = Console::new(false, args.kek.json)?;
     let hsm = open(&settings, "onecard hsm export")?;
+    let Some(out) = &args.out else {
+        let master = components::one_master(&args.keys)?;
+        let parts = args.parts.unwrap_or_default();
+        return components::out(&hsm, &settings, &mut console, master, parts);
+    };
     let named = match args.keys.as_slice() {
         [all] if all == "all" => None,
         names => Some(parse(names)?),
@@ -107,7 +120,7 @@ pub fn export(args: &ExportArgs) -> Done {
     let text =
         serde_json::to_string_pretty(&bundle).map_err(Stop::because("writing the bundle"))?;
     let mut files = NewFiles::default();
-    files.write(&args.out, &text)?;
+    files.write(out, &text)?;
     files.keep();
     console.screen("导出完成", "exported");
     for item in &bundle.keys {
@@ -115,12 +128,8 @@ pub fn export(args: &ExportArgs) -> Done {
         let name = exchange::name(item.key);
         console.line(&format!("    {name:<24} {:<8} {state}", item.check));
     }
-    console.line(&format!(
-        "KEK KCV {}  {}",
-        bundle.kek_kcv,
-        args.out.display()
-    ));
-    console.event(&json!({ "event": "exported", "file": args.out, "keys": bundle.keys.len() }));
+    console.line(&format!("KEK KCV {}  {}", bundle.kek_kcv, out.display()));
+    console.event(&json!({ "event": "exported", "file": out, "keys": bundle.keys.len() }));
     Ok(())
 }
 
@@ -128,10 +137,15 @@ pub fn export(args: &ExportArgs) -> Done {
 pub fn import(args: &ImportArgs) -> Done {
     let settings = settings(&args.config)?;
     let mut console = Console::new(false, args.kek.json)?;
-    let text = fs::read_to_string(&args.from).map_err(|error| {
+    let Some(from) = &args.from else {
+        let master = components::one_master(&args.expected)?;
+        let parts = args.parts.unwrap_or_default();
+        return components::take_in(&settings, &mut console, master, parts);
+    };
+    let text = fs::read_to_string(from).map_err(|error| {
         Stop::new(
             Code::NotFound,
-            format!("cannot read {}: {error}", args.from.display()),
+            format!("cannot read {}: {error}", from.display()),
         )
     })?;
     let text = text.trim();
