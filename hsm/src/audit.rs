@@ -11,6 +11,7 @@
 //! `audit.pub`, that key; an auditor keeps a copy elsewhere, with the head of the last audit.
 
 mod query;
+mod since;
 mod verify;
 
 use std::{fs, path::Path};
@@ -28,6 +29,8 @@ use crate::{
 };
 
 pub use query::{Query, query};
+pub(crate) use since::{Change, since};
+use verify::published;
 pub use verify::{Head, Report, public_keys, verify, verify_with};
 
 const LABEL: &str = "audit";

@@ -238,17 +238,23 @@ pub(crate) fn collect(directory: &Path, but: &str) -> Result<Vec<(String, Vec<u8
     Ok(all)
 }
 
-/// Writes the files into a directory that has none yet; all or nothing.
-pub(crate) fn write_files(directory: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+/// A restore never writes over another HSM.
+pub(crate) fn must_be_empty(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).map_err(|e| io_error(directory, "cannot create", &e))?;
     let mut existing =
         fs::read_dir(directory).map_err(|e| io_error(directory, "cannot read", &e))?;
     if existing.next().is_some() {
         return Err(store(&format!(
-            "{} is not empty: restore into a new directory",
+            "{} is not empty: restore into a new directory, and give the log of what is here with --lost",
             directory.display()
         )));
     }
+    Ok(())
+}
+
+/// Writes the files into a directory that has none yet; all or nothing.
+pub(crate) fn write_files(directory: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    must_be_empty(directory)?;
     let mut written: Vec<PathBuf> = Vec::new();
     for (name, bytes) in files {
         let result = crate::store::write_new(directory, name, bytes);

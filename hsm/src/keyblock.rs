@@ -12,7 +12,7 @@
 
 mod cipher;
 
-use cipher::Protection;
+use cipher::{Cipher, Protection};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 const FIXED: usize = 16;
 /// Longest block: its length has four digits.
 const BLOCK_MAX: usize = 9999;
+/// Bytes of a check value in an optional block.
+const CHECK_MIN: usize = 2;
+const CHECK_MAX: usize = 5;
 /// Longest key: RSA and the like are not exchanged here.
 pub const KEY_MAX: usize = 64;
 
@@ -47,6 +50,11 @@ pub enum KeyBlockError {
         "the key block was changed or is under another key: compare the check values of the transport key"
     )]
     NotAuthentic,
+    /// An authentic block whose sender gave a check value that is another key's.
+    #[error(
+        "the check value in optional block {0} is of another key, or of a kind that is not known: ask the block's sender which key it is"
+    )]
+    CheckValue(&'static str),
 }
 
 use KeyBlockError::Malformed;
@@ -132,6 +140,10 @@ pub fn unwrap(protection: &[u8], block: &str) -> Result<Unwrapped, KeyBlockError
     if !bool::from(expected.ct_eq(mac)) {
         return Err(KeyBlockError::NotAuthentic);
     }
+    // Padding may hide the length of the key, not more than that of the longest.
+    if clear.len() > (2 + KEY_MAX).next_multiple_of(unit) {
+        return Err(Malformed("its padding is longer than any key"));
+    }
     let (bits, rest) = clear
         .split_first_chunk::<2>()
         .ok_or(Malformed("it is cut short"))?;
@@ -143,7 +155,41 @@ pub fn unwrap(protection: &[u8], block: &str) -> Result<Unwrapped, KeyBlockError
         .get(..bits / 8)
         .ok_or(Malformed("it states a longer key than it holds"))?;
     let key = Zeroizing::new(key.to_vec());
+    check_values(&keys, protection, &attributes, &key)?;
     Ok(Unwrapped { attributes, key })
+}
+
+/// Check values of the key (`KC`) and of its protection key (`KP`): kind `00`, the left of E(00 x
+/// block), or `01`, the left of the CMAC over one block of zeros (X9.143, 6.3.6.7 and 6.3.6.12).
+fn check_values(
+    keys: &Protection,
+    protection: &[u8],
+    attributes: &Attributes,
+    key: &[u8],
+) -> Result<(), KeyBlockError> {
+    for block in &attributes.optional {
+        let (name, cipher) = match &block.id {
+            b"KC" => ("KC", Cipher::of(attributes.algorithm, key)),
+            b"KP" => ("KP", keys.encryption.with_key(protection)),
+            _ => continue,
+        };
+        let same = || {
+            let (kind, value) = block.data.split_at_checked(2)?;
+            let value = hex::decode(value).ok()?;
+            let check = match kind {
+                "00" => cipher?.encrypted_zeros(),
+                "01" => {
+                    let cipher = cipher?;
+                    cipher.mac(&[&vec![0; cipher.block()]])
+                }
+                _ => return None,
+            };
+            let enough = (CHECK_MIN..=CHECK_MAX).contains(&value.len());
+            (enough && check.starts_with(&value)).then_some(())
+        };
+        same().ok_or(KeyBlockError::CheckValue(name))?;
+    }
+    Ok(())
 }
 
 /// Block of a version's cipher.
@@ -245,10 +291,15 @@ fn parse(block: &str) -> Result<(Attributes, &str, &str), KeyBlockError> {
         decimal(&[o1, o2]).ok_or(Malformed("its number of optional blocks is no number"))?;
     let mut rest = block.get(FIXED..).unwrap_or_default();
     let mut optional: Vec<Optional> = Vec::new();
+    let mut padded = false;
     for _ in 0..count {
+        if padded {
+            return Err(Malformed("a padding block is not its last optional block"));
+        }
         let (block, after) = optional_block(rest)?;
         rest = after;
-        if block.id != *b"PB" {
+        padded = block.id == *b"PB";
+        if !padded {
             if optional.iter().any(|o| o.id == block.id) {
                 return Err(Malformed("an optional block comes twice"));
             }

@@ -36,13 +36,35 @@ impl Life {
     }
 
     pub(crate) fn state(&self) -> KeyState {
-        self.later.last().unwrap_or(&self.first).state
+        self.last().state
     }
 
     pub(crate) fn events(&self) -> Vec<KeyEvent> {
         let mut all = vec![self.first];
         all.extend_from_slice(&self.later);
         all
+    }
+
+    /// Whether these states come after the other's, as another HSM knows them. Nothing comes back
+    /// from retired, compromised or destroyed, whatever the clocks say; between active and
+    /// verify-only the later change counts.
+    pub(crate) fn later_than(&self, other: &Self) -> bool {
+        const fn rank(state: KeyState) -> u8 {
+            match state {
+                KeyState::PreActive => 0,
+                KeyState::Active | KeyState::VerifyOnly => 1,
+                KeyState::Retired => 2,
+                KeyState::Compromised => 3,
+                KeyState::Destroyed => 4,
+            }
+        }
+        let (ours, theirs) = (self.last(), other.last());
+        let order = rank(ours.state).cmp(&rank(theirs.state));
+        ours.state != theirs.state && order.then(ours.at.cmp(&theirs.at)).is_gt()
+    }
+
+    fn last(&self) -> KeyEvent {
+        *self.later.last().unwrap_or(&self.first)
     }
 
     /// The next state, if it may follow the present one.

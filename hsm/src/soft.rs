@@ -11,7 +11,7 @@ mod orders;
 mod record;
 
 use changes::Changes;
-pub use exchange::{Imported, Kek};
+pub use exchange::{BlockKek, Imported, Kek};
 use founding::Founding;
 
 use std::{
@@ -45,9 +45,10 @@ use crate::{
     certificates,
     loads::Loads,
     memory::WipeStack,
+    recovery::Recovery,
     registry::Registry,
     sessions::{Sessions, malformed},
-    store::{self, Disk, Real, StoreFile},
+    store::{self, Disk, Envelope, Real, StoreFile},
     vault::Vault,
 };
 
@@ -111,6 +112,8 @@ pub struct Core {
 struct Logs {
     audit: Audit,
     loads: Loads,
+    /// Whether the load memory is as old as a backup.
+    recovery: Recovery,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -188,10 +191,23 @@ impl SoftHsm {
         let directory = config.directory.clone();
         let lock = lock(&directory)?;
         let sealed = store::read(&directory.join(StoreFile::NAME))?;
-        let (vault, envelope) = store::unseal(&sealed, &config.passphrase, open)?;
+        let unsealed = store::unseal(&sealed, &config.passphrase, open)?;
+        Self::opened_with(config, disk, unsealed, lock)
+    }
+
+    /// Opened, with the key store unsealed already.
+    fn opened_with(
+        config: Config,
+        disk: Box<dyn Disk + Send>,
+        (vault, envelope): (Vault, Envelope),
+        lock: File,
+    ) -> Result<Self> {
+        let directory = config.directory.clone();
+        let mut recovery = Recovery::default();
         let (mut in_force, mut registry) = (0, Registry::default());
         let audit = Audit::open(&directory.join(AUDIT), &vault.audit_keys(), |line| {
             in_force = in_force.max(changes::in_force(line));
+            recovery.follow(line);
             registry.read(line);
         });
         let audit = audit.map_err(|e| e.to_string()).and_then(|audit| {
@@ -208,7 +224,12 @@ impl SoftHsm {
                 directory.join(LOADS).display()
             )
         });
-        let health = audit.and_then(|audit| loads.map(|loads| Mutex::new(Logs { audit, loads })));
+        let logs = |audit, loads| Logs {
+            audit,
+            loads,
+            recovery,
+        };
+        let health = audit.and_then(|audit| loads.map(|loads| Mutex::new(logs(audit, loads))));
         let sound = health.is_ok();
         let file = StoreFile {
             directory,

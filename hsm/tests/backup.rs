@@ -37,7 +37,14 @@ fn form(header: &Header, sheets: &[&Sheet]) -> Result<(Formed, Transcript), Cere
 fn restore(directory: &Path, backup: &Backup, which: [usize; 3]) -> hsm_client::Result<SoftHsm> {
     let sheets = which.map(|i| &backup.sheets[i]);
     let (formed, transcript) = form(&backup.header, &sheets).unwrap();
-    SoftHsm::restore(config(directory), &backup.file, formed, &transcript)
+    SoftHsm::restore(
+        config(directory),
+        &backup.file,
+        formed,
+        &transcript,
+        None,
+        |_| Ok(()),
+    )
 }
 
 fn refusal<T>(result: hsm_client::Result<T>) -> String {
@@ -69,8 +76,12 @@ fn restore_drill() {
         assert_eq!(hsm.keys().unwrap(), keys);
         assert_eq!(hsm.own_keys().unwrap(), own);
         assert_eq!(hsm.sign(SignPurpose::Hotlist, b"list").unwrap(), signature);
-        // The load memory came too: the same request has the same answer, another amount none.
+        // Nothing is loaded before two officers reconciled with clearing.
         let again = load_request(&first, SuiteId::Aes, &dlk);
+        assert_eq!(hsm.authorize_load(&again).unwrap_err().code(), 6);
+        hsm.reopen_loads().unwrap();
+        assert_eq!(hsm.reopen_loads().unwrap_err().code(), 6);
+        // The load memory came too: the same request has the same answer, another amount none.
         assert_eq!(hsm.authorize_load(&again).unwrap(), mac2);
         let other = load_request(&load(7, Fen(2000)), SuiteId::Aes, &dlk);
         assert!(matches!(
@@ -116,7 +127,14 @@ fn fewer_shares_others_shares_or_a_wrong_passphrase_restore_nothing() {
     let mut wrong = config(&directory);
     *wrong.passphrase = "guess".to_owned();
     let (formed, transcript) = form(&backup.header, &sheets[..3]).unwrap();
-    let refused = refusal(SoftHsm::restore(wrong, &backup.file, formed, &transcript));
+    let refused = refusal(SoftHsm::restore(
+        wrong,
+        &backup.file,
+        formed,
+        &transcript,
+        None,
+        |_| Ok(()),
+    ));
     assert!(refused.contains("wrong passphrase"), "{refused}");
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
     // Nothing is in the way of the next attempt; over an HSM nothing is restored.
@@ -135,6 +153,8 @@ fn fewer_shares_others_shares_or_a_wrong_passphrase_restore_nothing() {
         &backup.file,
         formed,
         &transcript,
+        None,
+        |_| Ok(()),
     ));
     assert!(refused.contains("of another one"), "{refused}");
 }
@@ -153,6 +173,49 @@ fn a_damaged_backup_is_said_to_be() {
     // The passphrase alone opens nothing: the key store's bytes are not in the file.
     let store = std::fs::read(lost.path().join("keystore.bin")).unwrap();
     assert!(!backup.file.windows(32).any(|w| w == &store[64..96]));
+}
+
+/// A backup taken while keys change has the keys before the change or after it, with the log that
+/// says so.
+#[test]
+fn a_backup_never_catches_half_a_change() {
+    let place = tempfile::tempdir().unwrap();
+    let hsm = create(place.path());
+    let custodians = ["Wu", "Zheng", "Huang"];
+    let (roots, transcript) = hsm::ceremony::run(
+        &Entropy::seeded([9; 32]),
+        &officers(),
+        &custodians,
+        NOW.parse().unwrap(),
+    )
+    .unwrap();
+    let rotation = hsm::Rotation::Signing(SignPurpose::Hotlist);
+    const ROTATIONS: usize = 12;
+    let backups = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROTATIONS {
+                hsm.rotate_keys(&roots, &transcript, rotation).unwrap();
+            }
+        });
+        let mut backups = Vec::new();
+        for _ in 0..6 {
+            backups.push(back_up(&hsm));
+        }
+        backups
+    });
+    for backup in backups {
+        let place = tempfile::tempdir().unwrap();
+        let restored = restore(&place.path().join("hsm"), &backup, [0, 1, 2]).unwrap();
+        let own = restored.own_keys().unwrap();
+        let hotlist = own
+            .signing
+            .iter()
+            .filter(|k| k.purpose == SignPurpose::Hotlist);
+        let versions = hotlist.count();
+        let log = std::fs::read_to_string(place.path().join("hsm/audit.jsonl")).unwrap();
+        let rotations = log.matches("\"act\":\"key-rotation\"").count();
+        assert_eq!(versions, 1 + rotations);
+    }
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use card_spec::{
 use common::{NOW, config, create, forged, header, officers};
 use hsm::{
     Entropy, Kek, Quorum, Rotation, SoftHsm, Zeroizing, ceremony,
-    exchange::{Component, KeyName, Wrapping},
+    exchange::{Component, Wrapping},
 };
 use hsm_client::{Hsm, HsmError, KeyId, KeyState, ServiceKey};
 
@@ -29,7 +29,10 @@ fn acts(hsm: &SoftHsm, bundle: &hsm::exchange::Bundle) {
     let custodians = ["Wu", "Zheng", "Huang"];
     let new = KeyHeader { version: 9, ..dtk };
     refused(hsm.backup(Quorum::new(2, 3).unwrap(), &custodians));
-    let pin = [KeyName::Service(ServiceKey::Pin)];
+    let pin = [KeyId::Service {
+        key: ServiceKey::Pin,
+        version: 1,
+    }];
     refused(hsm.export(&Kek::Own, Wrapping::KeyWrap, &pin));
     refused(hsm.import(&Kek::Own, bundle, &pin));
     refused(hsm.export_components(dtk, &custodians));
@@ -52,7 +55,10 @@ fn acts(hsm: &SoftHsm, bundle: &hsm::exchange::Bundle) {
 fn nothing_under_dual_control_is_done_without_approvals() {
     let directory = tempfile::tempdir().unwrap();
     let hsm = create(directory.path());
-    let pin = [KeyName::Service(ServiceKey::Pin)];
+    let pin = [KeyId::Service {
+        key: ServiceKey::Pin,
+        version: 1,
+    }];
     let bundle = hsm.export(&Kek::Own, Wrapping::KeyWrap, &pin).unwrap();
     drop(hsm);
     // Opened anew, nobody has approved anything, though this process could name two officers.

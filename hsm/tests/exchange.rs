@@ -3,25 +3,21 @@
 
 mod common;
 
-use std::path::Path;
-
 use card_spec::{
-    Fen,
     keys::{KeyHeader, KeyType, kcv},
     perso::kcv_kind,
-    purse::{
-        TxType,
-        mac::{Context, Purchase},
-    },
     suite::{Key, SuiteId},
 };
-use common::{NOW, ReferenceCard, card, config, create, issuer_session, key_of, officers};
-use hsm::{
-    Entropy, Imported, Kek, Quorum, SoftHsm, Zeroizing,
-    ceremony::{Ceremony, Form, FormedKey, Plan, Subject, deal},
-    exchange::{Bundle, Component, KeyName, Wrapping},
+use common::{
+    config,
+    twins::{formed, kek, opened, tac_of_a_card, twins},
 };
-use hsm_client::{Hsm, HsmError, KeyId, KeyOrder, KeyState, ProofCheck, ServiceKey, SignPurpose};
+use hsm::{
+    BlockKek, Imported, Kek, SoftHsm, Zeroizing,
+    ceremony::Subject,
+    exchange::{Bundle, Component, Wrapping},
+};
+use hsm_client::{Hsm, HsmError, KeyId, KeyState, ServiceKey};
 
 const DTK2: KeyHeader = KeyHeader {
     key_type: KeyType::Dtk,
@@ -29,43 +25,6 @@ const DTK2: KeyHeader = KeyHeader {
     version: 2,
     suite: SuiteId::Aes,
 };
-
-/// A KEK formed from shares, as two sites do it.
-fn kek(seed: u8) -> FormedKey {
-    let names = ["Wu", "Zheng", "Huang"];
-    let form = Form::Shares(Quorum::new(2, 3).unwrap());
-    let entropy = Entropy::seeded([seed; 32]);
-    let sheets = deal(&entropy, form, &[Subject::Transport], &names).unwrap();
-    let plan = Plan::single(Subject::Transport, form, &names).unwrap();
-    let mut ceremony = Ceremony::new(plan, &officers(), NOW.parse().unwrap());
-    for sheet in &sheets[1..] {
-        ceremony.enter(&sheet.custodian, &sheet.parts[0]).unwrap();
-    }
-    for officer in officers().names() {
-        ceremony.confirm(officer).unwrap();
-    }
-    let (formed, _) = ceremony.finish().unwrap();
-    formed.single(Subject::Transport).unwrap()
-}
-
-/// Two HSMs of one province: B is A's restored backup.
-fn twins(a: &Path, b: &Path) -> [SoftHsm; 2] {
-    let hsm = create(a);
-    let backup = hsm
-        .backup(Quorum::new(2, 2).unwrap(), &["Wu", "Zheng"])
-        .unwrap();
-    let plan = backup.header.plan().unwrap();
-    let mut ceremony = Ceremony::new(plan, &officers(), NOW.parse().unwrap());
-    for sheet in &backup.sheets {
-        ceremony.enter(&sheet.custodian, &sheet.parts[0]).unwrap();
-    }
-    for officer in officers().names() {
-        ceremony.confirm(officer).unwrap();
-    }
-    let (formed, transcript) = ceremony.finish().unwrap();
-    let twin = SoftHsm::restore(config(b), &backup.file, formed, &transcript).unwrap();
-    [hsm, twin]
-}
 
 /// A new key as it comes from elsewhere, on paper.
 fn components(header: KeyHeader, fills: [u8; 3]) -> (Vec<Component>, [u8; 3]) {
@@ -80,76 +39,10 @@ fn components(header: KeyHeader, fills: [u8; 3]) -> (Vec<Component>, [u8; 3]) {
     (all.into(), check(a ^ b ^ c))
 }
 
-/// A TAC made by a card that carries a DTK of this version.
-fn tac_of_a_card(hsm: &SoftHsm, header: KeyHeader) -> ProofCheck {
-    let mut blank = ReferenceCard::blank(hsm, "00000000000000000042".parse().unwrap());
-    let session = issuer_session(hsm, &mut blank);
-    let order = KeyOrder::Card {
-        card: card(),
-        headers: vec![header],
-    };
-    let items = hsm.wrap_keys(session, &order).unwrap();
-    let (_, key) = key_of(&blank, &items[0]);
-    let purchase = Purchase {
-        amount: Fen(200),
-        tx: TxType::Capp,
-        terminal: "350200000001".parse().unwrap(),
-        terminal_seq: 77,
-        time: NOW.parse().unwrap(),
-        seq: 5,
-        rnd: [1, 2, 3, 4],
-        context: Context {
-            h0: [3; 8],
-            h1: [4; 8],
-        },
-    };
-    ProofCheck::Purchase {
-        card: card(),
-        suite: header.suite,
-        version: header.version,
-        amount: purchase.amount,
-        tx: purchase.tx,
-        terminal: purchase.terminal,
-        terminal_seq: purchase.terminal_seq,
-        time: purchase.time,
-        seq: purchase.seq,
-        balance_after: Fen(800),
-        context: purchase.context,
-        tac: purchase.tac(header.suite, &key, Fen(800)),
-    }
-}
-
-/// Opened, with two officers' signed approvals.
-fn opened(place: &Path) -> SoftHsm {
-    let hsm = SoftHsm::open(config(place)).unwrap();
-    common::forged::authorised(&hsm);
-    hsm
-}
-
 /// A new version waits until two officers activate it.
 fn activate(hsm: &SoftHsm) {
     hsm.set_key_state(KeyId::Master(DTK2), KeyState::Active)
         .unwrap();
-}
-
-fn every_key(hsm: &SoftHsm) -> Vec<KeyName> {
-    let masters = hsm.keys().unwrap().into_iter().map(|k| {
-        KeyName::Master(KeyHeader {
-            key_type: k.key_type,
-            index: k.index,
-            version: k.version,
-            suite: k.suite,
-        })
-    });
-    let service = [
-        ServiceKey::Transport,
-        ServiceKey::Pin,
-        ServiceKey::PersonalData,
-    ];
-    masters
-        .chain(service.map(KeyName::Service))
-        .chain(SignPurpose::ALL.map(KeyName::Signing))
-        .collect()
 }
 
 fn refused(result: hsm_client::Result<Imported>) -> HsmError {
@@ -183,8 +76,8 @@ fn two_servers_are_kept_in_step() {
         Wrapping::KeyWrap,
         Wrapping::PaddedKeyWrap,
     ] {
-        let all = every_key(&a);
         let kek = kek(3);
+        let all = a.travelling(&Kek::Formed(&kek));
         let bundle = a.export(&Kek::Formed(&kek), wrapping, &all).unwrap();
         let bundle = Bundle::from_json(&serde_json::to_string(&bundle).unwrap()).unwrap();
         let b = opened(&b_place);
@@ -226,11 +119,11 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
     a.import_components(DTK2, &paper, check).unwrap();
     let (kek, other) = (kek(3), kek(4));
     let dtk1 = KeyHeader { version: 1, ..DTK2 };
-    let (one, two) = (KeyName::Master(dtk1), KeyName::Master(DTK2));
+    let (one, two) = (KeyId::Master(dtk1), KeyId::Master(DTK2));
     let mut bundle = a
         .export(&Kek::Formed(&kek), Wrapping::KeyBlock, &[two, one])
         .unwrap();
-    let import = |kek, bundle: &Bundle, expected: &[KeyName]| {
+    let import = |kek, bundle: &Bundle, expected: &[KeyId]| {
         refused(opened(&b_place).import(&Kek::Formed(kek), bundle, expected))
     };
     // Only what the officers agreed to.
@@ -263,9 +156,10 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
     }
     // All or nothing: the second item is broken, the first one is not taken.
     let sound = bundle.keys[1].wrapped.clone();
-    bundle.keys[1]
-        .wrapped
-        .replace_range(60..61, if &sound[60..61] == "0" { "1" } else { "0" });
+    let mut broken = sound.clone().unwrap();
+    let digit = if &broken[60..61] == "0" { "1" } else { "0" };
+    broken.replace_range(60..61, digit);
+    bundle.keys[1].wrapped = Some(broken);
     assert!(matches!(
         import(&kek, &bundle, &[one, two]),
         HsmError::NotAuthentic { .. }
@@ -288,7 +182,10 @@ fn what_is_not_expected_or_not_sound_is_not_taken() {
     let storage = a.export(
         &Kek::Own,
         Wrapping::KeyBlock,
-        &[KeyName::Service(ServiceKey::Storage)],
+        &[KeyId::Service {
+            key: ServiceKey::Storage,
+            version: 1,
+        }],
     );
     assert!(matches!(storage, Err(HsmError::WrongUsage { .. })));
 }
@@ -338,4 +235,59 @@ fn components_out_and_in_again() {
             assert!(!log.to_lowercase().contains(&hex::encode(*component.value)));
         }
     }
+}
+
+/// Blocks that psec 1.3 wrapped: usage E0 (EMV master), derivation or any use, version 00.
+#[test]
+fn blocks_of_another_party() {
+    let place = tempfile::tempdir().unwrap();
+    drop(common::create(place.path()));
+    let tdes = KeyId::Master(KeyHeader {
+        suite: SuiteId::Tdes,
+        ..DTK2
+    });
+    let aes = KeyId::Master(DTK2);
+    let value = hex_literal::hex!("89E88CF7931444F334BD7547FC3F380C");
+    let components = [value.map(|byte| byte ^ 0xFF), [0x55; 16], [0xAA; 16]];
+    let legacy = formed(Subject::LegacyTransport, &components);
+    let legacy = legacy.legacy().unwrap();
+    let import = |kek: &BlockKek<'_>, block: &str, expected| {
+        let hsm = opened(place.path());
+        let check = hsm.import_block(kek, block, expected);
+        check.map(|check| (hsm.keys().unwrap().len(), check))
+    };
+    let block = "B0096E0TX00E00003CD1909672BAE927CE3704ECAE6F6C483788C586233ABC853F8173CCF2006147A70A23D91469BA37";
+    let old = BlockKek::Legacy(&legacy);
+    // Another usage than the officers expect, an AES key, another KEK, a block that was changed.
+    let damk = KeyId::Master(KeyHeader {
+        key_type: KeyType::Damk,
+        suite: SuiteId::Tdes,
+        ..DTK2
+    });
+    let never_again = "B0096E0TN00N000095D8505E9B568BA77E8D668CD99E46BC735EC46BD15A135503B83AC9FA7A165CB285CE64251A8DCC";
+    let of_aes = "B0112E0AX00E0000F2D6E81E74F6B1DF2263A333994E9DA06D421CAE5B45EE25997D7BEC10D64FCECB92E0F89196EE7AAD4CF2BB52A05E04";
+    let changed = block.replace("E0TX", "E0TN");
+    let other = kek(3);
+    let other = BlockKek::Formed(&other);
+    for (kek, block, expected, code) in [
+        (&old, block, damk, 2),
+        (&old, of_aes, aes, 2),
+        (&old, never_again, tdes, 4),
+        (&old, &changed, tdes, 3),
+        (&other, block, tdes, 7),
+    ] {
+        let refused = import(kek, block, expected).unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    // The check value is that of `openssl enc -des-ede` over zeros.
+    let (keys, check) = import(&old, block, tdes).unwrap();
+    assert_eq!((keys, check.as_str()), (90, "CB9DEA"));
+    let hsm = SoftHsm::open(config(place.path())).unwrap();
+    let all = hsm.keys().unwrap();
+    let new = all.iter().find(|k| k.version == 2).unwrap();
+    assert_eq!(new.state, KeyState::PreActive);
+    drop(hsm);
+    let log = std::fs::read_to_string(place.path().join("audit.jsonl")).unwrap();
+    let line = log.lines().find(|l| l.contains("block-imported")).unwrap();
+    assert!(line.contains("\"legacy\":true") && line.contains("B0096E0TX00E0000"));
 }

@@ -189,8 +189,15 @@ fn an_old_backup_opens_where_a_key_was_destroyed_since() {
             }
             let (formed, transcript) = ceremony.finish().unwrap();
             let again = at.join("again");
-            let hsm =
-                SoftHsm::restore(on_token(&again), &backup.file, formed, &transcript).unwrap();
+            let hsm = SoftHsm::restore(
+                on_token(&again),
+                &backup.file,
+                formed,
+                &transcript,
+                None,
+                |_| Ok(()),
+            )
+            .unwrap();
             let state = |hsm: &SoftHsm, version| {
                 let keys = hsm.keys().unwrap();
                 keys.into_iter()

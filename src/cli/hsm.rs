@@ -10,6 +10,7 @@ mod exchange;
 mod keeping;
 mod key;
 mod people;
+mod restore;
 mod store_key;
 
 use super::{
@@ -72,7 +73,15 @@ pub enum Hsm {
     /// The service must be stopped for it. Each custodian is shown a share, to be written down.
     Backup(keeping::BackupArgs),
     /// Make the HSM again from a backup, with M custodians and the passphrase 恢复
-    Restore(keeping::RestoreArgs),
+    ///
+    /// Shows what the backup would turn back, beside the lost machine's audit log where that is at
+    /// hand; both officers confirm. Loads stay closed until `reopen`.
+    Restore(restore::RestoreArgs),
+    /// Open loads, overdraft limits and PIN checks of a restored HSM again 恢复圈存
+    ///
+    /// Only after clearing has closed every hold that was open at the loss: older holds stay refused.
+    /// The service must be stopped for it.
+    Reopen(restore::ReopenArgs),
     /// Wrap keys for another HSM 导出
     ///
     /// The service must be stopped for it. Two officers answer for it.
@@ -134,7 +143,8 @@ pub fn run(command: &Hsm) -> Done {
         }
         Hsm::Ceremony(args) => keeping::ceremony(args),
         Hsm::Backup(args) => keeping::backup(args),
-        Hsm::Restore(args) => keeping::restore(args),
+        Hsm::Restore(args) => restore::restore(args),
+        Hsm::Reopen(args) => restore::reopen(args),
         Hsm::Export(args) => exchange::export(args),
         Hsm::Import(args) => exchange::import(args),
         Hsm::Serve { config } => serve(config),

@@ -15,14 +15,14 @@ use virtual_card::{VirtualCard, sample, vpcd};
 const PATIENCE_MS: u64 = 60_000;
 
 /// A person at a terminal that echoes what is typed, unless the program forbids it.
-struct Person {
-    session: PtySession,
+pub(crate) struct Person {
+    pub(crate) session: PtySession,
     terminal: String,
-    seen: String,
+    pub(crate) seen: String,
 }
 
 impl Person {
-    fn run(arguments: &[&str], stdout: &Path) -> Self {
+    pub(crate) fn run(arguments: &[&str], stdout: &Path) -> Self {
         let mut command = Command::new("sh");
         // rexpect switches the echo off; people's terminals have it.
         let script = "stty echo; tty; out=$1; shift; \"$@\" > \"$out\"; echo \"exit code $?.\"";
@@ -43,7 +43,7 @@ impl Person {
     }
 
     /// Reads on until this is on the screen; returns what came before.
-    fn sees(&mut self, text: &str) -> String {
+    pub(crate) fn sees(&mut self, text: &str) -> String {
         // rexpect takes each byte for a character.
         let needle: String = text.bytes().map(char::from).collect();
         let before = self.session.exp_string(&needle);
@@ -56,13 +56,13 @@ impl Person {
         before
     }
 
-    fn types(&mut self, prompt: &str, text: &str) {
+    pub(crate) fn types(&mut self, prompt: &str, text: &str) {
         self.sees(prompt);
         self.session.send_line(text).unwrap();
     }
 
     /// Types what must not be shown, once the terminal does not show it.
-    fn types_hidden(&mut self, prompt: &str, text: &str) {
+    pub(crate) fn types_hidden(&mut self, prompt: &str, text: &str) {
         self.sees(prompt);
         loop {
             let mut stty = Command::new("stty");
@@ -76,7 +76,7 @@ impl Person {
     }
 
     /// The end of the program, and its exit code.
-    fn ends(&mut self) -> i32 {
+    pub(crate) fn ends(&mut self) -> i32 {
         let rest = self.sees("exit code ");
         let before = self.seen.len() - "exit code ".len();
         self.seen.truncate(before);
@@ -84,7 +84,7 @@ impl Person {
         code.parse().unwrap_or_else(|_| panic!("{code}: {rest}"))
     }
 
-    fn names(&mut self, custodians: &[&str]) {
+    pub(crate) fn names(&mut self, custodians: &[&str]) {
         self.types("name of the first officer:", "Lin Mei");
         self.types("name of the second officer:", "Chen Guo");
         for (i, custodian) in (1..).zip(custodians) {
@@ -93,7 +93,7 @@ impl Person {
     }
 }
 
-fn configuration(directory: &Path) -> (String, PathBuf) {
+pub(crate) fn configuration(directory: &Path) -> (String, PathBuf) {
     let at = |name: &str| directory.join(name).display().to_string();
     std::fs::write(at("passphrase"), "open sesame\n").unwrap();
     // The public half of RFC 8032, 7.1, test 1: any Ed25519 key will do.
@@ -314,133 +314,6 @@ fn an_aborted_ceremony_leaves_nothing() {
     let events = std::fs::read_to_string(events).unwrap();
     assert!(events.lines().last().unwrap().contains("aborted"));
     assert!(!events.contains(COMPONENTS[0][0].0));
-}
-
-/// A machine is lost; two of three custodians bring it back elsewhere, and the two machines exchange
-/// keys.
-#[test]
-fn backup_restore_and_exchange_in_a_terminal() {
-    let directory = temporary();
-    let events = directory.path().join("events");
-    let (first, second) = (directory.path().join("a"), directory.path().join("b"));
-    std::fs::create_dir_all(&first).unwrap();
-    std::fs::create_dir_all(&second).unwrap();
-    let ((a, _), (b, b_store)) = (configuration(&first), configuration(&second));
-    let components = first.join("components").display().to_string();
-    let init = onecard(&[
-        "hsm",
-        "init",
-        "--config",
-        &a,
-        "--officer1",
-        "Lin Mei",
-        "--officer2",
-        "Chen Guo",
-        "--components",
-        &components,
-    ]);
-    assert!(
-        init.status.success(),
-        "{}",
-        String::from_utf8_lossy(&init.stderr)
-    );
-    let file = directory.path().join("backup").display().to_string();
-    let names = ["Wu", "Zheng", "Huang"];
-    let mut person = Person::run(
-        &[
-            "hsm", "backup", "--config", &a, "--out", &file, "--shares", "2/3",
-        ],
-        &events,
-    );
-    person.names(&names);
-    let mut shares = Vec::new();
-    for _ in names {
-        person.types("press Enter when ready:", "");
-        let screen = person.sees("the screen is cleared:");
-        let lines = screen
-            .lines()
-            .map(str::trim)
-            .filter(|l| l.starts_with(|c: char| c.is_ascii_digit()) && l.len() > 20);
-        let share: Vec<String> = lines.map(str::to_owned).collect();
-        assert_eq!(share.len(), 6, "{screen}");
-        shares.push(share);
-        person.session.send_line("").unwrap();
-    }
-    person.sees("Keep a copy at another site.");
-    assert_eq!(person.ends(), 0, "{}", person.seen);
-
-    let mut person = Person::run(
-        &["hsm", "restore", "--config", &b, "--from", &file],
-        &events,
-    );
-    person.names(&[]);
-    for (name, share) in [("Huang", &shares[2]), ("Zheng", &shares[1])] {
-        person.types("who is next:", name);
-        for (number, line) in (1..).zip(share) {
-            person.types_hidden(&format!("line {number}:"), line);
-        }
-    }
-    person.types("Lin Mei or Chen Guo types their own name:", "Lin Mei");
-    person.types("if they agree, Chen Guo types their own name:", "Chen Guo");
-    person.sees("reconcile with clearing before serving");
-    assert_eq!(person.ends(), 0, "{}", person.seen);
-    assert!(b_store.join("keystore.bin").exists());
-    assert!(
-        onecard(&["hsm", "audit", "verify", "--config", &b])
-            .status
-            .success()
-    );
-
-    // The officers come with their certificates.
-    std::fs::create_dir(second.join("certificates")).unwrap();
-    for file in std::fs::read_dir(first.join("certificates")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(
-            file.path(),
-            second.join("certificates").join(file.file_name()),
-        )
-        .unwrap();
-    }
-    let bundle = directory.path().join("bundle").display().to_string();
-    let mut person = Person::run(
-        &[
-            "hsm", "export", "--config", &a, "--key", "all", "--out", &bundle,
-        ],
-        &events,
-    );
-    person.names(&[]);
-    person.sees("KEK KCV");
-    assert_eq!(person.ends(), 0, "{}", person.seen);
-    let mut person = Person::run(
-        &[
-            "hsm",
-            "import",
-            "--config",
-            &b,
-            "--from",
-            &bundle,
-            "--expect",
-            "DTK:01:1:aes",
-        ],
-        &events,
-    );
-    person.names(&[]);
-    person.sees("the officers expect other keys");
-    assert_ne!(person.ends(), 0);
-    let mut person = Person::run(
-        &[
-            "hsm", "import", "--json", "--config", &b, "--from", &bundle, "--expect", "all",
-        ],
-        &events,
-    );
-    person.names(&[]);
-    person.sees("0 new,");
-    assert_eq!(person.ends(), 0, "{}", person.seen);
-    assert!(
-        std::fs::read_to_string(&events)
-            .unwrap()
-            .contains("imported")
-    );
 }
 
 /// Parts on officer cards, through the operating system's PC/SC: written to blanks, then read for the

@@ -4,6 +4,7 @@
 mod ceremony;
 mod commands;
 mod day;
+mod exchange;
 mod keys;
 mod reader;
 mod scripts;

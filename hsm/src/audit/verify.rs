@@ -24,8 +24,8 @@ pub struct Report {
 /// A head that an auditor kept: the log must still hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    lines: u64,
-    hash: String,
+    pub(super) lines: u64,
+    pub(super) hash: String,
 }
 
 impl FromStr for Head {
@@ -114,7 +114,7 @@ pub fn verify_with(
     Ok(report)
 }
 
-fn published(path: &Path) -> Option<Vec<[u8; 32]>> {
+pub(super) fn published(path: &Path) -> Option<Vec<[u8; 32]>> {
     public_keys(&fs::read_to_string(path.with_file_name(PUBLIC_KEY)).ok()?)
 }
 

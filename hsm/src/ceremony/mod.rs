@@ -140,6 +140,9 @@ pub struct Roots(pub(crate) Vec<(SuiteId, Key)>);
 /// A formed transport or backup key.
 pub struct FormedKey(pub(crate) Key256);
 
+/// A formed 3DES key-encryption key of a partner. No operation wraps under it, no store keeps it.
+pub struct LegacyKek(pub(crate) Key);
+
 impl Formed {
     /// All three roots.
     pub fn roots(self) -> Result<Roots, CeremonyError> {
@@ -156,6 +159,13 @@ impl Formed {
     pub fn single(self, subject: Subject) -> Result<FormedKey, CeremonyError> {
         let value = self.key(subject)?.as_array().ok_or(CeremonyError::NoPart)?;
         Ok(FormedKey(Key256::new(*value)))
+    }
+
+    /// The key-encryption key of a partner with 3DES machines.
+    pub fn legacy(self) -> Result<LegacyKek, CeremonyError> {
+        let value = self.key(Subject::LegacyTransport)?;
+        let value = value.as_array().ok_or(CeremonyError::NoPart)?;
+        Ok(LegacyKek(Key::new(*value)))
     }
 
     fn key(&self, subject: Subject) -> Result<&[u8], CeremonyError> {

@@ -36,17 +36,21 @@ pub enum Subject {
     Root(SuiteId),
     /// A key-encryption key shared with another party or site, AES-256.
     Transport,
+    /// A two-key 3DES key-encryption key of a partner whose machines know no AES: it opens key
+    /// blocks of version B and wraps nothing.
+    LegacyTransport,
     /// The key of a backup, AES-256.
     Backup,
 }
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Root(SuiteId::Aes),
         Self::Root(SuiteId::Sm4),
         Self::Root(SuiteId::Tdes),
         Self::Transport,
+        Self::LegacyTransport,
         Self::Backup,
     ];
 
@@ -57,6 +61,7 @@ impl Subject {
             Self::Root(SuiteId::Sm4) => "root-sm4",
             Self::Root(SuiteId::Tdes) => "root-tdes",
             Self::Transport => "transport-kek",
+            Self::LegacyTransport => "legacy-kek",
             Self::Backup => "backup-key",
         }
     }
@@ -64,7 +69,7 @@ impl Subject {
     /// Bytes of the key and of each part of it.
     pub const fn length(self) -> usize {
         match self {
-            Self::Root(_) => 16,
+            Self::Root(_) | Self::LegacyTransport => 16,
             Self::Transport | Self::Backup => 32,
         }
     }
@@ -73,6 +78,7 @@ impl Subject {
     pub const fn kcv_kind(self) -> KcvKind {
         match self {
             Self::Root(suite) => kcv_kind(suite),
+            Self::LegacyTransport => kcv_kind(SuiteId::Tdes),
             Self::Transport | Self::Backup => KcvKind::GlobalPlatform,
         }
     }
@@ -80,7 +86,11 @@ impl Subject {
     /// The check value of a key or component; `None` when the length is another one.
     pub fn check_value(self, value: &[u8]) -> Option<CheckValue> {
         match self {
-            Self::Root(suite) => {
+            Self::Root(_) | Self::LegacyTransport => {
+                let suite = match self {
+                    Self::Root(suite) => suite,
+                    _ => SuiteId::Tdes,
+                };
                 let key = Key::new(*value.as_array()?);
                 Some(kcv(&key, suite, kcv_kind(suite)))
             }
@@ -95,6 +105,7 @@ impl Subject {
         match self {
             Self::Root(suite) => suite as u8,
             Self::Transport => 0xE0,
+            Self::LegacyTransport => 0xE1,
             Self::Backup => 0xB0,
         }
     }

@@ -96,6 +96,42 @@ macro_rules! with_cipher {
 }
 
 impl Cipher {
+    /// The cipher of a header's algorithm (`A`, `T`); `None` for a length that it has not.
+    pub(super) fn of(algorithm: u8, key: &[u8]) -> Option<Self> {
+        let family = match (algorithm, key.len()) {
+            (b'A', 16 | 24 | 32) => Family::Aes,
+            (b'T', 16 | 24) => Family::Tdes,
+            _ => return None,
+        };
+        Some(Self {
+            family,
+            key: Zeroizing::new(key.to_vec()),
+        })
+    }
+
+    /// The same cipher with another key of the same length.
+    pub(super) fn with_key(&self, key: &[u8]) -> Option<Self> {
+        (key.len() == self.key.len()).then(|| Self {
+            family: self.family,
+            key: Zeroizing::new(key.to_vec()),
+        })
+    }
+
+    pub(super) const fn block(&self) -> usize {
+        match self.family {
+            Family::Aes => 16,
+            Family::Tdes => 8,
+        }
+    }
+
+    /// E(00 x block).
+    pub(super) fn encrypted_zeros(&self) -> Vec<u8> {
+        let mut block = vec![0; self.block()];
+        let iv = block.clone();
+        self.cbc_encrypt(&iv, &mut block);
+        block
+    }
+
     /// CMAC (SP 800-38B), a block long.
     pub(super) fn mac(&self, parts: &[&[u8]]) -> Vec<u8> {
         with_cipher!(self, C => {

@@ -68,6 +68,70 @@ fn version_b_of_the_standard_and_of_others() {
     assert_eq!(opened.attributes.exportability, b'S');
 }
 
+/// ANSI X9.143:2021, 8.4.2: a double-length 3DES key whose length is hidden by padding.
+#[test]
+fn length_padding() {
+    let block = "B0120B0TX12S0100KS1800604B120F929280000015CEB14B76D551F21EC43A75390FA118A98C6CB049E3B9E864A5F4A8B9A5108A6DB5635C95B042D7";
+    let opened = unwrap(&hex!("1D22BF32387C600AD97F9B97A51311AC"), block).expect("authentic");
+    assert_eq!(opened.key[..], hex!("E8BC63E5479455E26577F715D587FE68"));
+    // More than would hide the longest key.
+    let keys = Protection::new(b'D', &[7; 16]).expect("AES");
+    let mut clear = vec![0; 96];
+    clear[1] = 128;
+    let header = "D0240P0AE00E0000";
+    let mac = keys.authentication.mac(&[header.as_bytes(), &clear]);
+    keys.encryption.cbc_encrypt(&mac, &mut clear);
+    let long = format!(
+        "{header}{}{}",
+        hex::encode_upper(clear),
+        hex::encode_upper(mac)
+    );
+    assert!(matches!(unwrap(&[7; 16], &long), Err(Malformed(why)) if why.contains("padding")));
+}
+
+/// Check values of the standard's examples: of the key of A.7.4 and of the protection key of
+/// X9.143:2021, 8.5 (CMAC), of the key of 8.4.2 (3DES, zeros).
+#[test]
+fn check_values_in_a_header_are_checked() {
+    let key = hex!("3f419e1cb7079442aa37474c2efbf8b8");
+    let kbpk = hex!("FA36E44278DB3AB5F298F9F7DA8F1F88");
+    let block = |optional: &[(&[u8; 2], &str)], algorithm, key: &[u8]| {
+        let mut given = attributes(*b"P0", b'E', b'E');
+        given.algorithm = algorithm;
+        let optional = optional.iter().map(|(id, data)| Optional {
+            id: **id,
+            data: (*data).to_owned(),
+        });
+        given.optional = optional.collect();
+        let block = wrap(&kbpk, &given, key, &[0; 16]).expect("wraps");
+        unwrap(&kbpk, &block).map(|_| ())
+    };
+    let tdes = hex!("E8BC63E5479455E26577F715D587FE68");
+    assert_eq!(
+        block(
+            &[(b"KC", "0108793E25AB"), (b"KP", "01D77F007724")],
+            b'A',
+            &key
+        ),
+        Ok(())
+    );
+    assert_eq!(block(&[(b"KC", "009A4212")], b'T', &tdes), Ok(()));
+    for (id, data, name) in [
+        (b"KC", "0108793E25AC", "KC"),
+        (b"KC", "0208793E25AB", "KC"),
+        (b"KC", "0108", "KC"),
+        (b"KC", "01", "KC"),
+        (b"KC", "x", "KC"),
+        (b"KP", "01D77F007725", "KP"),
+        (b"KP", "00D77F0077", "KP"),
+    ] {
+        let refused = block(&[(id, data)], b'A', &key);
+        assert_eq!(refused, Err(KeyBlockError::CheckValue(name)), "{data}");
+    }
+    // Of a private algorithm nothing can be checked here.
+    assert!(block(&[(b"KC", "0108793E25AB")], b'4', &key).is_err());
+}
+
 #[test]
 fn what_is_refused_is_told_apart() {
     let refused = |protection: &[u8], block: &str| match unwrap(protection, block) {

@@ -407,6 +407,7 @@ impl SoftHsm {
             balance_before: request.balance_before,
         };
         let mut logs = self.logs()?;
+        logs.recovery.allows(Some(hold.time))?;
         logs.loads.allow(self.limits, &asked)?;
         if !bool::from(load.mac1(dlk.suite(), dlk.expose()).ct_eq(&request.mac1)) {
             logs.loads.failed(hold.pan, Guess::Mac1)?;

@@ -1,27 +1,27 @@
 //! Export and import of keys by a [`SoftHsm`].
 
+mod carried;
+
 use card_spec::{
+    SuiteId,
     keys::{KeyHeader, kcv},
     perso::kcv_kind,
     suite::Key,
-    time::CardTime,
 };
-use hsm_client::{HsmError, KeyState, Result, ServiceKey};
+use hsm_client::{HsmError, KeyId, KeyState, Result, ServiceKey};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+use carried::{Arrived, Change};
 
 use super::{SoftHsm, backup::refused};
 use crate::{
-    ceremony::{COMPONENTS_MAX, COMPONENTS_MIN, CeremonyError, FormedKey},
-    draft::Draft,
-    exchange::{self, Bundle, Component, Item, KeyName, Wrapping},
+    ceremony::{COMPONENTS_MAX, COMPONENTS_MIN, CeremonyError, FormedKey, LegacyKek},
+    exchange::{self, Bundle, Component, Item, Wrapping},
     hierarchy::name,
-    lifecycle::Life,
+    rotation::label,
     service::{Key256, check_value},
     sessions::malformed,
-    signing::Signer,
     vault::Vault,
 };
 
@@ -29,36 +29,68 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Imported {
     /// Keys that are new here.
-    pub added: Vec<KeyName>,
+    pub added: Vec<KeyId>,
     /// Keys that were here already, with the same value.
-    pub known: Vec<KeyName>,
+    pub known: Vec<KeyId>,
+    /// Those of them that followed the sender into this state.
+    pub followed: Vec<(KeyId, KeyState)>,
 }
 
 /// The key-encryption key of an exchange.
 pub enum Kek<'a> {
-    /// The HSM's own transport key.
+    /// The HSM's own transport key: the other HSM is of the same province, and follows this one.
     Own,
-    /// One that a ceremony formed.
+    /// One that a ceremony formed: keys travel, and the receiver's officers decide on their states.
     Formed(&'a FormedKey),
 }
 
+/// The key-encryption key of a block from another party. It was formed for this one block.
+pub enum BlockKek<'a> {
+    /// AES-256: a block of version D.
+    Formed(&'a FormedKey),
+    /// 3DES: a block of version B.
+    Legacy(&'a LegacyKek),
+}
+
 impl SoftHsm {
+    /// Every key that can travel under this key-encryption key, for [`Self::export`]. Another HSM of
+    /// the province also learns of those that are compromised or destroyed.
+    pub fn travelling(&self, kek: &Kek<'_>) -> Vec<KeyId> {
+        let vault = self.vault();
+        let mut all = vault.ids();
+        if matches!(kek, Kek::Formed(_)) {
+            all.retain(|key| carried::value(&vault, *key).is_ok());
+        }
+        all
+    }
+
     /// Wraps keys for another HSM. Dual control.
-    pub fn export(&self, kek: &Kek<'_>, wrapping: Wrapping, keys: &[KeyName]) -> Result<Bundle> {
+    pub fn export(&self, kek: &Kek<'_>, wrapping: Wrapping, keys: &[KeyId]) -> Result<Bundle> {
         let control = self.authorised()?;
         if keys.is_empty() || keys.len() > exchange::KEYS_MAX {
             return Err(malformed("a bundle has 1 to 4096 keys"));
         }
-        let kek = kek_of(&self.vault(), kek)?;
+        let vault = self.vault();
+        let follow = matches!(kek, Kek::Own);
+        let (own, kek) = kek_of(&vault, kek)?;
         let counter = self.logs()?.audit.lines();
         let mut stream = self.entropy.stream("export", &[], counter);
         let mut items = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = value(&self.vault(), *key)?;
+            // No key goes under itself, and a key that is out of use tells its state only.
+            let value = if follow && (own == Some(*key) || carried::out_of_use(&vault, *key)?) {
+                None
+            } else {
+                Some(carried::value(&vault, *key)?)
+            };
+            let wrap = |value: &Zeroizing<Vec<u8>>| {
+                exchange::wrap(&kek, wrapping, *key, value, &stream.array()?)
+            };
             items.push(Item {
                 key: *key,
-                check: check(*key, &value)?,
-                wrapped: exchange::wrap(&kek, wrapping, *key, &value, &stream.array()?)?,
+                check: carried::check_here(&vault, *key)?,
+                life: carried::life(&vault, *key)?.events(),
+                wrapped: value.as_ref().map(wrap).transpose()?,
             });
         }
         let bundle = Bundle {
@@ -69,7 +101,7 @@ impl SoftHsm {
             mac: String::new(),
         }
         .sealed(&kek)?;
-        let named: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let named: Vec<String> = keys.iter().map(|key| label(*key)).collect();
         self.note_as(
             &control.actor(),
             "keys-exported",
@@ -91,7 +123,7 @@ impl SoftHsm {
             crate::ceremony::custodians(crate::ceremony::Form::Components(count), custodians)
                 .map_err(refused)?;
         let vault = self.vault();
-        exportable(&vault, header)?;
+        carried::travels(&vault, KeyId::Master(header))?;
         let key = vault.backend.export(header)?;
         let counter = self.logs()?.audit.lines();
         let mut stream = self
@@ -127,58 +159,103 @@ impl SoftHsm {
         Ok(components)
     }
 
-    /// Takes keys in from a bundle: all of them or none. `expected` is what the officers agreed to
-    /// receive; nothing else is taken, and a key that is here with another value refuses the bundle.
-    /// Dual control.
-    pub fn import(&self, kek: &Kek<'_>, bundle: &Bundle, expected: &[KeyName]) -> Result<Imported> {
+    /// Takes keys in from a bundle: all of them or none. `expected` is what the
+    /// officers agreed to receive; nothing else is taken, and a key that is here with another value
+    /// refuses the bundle. Dual control.
+    ///
+    /// Under the HSM's own transport key the bundle is of another HSM of the province, and this one
+    /// follows it: keys take the states they have there, unless the one they have here comes later.
+    /// Under a formed key states stay as they are, and what is new waits until it is activated.
+    pub fn import(&self, kek: &Kek<'_>, bundle: &Bundle, expected: &[KeyId]) -> Result<Imported> {
         let control = self.authorised()?;
         let at = (self.clock)();
         self.change(&control, "keys-imported", |draft| {
-            let mut done = Imported {
-                added: Vec::new(),
-                known: Vec::new(),
-            };
-            let kek = kek_of(&draft.vault, kek)?;
-            if hex::encode_upper(check_value(&kek)) != bundle.kek_kcv {
-                return Err(HsmError::NotAuthentic {
-                    what: format!(
-                        "the transport key (the bundle is under the one of check value {})",
-                        bundle.kek_kcv
-                    ),
-                });
-            }
+            let follow = matches!(kek, Kek::Own);
+            let kek = kek_of_bundle(&draft.vault, kek, bundle)?;
             bundle.check(&kek)?;
-            let mut opened = Vec::with_capacity(bundle.keys.len());
+            let mut arrived = Vec::with_capacity(bundle.keys.len());
             for item in &bundle.keys {
                 if !expected.contains(&item.key) {
                     return Err(HsmError::WrongUsage {
-                        key: item.key.to_string(),
+                        key: label(item.key),
                         operation: "this import: the officers expect other keys".to_owned(),
                     });
                 }
-                let value = exchange::unwrap(kek.as_slice(), bundle.wrapping, item)?;
-                if check(item.key, &value)? != item.check {
-                    return Err(HsmError::NotAuthentic {
-                        what: format!("check value {} of {}", item.check, item.key),
-                    });
-                }
-                opened.push((item.key, value));
+                let open = |wrapped| exchange::unwrap(&kek, bundle.wrapping, item.key, wrapped);
+                let value = item.wrapped.as_deref().map(open).transpose()?;
+                arrived.push(Arrived::new(item, value)?);
             }
             // Every item is sound: now they are taken in.
-            for (key, value) in opened {
-                if take_in(draft, key, &value, at)? {
-                    done.added.push(key);
-                } else {
-                    done.known.push(key);
+            let mut done = Imported {
+                added: Vec::new(),
+                known: Vec::new(),
+                followed: Vec::new(),
+            };
+            let mut lives = Vec::new();
+            for item in arrived {
+                let key = item.key;
+                let change = item.take_in(draft, follow, at)?;
+                match change {
+                    Change::Added => done.added.push(key),
+                    Change::Known | Change::Followed(_) => done.known.push(key),
+                }
+                if let Change::Followed(state) = change {
+                    done.followed.push((key, state));
+                }
+                if change != Change::Known {
+                    let life = carried::life(&draft.vault, key)?.events();
+                    lives.push(json!({ "key": label(key), "life": life }));
                 }
             }
-            let named = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let detail = json!({ "added": named(&done.added), "known": named(&done.known), "kek": bundle.kek_kcv });
+            let followed = done.followed.iter().map(|(key, _)| key);
+            let named: Vec<String> = done.added.iter().chain(followed).map(|k| label(*k)).collect();
+            let detail = json!({ "keys": named, "lives": lives, "known": done.known.len(), "kek": bundle.kek_kcv });
             Ok((done, detail))
         })
     }
 
-    /// Takes one master in from components. Dual control.
+    /// Takes one key in from an X9.143 block that another party made; it waits until
+    /// two officers activate it. `expected` is the key that the officers agreed to receive, and the
+    /// block's header must allow it to be that one. Under a 3DES key-encryption key only 3DES keys
+    /// come: it is weaker than any other key. Returns the check value.
+    pub fn import_block(&self, kek: &BlockKek<'_>, block: &str, expected: KeyId) -> Result<String> {
+        let control = self.authorised()?;
+        let at = (self.clock)();
+        let (legacy, bytes, kek_check) = match kek {
+            BlockKek::Formed(FormedKey(key)) => (false, key.as_slice(), check_value(key)),
+            BlockKek::Legacy(LegacyKek(key)) => {
+                let check = kcv(key, SuiteId::Tdes, kcv_kind(SuiteId::Tdes));
+                (true, key.expose().as_slice(), check)
+            }
+        };
+        let tdes = matches!(expected, KeyId::Master(header) if header.suite == SuiteId::Tdes);
+        if legacy && !tdes {
+            return Err(HsmError::WrongUsage {
+                key: label(expected),
+                operation: "an import under a 3DES key-encryption key, which is weaker than it"
+                    .to_owned(),
+            });
+        }
+        self.change(&control, "block-imported", |draft| {
+            let block = block.trim();
+            let value = exchange::unwrap_block(bytes, expected, block)?;
+            let arrived = Arrived::alone(expected, value)?;
+            let check = arrived.check().to_owned();
+            let change = arrived.take_in(draft, false, at)?;
+            // The fixed part of the header, in clear in the block: what its sender said of the key.
+            let header: String = block.chars().take(16).collect();
+            let detail = json!({
+                "keys": [label(expected)],
+                "header": header,
+                "legacy": legacy,
+                "kek": hex::encode_upper(kek_check),
+                "new": change == Change::Added,
+            });
+            Ok((check, detail))
+        })
+    }
+
+    /// Takes one master in from components.
     pub fn import_components(
         &self,
         header: KeyHeader,
@@ -216,102 +293,52 @@ impl SoftHsm {
         }
         let at = (self.clock)();
         self.change(&control, "components-imported", |draft| {
-            take_in(draft, KeyName::Master(header), sum.as_slice(), at)?;
+            let value = Zeroizing::new(sum.to_vec());
+            Arrived::alone(KeyId::Master(header), value)?.take_in(draft, false, at)?;
             let custodians: Vec<&str> = components.iter().map(|c| c.custodian.as_str()).collect();
-            Ok(((), json!({ "key": name(header), "custodians": custodians })))
+            Ok((
+                (),
+                json!({ "keys": [name(header)], "custodians": custodians }),
+            ))
         })
     }
 }
 
-fn kek_of(vault: &Vault, kek: &Kek<'_>) -> Result<Key256> {
+/// The key-encryption key of an export, and which of our own it is.
+fn kek_of(vault: &Vault, kek: &Kek<'_>) -> Result<(Option<KeyId>, Key256)> {
+    let key = ServiceKey::Transport;
     match kek {
-        Kek::Own => vault.service_key(ServiceKey::Transport).cloned(),
-        Kek::Formed(FormedKey(key)) => Ok(key.clone()),
+        Kek::Own => {
+            let version = vault.newest_version(key, hsm_client::CURRENT)?;
+            let value = vault.service_version(key, version)?.clone();
+            Ok((Some(KeyId::Service { key, version }), value))
+        }
+        Kek::Formed(FormedKey(key)) => Ok((None, key.clone())),
     }
 }
 
-/// The value of a key that may leave.
-fn value(vault: &Vault, key: KeyName) -> Result<Zeroizing<Vec<u8>>> {
-    let value = match key {
-        KeyName::Master(header) => {
-            exportable(vault, header)?;
-            vault.backend.export(header)?.expose().to_vec()
-        }
-        KeyName::Service(ServiceKey::Storage) => {
-            return Err(HsmError::WrongUsage {
-                key: key.to_string(),
-                operation: "an export: it opens this store and no other".to_owned(),
+/// The key-encryption key of a bundle. Of our own, any version that is not out of use: the sender's
+/// officers may have activated it before ours.
+fn kek_of_bundle(vault: &Vault, kek: &Kek<'_>, bundle: &Bundle) -> Result<Key256> {
+    let mut candidates: Vec<&Key256> = Vec::new();
+    match kek {
+        Kek::Formed(FormedKey(key)) => candidates.push(key),
+        Kek::Own => {
+            let of_kind = |key: &ServiceKey| *key == ServiceKey::Transport;
+            let all = vault.service.iter().filter(|((key, _), _)| of_kind(key));
+            let usable = all.filter(|(_, held)| {
+                use KeyState::{Active, PreActive, VerifyOnly};
+                matches!(held.life.state(), PreActive | Active | VerifyOnly)
             });
+            candidates.extend(usable.filter_map(|(_, held)| held.value.as_deref()));
         }
-        KeyName::Service(service) => vault.service_key(service)?.to_vec(),
-        KeyName::Signing(purpose) => {
-            let signer = vault.signer(purpose).ok();
-            let signer = signer.ok_or_else(|| HsmError::UnknownKey {
-                key: key.to_string(),
-            })?;
-            signer.secret().to_vec()
-        }
-    };
-    Ok(Zeroizing::new(value))
-}
-
-/// The check value of a key, hex.
-fn check(key: KeyName, value: &[u8]) -> Result<String> {
-    let wrong = || malformed("a wrapped key has not the length of its kind");
-    Ok(match key {
-        KeyName::Master(header) => {
-            let key = Key::new(*value.as_array().ok_or_else(wrong)?);
-            hex::encode_upper(kcv(&key, header.suite, kcv_kind(header.suite)))
-        }
-        KeyName::Service(_) => {
-            let key = Key256::new(*value.as_array().ok_or_else(wrong)?);
-            hex::encode_upper(check_value(&key))
-        }
-        KeyName::Signing(purpose) => {
-            let secret = Zeroizing::new(*value.as_array().ok_or_else(wrong)?);
-            let signer = Signer::from_secret(purpose, secret).ok_or_else(wrong)?;
-            let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(signer.public_key()?));
-            hex::encode_upper([a, b, c, d])
-        }
-    })
-}
-
-/// A key that nobody should use again does not travel.
-fn exportable(vault: &Vault, header: KeyHeader) -> Result<()> {
-    let state = vault.record(header)?.life.state();
-    if !matches!(state, KeyState::Compromised | KeyState::Destroyed) {
-        return Ok(());
     }
-    Err(HsmError::Refused {
-        why: format!(
-            "key {} is {}: it is not exported",
-            name(header),
-            state.name()
+    let right = |key: &&Key256| hex::encode_upper(check_value(key)) == bundle.kek_kcv;
+    let found = candidates.into_iter().find(right).cloned();
+    found.ok_or_else(|| HsmError::NotAuthentic {
+        what: format!(
+            "the transport key (the bundle is under the one of check value {}: export it again under a key that both sides have)",
+            bundle.kek_kcv
         ),
-    })
-}
-
-/// Puts one key into the vault; false when the very same is there.
-fn take_in(draft: &mut Draft, key: KeyName, value: &[u8], at: CardTime) -> Result<bool> {
-    let wrong = || malformed("a wrapped key has not the length of its kind");
-    let here = match key {
-        KeyName::Service(ServiceKey::Storage) => return Err(wrong()),
-        KeyName::Master(header) if !draft.vault.masters.contains_key(&header) => {
-            let key = Box::new(Key::new(*value.as_array().ok_or_else(wrong)?));
-            // A new version waits until two officers activate it, as after a rotation.
-            let state = match draft.vault.current(header) {
-                Ok(_) => KeyState::PreActive,
-                Err(_) => KeyState::Active,
-            };
-            draft.bring(header, key, Life::begun(state, at))?;
-            return Ok(true);
-        }
-        _ => self::value(&draft.vault, key)?,
-    };
-    if bool::from(here.as_slice().ct_eq(value)) {
-        return Ok(false);
-    }
-    Err(HsmError::Refused {
-        why: format!("there is another {key} here: retire it or give the new one another version"),
     })
 }

@@ -18,6 +18,7 @@ use crate::{
     audit::{self, Audit},
     backend::{Backend, Place, StoreId},
     loads::Loads,
+    recovery::Recovery,
     store::{self, Disk, Envelope, StoreFile},
     vault::Vault,
 };
@@ -128,6 +129,7 @@ impl Founding {
         let logs = Logs {
             audit: Audit::create(&directory.join(AUDIT), vault.signer(SignPurpose::Audit)?)?,
             loads: Loads::create(&directory.join(LOADS))?,
+            recovery: Recovery::default(),
         };
         store::replace(&mut *self.disk, directory, StoreFile::NAME, &sealed)?;
         finished(directory);

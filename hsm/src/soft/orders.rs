@@ -121,6 +121,7 @@ impl SoftHsm {
             });
         }
         let mut logs = self.logs()?;
+        logs.recovery.allows(None)?;
         logs.loads.unlocked(pan, Guess::Mac1)?;
         let Some(command) = commands::overdraft(&self.vault(), request)? else {
             logs.loads.failed(pan, Guess::Mac1)?;
@@ -213,6 +214,7 @@ impl SoftHsm {
         self.sound()?;
         let vault = self.vault();
         let mut logs = self.logs()?;
+        logs.recovery.allows(None)?;
         logs.loads.unlocked(check.pan, Guess::Pin)?;
         let typed = Self::typed(&vault, check.pan, &check.typed)?;
         let reference = Self::typed(&vault, check.pan, &check.reference)?;

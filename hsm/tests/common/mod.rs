@@ -6,6 +6,7 @@ pub mod forged;
 pub mod raw;
 pub mod served;
 pub mod token;
+pub mod twins;
 
 use std::path::Path;
 use std::sync::Arc;

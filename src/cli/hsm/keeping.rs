@@ -1,4 +1,4 @@
-//! What needs people: ceremony, backup, restore.
+//! What needs people: ceremony and backup.
 
 use super::{
     cards::{Cards, CarrierArgs},
@@ -14,7 +14,6 @@ use crate::{
 use clap::{Args, ValueEnum};
 use hsm::{
     Entropy, KdfCost, SoftHsm, Zeroizing,
-    backup::Header,
     ceremony::{CeremonyError, Dealing, Form, Formed, Plan, Subject, Transcript},
 };
 use hsm_client::Hsm as _;
@@ -63,21 +62,6 @@ pub struct BackupArgs {
     /// Shares: M/N, M of N custodians restore it
     #[arg(long, value_name = "M/N", default_value = "3/5")]
     shares: Division,
-    #[command(flatten)]
-    carrier: CarrierArgs,
-    /// Events as lines of JSON on standard output
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub struct RestoreArgs {
-    /// Configuration file; its store must not exist or be empty
-    #[arg(long, default_value = "onecard.toml")]
-    config: PathBuf,
-    /// The backup
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
     #[command(flatten)]
     carrier: CarrierArgs,
     /// Events as lines of JSON on standard output
@@ -258,40 +242,5 @@ pub fn backup(args: &BackupArgs) -> Done {
     );
     console.line("下一步 · Next: onecard hsm restore (演练 · practise it on another machine)");
     console.event(&json!({ "event": "backed-up", "file": args.out, "header": backup.header }));
-    Ok(())
-}
-
-/// `onecard hsm restore`.
-pub fn restore(args: &RestoreArgs) -> Done {
-    let settings = settings(&args.config)?;
-    let mut console = Console::new(false, args.json)?;
-    let cards = Cards::open(&args.carrier)?;
-    let file = fs::read(&args.from).map_err(|error| {
-        Stop::new(
-            Code::NotFound,
-            format!("cannot read {}: {error}", args.from.display()),
-        )
-    })?;
-    let header = Header::of(&file).map_err(stop)?;
-    let config = open_config(&settings, "onecard hsm restore")?;
-    let officers = steps::officers(&mut console)?;
-    let plan = header.plan().map_err(failed)?;
-    let (formed, transcript) = steps::hold(&mut console, plan, &officers, now(), cards.as_ref())?;
-    let hsm = SoftHsm::restore(config, &file, formed, &transcript).map_err(stop)?;
-    let keys = hsm.keys().map_err(stop)?.len();
-    console.screen("恢复完成", "restored");
-    console.both(
-        &format!("{} 个应用主密钥，备份时间 {}。", keys, header.at),
-        &format!("{keys} application masters, backed up at {}.", header.at),
-    );
-    console.both(
-        "备份之后授权的圈存不在其中：开机前与清算核对。",
-        "Loads authorised after the backup are not in it: reconcile with clearing before serving.",
-    );
-    console.line(&format!(
-        "下一步 · Next: onecard hsm serve --config {}",
-        args.config.display()
-    ));
-    console.event(&json!({ "event": "restored", "store": settings.store, "backup": header.at }));
     Ok(())
 }
