@@ -97,9 +97,46 @@ fn wrong_rows_are_reported_by_row_and_field() {
 }
 
 #[test]
+fn a_feed_is_checked_and_priced() {
+    let feed = "terminal/fare/tests/fixtures/metra.zip";
+    assert!(onecard(&["fare", "check", feed]).status.success());
+    let quote = ["fare", "quote", "--feed", feed, "--from", "AURORA", "--to"];
+    let answer = onecard(&[&quote[..], &["CUS", "--json"]].concat());
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+    assert_eq!(answer["amount_minor"], 825);
+    fails(&[&quote[..], &["CUSS"]].concat(), 3, "near it: CUS");
+    fails(&[&quote[..], &["AURORA"]].concat(), 2, "both start and end");
+    let table = onecard(&[
+        "fare",
+        "table",
+        "--feed",
+        "terminal/fare/tests/fixtures/translink",
+        "--csv",
+    ]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    let mut lines = table.lines();
+    let header = "from_stop_id,to_stop_id,rider,media,product,amount_minor,currency";
+    assert_eq!(lines.next(), Some(header));
+    assert_eq!(
+        lines.next(),
+        Some("8039,8066,adult,cash,bus_flat_fare,320,CAD")
+    );
+    assert_eq!(lines.count(), 35);
+    // An empty folder lacks all five required files; nothing of it is priced.
+    let empty = temporary();
+    let path = empty.path().to_str().expect("UTF-8");
+    let checked = onecard(&["fare", "check", path, "--json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let checked: serde_json::Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert_eq!(checked["errors"].as_array().map(Vec::len), Some(5));
+    fails(&["fare", "table", "--feed", path], 1, "onecard fare check");
+    fails(&["fare", "check", "/nonexistent.zip"], 3, "no feed at");
+}
+
+#[test]
 fn every_command_explains_itself() {
     for command in [
-        "demo", "card", "bench", "hsm", "clearing", "issuance", "terminal", "config",
+        "demo", "card", "bench", "hsm", "clearing", "issuance", "fare", "terminal", "config",
     ] {
         let output = onecard(&[command, "--help"]);
         assert!(output.status.success(), "{command}");

@@ -12,8 +12,8 @@ use super::{
     schema,
 };
 
-/// Largest file that is read, bytes: a ZIP's entry may claim less than it unpacks to.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+/// Most that is read of a feed, bytes: a ZIP's entry may claim less than it unpacks to.
+const MAX_BYTES: u64 = 2 << 30;
 /// Most entries of a ZIP that are looked at.
 const MAX_ENTRIES: usize = 10_000;
 
@@ -131,13 +131,15 @@ impl Files {
             return;
         }
         let mut bytes = Vec::new();
-        match reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes) {
+        let taken: usize = self.texts.values().map(Vec::len).sum();
+        let left = MAX_BYTES.saturating_sub(taken as u64);
+        match reader.take(left + 1).read_to_end(&mut bytes) {
             Err(error) => {
                 let remedy = "make the feed again; a part of it cannot be read";
                 findings.error(at, format!("is damaged ({error})"), remedy);
             }
-            Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => {
-                let problem = format!("is larger than {MAX_FILE_BYTES} bytes");
+            Ok(_) if bytes.len() as u64 > left => {
+                let problem = format!("is too large: {MAX_BYTES} bytes are read at most");
                 findings.error(at, problem, "split the feed");
             }
             Ok(_) => {
