@@ -212,7 +212,9 @@ impl Leg<'_> {
             self.starts,
             base,
         );
-        let calendar = entitled.uses_calendar.then(|| &self.rules.calendar.tariff);
+        let calendar = entitled
+            .uses_calendar
+            .then_some(&self.rules.calendar.tariff);
         let mut offers = vec![(base, self.full(bill))];
         for (rule, payable) in entitled.found {
             let mut offer = self.full(bill);
