@@ -63,6 +63,7 @@ pub use operator::{Operator, OperatorKind};
 pub use permit::{Permit, PermitOrder};
 pub use quote::{Other, Provenance, Quote, Status, Step, TariffRef};
 pub use ride::Rider;
+pub use section::Ridden;
 pub use street_parking::{MeterStay, VehicleClass};
 pub use tariffs::{Route, Stop, Tariffs};
 pub use taxi::TaxiTrip;

@@ -176,6 +176,17 @@ fn weeks_begin_on_monday_and_months_on_the_first() {
         "the week's cap outlasts the month"
     );
     assert_eq!(week("12-07"), Fen::yuan(40));
+    // A month alone, into the next one and into the same one a year later.
+    let caps = "[[cap]]\nid = \"m\"\nzh = \"月\"\nen = \"m\"\ncounter = 2\nmonth = \"4.00\"\n";
+    let set = kata(CLAM_FARES, "", caps);
+    let mut card = Card::new(&set);
+    let mut ride = |time: &str| card.ride("A1", "A2", at(time)).0;
+    assert_eq!(ride("2026-11-01T04:30:00"), 250);
+    assert_eq!(ride("2026-11-30T10:00:00"), 150);
+    assert_eq!(ride("2026-12-01T04:29:59"), 0);
+    assert_eq!(ride("2026-12-01T04:30:00"), 250);
+    assert_eq!(ride("2027-12-01T10:00:00"), 250);
+    assert_eq!(ride("2027-12-02T10:00:00"), 150);
 }
 
 #[test]
@@ -200,8 +211,7 @@ day = "3.00"
         let ride = BusRide {
             operator: "KB".into(),
             route: "KB1".into(),
-            from_stop: None,
-            to_stop: None,
+            ridden: Ridden::Unknown,
             at: minutes(600),
             rider: Rider::of_kind(kind),
             prior: None,

@@ -12,8 +12,7 @@ fn fuzhou_bus(route: &str, time: CardTime, rider: Rider, state: FareState) -> Qu
     let ride = BusRide {
         operator: "FZBUS".into(),
         route: route.into(),
-        from_stop: None,
-        to_stop: None,
+        ridden: Ridden::Unknown,
         at: time,
         rider,
         prior: state.prior(),
@@ -133,8 +132,7 @@ fn a_period_pass_goes_first_and_no_ride_is_spent_where_nothing_is_due() {
         let ride = BusRide {
             operator: "QZBUS".into(),
             route: "QZB2".into(),
-            from_stop: None,
-            to_stop: None,
+            ridden: Ridden::Unknown,
             at: minutes(600),
             rider,
             prior: None,
