@@ -235,6 +235,30 @@ day = "3.00"
 }
 
 #[test]
+fn a_rider_class_is_capped_however_it_pays() {
+    let cap = "[[cap]]\nid = \"s\"\nzh = \"学生封顶\"\nen = \"s\"\ncounter = 1\nkinds = [\"student\"]\nday = \"3.00\"\n";
+    let half = "[[discount]]\nid = \"half\"\nzh = \"半价\"\nen = \"half\"\npay_percent = 50\nkinds = [\"normal\"]\n";
+    let set = kata_with(CLAM_FARES, "", cap, half);
+    let pays = |rider| {
+        let mut state = Some(FareState::new(kata_city()));
+        [0; 4].map(|_| {
+            let times = (minutes(600), minutes(610));
+            let ride = MetroRide {
+                operator: "KM".into(),
+                state,
+                ..metro_ride("A1", "A2", times, rider, None)
+            };
+            let quote = checked(set.quote_metro(&ride).unwrap());
+            state = quote.state;
+            quote.amount.0
+        })
+    };
+    // Students ride at the ordinary card's half price, and still at most 3 yuan a day.
+    assert_eq!(pays(STUDENT), [125, 125, 50, 0]);
+    assert_eq!(pays(NORMAL), [125; 4]);
+}
+
+#[test]
 fn contradictory_contracts_are_refused() {
     for (from, to, says) in [
         ("counter = 2", "counter = 3", "counter must be 1 or 2"),

@@ -118,6 +118,14 @@ fn passes_are_sold_to_whom_they_are_for_and_never_overwritten() {
     assert_eq!(ride("2026-11-30T10:00:00"), [99, 100]);
     assert_eq!(ride("2026-12-01T10:00:00"), [100, 99]);
     assert_eq!(ride("2027-01-01T10:00:00"), [100, 100]);
+    // December's alone pays nothing in November.
+    let alone = PassOrder {
+        state: fuzhou,
+        ..december.clone()
+    };
+    let alone = set.quote_pass(&alone).unwrap().state;
+    let november = fuzhou_bus("FZB106", at("2026-11-30T10:00:00"), STUDENT, alone);
+    assert_eq!(november.amount, Fen(200));
     let past = PassOrder {
         from: at("2026-10-05T10:00:00"),
         ..december
