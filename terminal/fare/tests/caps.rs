@@ -259,6 +259,31 @@ fn a_rider_class_is_capped_however_it_pays() {
 }
 
 #[test]
+fn a_cap_limits_what_is_left_after_the_transfer() {
+    let mut texts = texts();
+    let text = texts.get_mut("transit/fuzhou/contracts.toml").unwrap();
+    *text += "[[cap]]\nid = \"day\"\nzh = \"封顶\"\nen = \"cap\"\ncounter = 1\nday = \"3.00\"\n";
+    let set = Tariffs::from_texts(&texts).unwrap();
+    let mut state = Some(FareState::new(city("350100")));
+    let paid = [600, 620, 640].map(|minute| {
+        let ride = BusRide {
+            operator: "FZBUS".into(),
+            route: "FZB106".into(),
+            ridden: Ridden::Unknown,
+            at: minutes(minute),
+            rider: NORMAL,
+            prior: state.unwrap().prior(),
+            state,
+        };
+        let quote = checked(set.quote_bus(&ride).unwrap());
+        state = quote.state;
+        quote.amount.0
+    });
+    // 2.00 less 0.50 is above what is left of 3.00.
+    assert_eq!(paid, [200, 100, 0]);
+}
+
+#[test]
 fn contradictory_contracts_are_refused() {
     for (from, to, says) in [
         ("counter = 2", "counter = 3", "counter must be 1 or 2"),

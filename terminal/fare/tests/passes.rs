@@ -118,6 +118,9 @@ fn passes_are_sold_to_whom_they_are_for_and_never_overwritten() {
     assert_eq!(ride("2026-11-30T10:00:00"), [99, 100]);
     assert_eq!(ride("2026-12-01T10:00:00"), [100, 99]);
     assert_eq!(ride("2027-01-01T10:00:00"), [100, 100]);
+    // Passes that are over make room.
+    let later = order("adult-100", STUDENT, at("2027-01-05T10:00:00"), two.state);
+    assert!(set.quote_pass(&later).is_ok());
     // December's alone pays nothing in November.
     let alone = PassOrder {
         state: fuzhou,
@@ -185,6 +188,22 @@ fn a_period_pass_goes_first_and_no_ride_is_spent_where_nothing_is_due() {
         "the pass and the full fare: {:?}",
         free.others
     );
+}
+
+#[test]
+fn a_window_is_as_old_as_its_leg_whatever_the_clocks_say() {
+    // A device two minutes ahead, then one that is right: the window opened at ten.
+    let t0 = 36_000;
+    let fuzhou = FareState::new(city("350100"));
+    let ahead = fuzhou_bus("FZB39", seconds(t0 + 120), NORMAL, fuzhou)
+        .state
+        .unwrap();
+    let state = fuzhou_bus("FZB17", seconds(t0), NORMAL, ahead)
+        .state
+        .unwrap();
+    assert_eq!(state.prior().unwrap().age_seconds, 120);
+    let next = |gap| fuzhou_bus("FZB106", seconds(t0 + gap), NORMAL, state).amount;
+    assert_eq!((next(5_400), next(5_401)), (Fen(150), Fen(200)));
 }
 
 #[test]
@@ -287,6 +306,10 @@ fn the_travel_record_spares_reads_and_loses_nothing() {
     // Other systems' bytes, cut or too long, say nothing.
     let good = card.travel.clone();
     assert!(matches!(Travel::from_bytes(&good), Travel::Here(_)));
+    let mut longer = good.clone();
+    longer[0] += 1;
+    longer.push(0);
+    assert_eq!(Travel::from_bytes(&longer), Travel::Nothing);
     for bad in [
         &[][..],
         &[1],
