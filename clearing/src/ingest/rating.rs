@@ -6,8 +6,8 @@ use crate::store::Facts;
 use card_spec::{Fen, purse::files::Journey};
 use clearing_api::record::{Purchase, Service};
 use fare::{
-    BusRide, CarParkStay, MeterStay, MetroRide, OperatorId, PriorLeg, Rider, Tariffs, TaxiTrip,
-    VehicleClass,
+    BusRide, CarParkStay, MeterStay, MetroRide, OperatorId, PriorLeg, Ridden, Rider, Tariffs,
+    TaxiTrip, VehicleClass,
 };
 
 /// What re-rating found.
@@ -83,8 +83,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
         } => tariffs.quote_bus(&BusRide {
             operator: id(operator),
             route: route.as_str().into(),
-            from_stop: None,
-            to_stop: None,
+            ridden: Ridden::Unknown,
             at,
             rider: rider(purchase, facts, *age),
             prior: prior_leg(prior.as_ref()),

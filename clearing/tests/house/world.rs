@@ -115,8 +115,7 @@ pub(crate) fn fare() -> i64 {
     let ride = fare::BusRide {
         operator: BUS.into(),
         route: "FZB106".into(),
-        from_stop: None,
-        to_stop: None,
+        ridden: fare::Ridden::Unknown,
         at: time("2026-11-23T08:15:00"),
         rider: fare::Rider::of_kind(CardKind::Normal),
         prior: None,

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CityCode, FareError, FareState, OperatorId, PriorLeg, Quote, QuoteError, Rider, Route, RouteId,
-    StopId, TariffRef,
+    TariffRef,
     contract::ScopedLeg,
     discount::Discount,
     gtfs::Feed,
     quote::Bill,
     ride::{CityRules, Leg},
     schema::BusFile,
-    section::Sections,
+    section::{Ridden, Sections},
 };
 
 /// One tap on a bus.
@@ -24,13 +24,9 @@ pub struct BusRide {
     pub operator: OperatorId,
     /// Its route.
     pub route: RouteId,
-    /// Where the rider boards and leaves, on a sectional route, as far as it is known (the
-    /// driver's keypad, a second tap); what is not known is priced as the longest ride.
+    /// What is known of the way, on a sectional route.
     #[serde(default)]
-    pub from_stop: Option<StopId>,
-    /// See `from_stop`.
-    #[serde(default)]
-    pub to_stop: Option<StopId>,
+    pub ridden: Ridden,
     /// When the card was tapped.
     pub at: CardTime,
     /// Who rides.
@@ -151,13 +147,7 @@ impl BusTariff {
                 *fare,
             ),
             Price::Sections(sections) => {
-                let section = |stop: &Option<StopId>| {
-                    let Some(stop) = stop else { return Ok(None) };
-                    let unknown = || QuoteError::Section(route.id.clone(), stop.clone());
-                    sections.of(stop).map(Some).ok_or_else(unknown)
-                };
-                let (ridden, fare) =
-                    sections.fare(section(&ride.from_stop)?, section(&ride.to_stop)?);
+                let (ridden, fare) = sections.fare(&route.id, &ride.ridden)?;
                 (
                     "sections",
                     format!("{name}乘坐{ridden}段，票价{fare}元"),

@@ -107,6 +107,9 @@ pub enum QuoteError {
     /// The stop is not on the sectional route.
     #[error("the bus route {0} has no section for stop {1}; check the route's section_stops")]
     Section(RouteId, StopId),
+    /// A number of sections that the route does not have.
+    #[error("the bus route {0} has 1 to {1} sections; key one of them")]
+    Sections(RouteId, usize),
     /// No such permit.
     #[error("no parking permit {0}; check the tariff, or the list of permits by plate")]
     Permit(String),

@@ -24,6 +24,7 @@ pub mod feed;
 mod gate;
 mod gtfs;
 mod id;
+mod journey;
 mod leg;
 mod load;
 mod metro;
@@ -56,12 +57,13 @@ pub use id::{
     CityCode, LineCode, OperatorId, ParkId, RouteId, StationCode, StopId, TariffId, ZoneClass,
     ZoneId,
 };
+pub use journey::{EntryTerms, MetroEntry, MetroRide};
 pub use leg::{LegClass, LegMark, OpenWindow, Place, PriorLeg};
-pub use metro::{EntryTerms, MetroEntry, MetroRide};
 pub use operator::{Operator, OperatorKind};
 pub use permit::{Permit, PermitOrder};
 pub use quote::{Other, Provenance, Quote, Status, Step, TariffRef};
 pub use ride::Rider;
+pub use section::Ridden;
 pub use street_parking::{MeterStay, VehicleClass};
 pub use tariffs::{Route, Stop, Tariffs};
 pub use taxi::TaxiTrip;

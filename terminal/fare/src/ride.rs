@@ -73,7 +73,7 @@ struct Offer {
     bill: Bill,
     /// Rule that made it, and its name.
     name: Other,
-    /// The class it is paid as.
+    /// The kind it is paid as, for the transfer rule.
     kind: CardKind,
     also: Vec<TariffRef>,
     /// The place and new content of the pass that pays.
@@ -120,7 +120,7 @@ impl Leg<'_> {
             let mut state = *state;
             if let Some(contracts) = self.rules.contracts {
                 let times = (self.starts, self.ends);
-                contracts.count(&mut state, self.leg, chosen.kind, times, paid);
+                contracts.count(&mut state, self.leg, self.rider.kind, times, paid);
             } else {
                 state.tapped(self.ends);
             }
@@ -212,7 +212,9 @@ impl Leg<'_> {
             self.starts,
             base,
         );
-        let calendar = entitled.uses_calendar.then(|| &self.rules.calendar.tariff);
+        let calendar = entitled
+            .uses_calendar
+            .then_some(&self.rules.calendar.tariff);
         let mut offers = vec![(base, self.full(bill))];
         for (rule, payable) in entitled.found {
             let mut offer = self.full(bill);
@@ -259,7 +261,7 @@ impl Leg<'_> {
     fn take_cap(&self, offer: &mut Offer) {
         if let Some(contracts) = self.rules.contracts
             && let Some(state) = self.state
-            && let Some(room) = contracts.room(state, self.leg, offer.kind, self.starts)
+            && let Some(room) = contracts.room(state, self.leg, self.rider.kind, self.starts)
             && room.left < offer.bill.total()
         {
             let off = room.left - offer.bill.total();

@@ -1,8 +1,30 @@
 //! Sectional bus fares (分段计价): the fare grows with the sections ridden through.
 
 use card_spec::Fen;
+use serde::{Deserialize, Serialize};
 
-use crate::{FareError, StopId, gtfs::FeedRoute, schema::BusRoute};
+use crate::{FareError, QuoteError, RouteId, StopId, gtfs::FeedRoute, schema::BusRoute};
+
+/// What is known of a ride on a sectional route. What is not is priced as the longest ride that
+/// can be. Flat routes do not ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ridden {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// How many sections the driver keyed in, from 1.
+    Sections(u8),
+    /// Where the rider boarded.
+    From(StopId),
+    /// Where the rider boarded and left.
+    Between {
+        /// Boarded.
+        from: StopId,
+        /// Left.
+        to: StopId,
+    },
+}
 
 /// The sections of a route.
 #[derive(Debug)]
@@ -53,27 +75,31 @@ impl Sections {
     }
 
     /// The section of a stop.
-    pub(crate) fn of(&self, stop: &StopId) -> Option<usize> {
-        self.stops
-            .iter()
-            .find(|(id, _)| id == stop)
+    fn of(&self, route: &RouteId, stop: &StopId) -> Result<usize, QuoteError> {
+        let found = self.stops.iter().find(|(id, _)| id == stop);
+        found
             .map(|(_, section)| *section)
+            .ok_or_else(|| QuoteError::Section(route.clone(), stop.clone()))
     }
 
-    /// Most sections a rider can go through who boards in section `from`.
-    fn most(&self, from: Option<usize>) -> usize {
+    /// Sections ridden through and their fare.
+    pub(crate) fn fare(
+        &self,
+        route: &RouteId,
+        ridden: &Ridden,
+    ) -> Result<(usize, Fen), QuoteError> {
         let last = self.fares.len().saturating_sub(1);
-        from.map_or(last, |from| from.max(last - from)) + 1
-    }
-
-    /// Sections ridden through and their fare. Where a rider leaves is not always known: until
-    /// then the ride is the longest that can be.
-    pub(crate) fn fare(&self, from: Option<usize>, to: Option<usize>) -> (usize, Fen) {
-        let ridden = match (from, to) {
-            (Some(from), Some(to)) => from.abs_diff(to) + 1,
-            (from, to) => self.most(from.or(to)),
+        let ridden = match ridden {
+            Ridden::Unknown => last + 1,
+            Ridden::Sections(n) => usize::from(*n),
+            Ridden::From(from) => {
+                let from = self.of(route, from)?;
+                from.max(last - from) + 1
+            }
+            Ridden::Between { from, to } => self.of(route, from)?.abs_diff(self.of(route, to)?) + 1,
         };
-        let fare = self.fares.get(ridden - 1).or(self.fares.last());
-        (ridden, fare.copied().unwrap_or_default())
+        let fare = ridden.checked_sub(1).and_then(|n| self.fares.get(n));
+        let fare = fare.ok_or_else(|| QuoteError::Sections(route.clone(), last + 1))?;
+        Ok((ridden, *fare))
     }
 }

@@ -14,7 +14,8 @@ use crate::{
 enum Days {
     All,
     Workdays,
-    RestDays,
+    #[serde(rename = "rest-days")]
+    Rest,
 }
 
 /// `{ days, from, to }`: from inclusive, to exclusive; past midnight the day is that of the tap.
@@ -50,7 +51,7 @@ pub(crate) fn any(windows: &[TimeWindow], calendar: &Calendar, at: CardTime) -> 
         held.holds |= match window.days {
             Days::All => true,
             Days::Workdays => calendar.is_workday(at.date()),
-            Days::RestDays => !calendar.is_workday(at.date()),
+            Days::Rest => !calendar.is_workday(at.date()),
         };
     }
     held

@@ -322,6 +322,46 @@ fn train_failure_and_fare_bypass_take_nothing() {
 }
 
 #[test]
+fn a_journey_that_failed_spends_no_ride() {
+    let fares = r#"{ zones = ["A", "A"], fare = "2.50" }, { zones = ["A", "B"], fare = "3.00" }, { zones = ["B", "B"], fare = "3.00" }"#;
+    let pass = "[[pass]]\nid = \"ten\"\ncode = 1\nzh = \"十次\"\nen = \"ten\"\nprice = \"20.00\"\nrides = 10\nvalidity = { days = 30 }\n";
+    let set = kata(fares, "", pass);
+    let order = PassOrder {
+        city: kata_city(),
+        pass: "ten".to_owned(),
+        rider: NORMAL,
+        at: minutes(500),
+        from: minutes(500),
+        state: FareState::new(kata_city()),
+    };
+    let state = set.quote_pass(&order).unwrap().state;
+    let leave = MetroExit {
+        operator: "KM".into(),
+        state: Some(state),
+        ..exit("B1", minutes(640))
+    };
+    let rides_left =
+        |history: &ModeHistory| match set.decide_exit(&leave, &inside("A1", minutes(600)), history)
+        {
+            Ok(ExitDecision::Leave { quote, .. }) => {
+                let state = checked(*quote).state.unwrap();
+                let pass = *state.passes().next().unwrap();
+                pass.rides_left.unwrap()
+            }
+            other => panic!("{other:?}"),
+        };
+    let mut failure = span(
+        StationMode::TrainFailure,
+        &["B1"],
+        "2026-11-23T10:00:00",
+        None,
+    );
+    failure.0[0].operator = "KM".into();
+    assert_eq!(rides_left(&failure), 10);
+    assert_eq!(rides_left(&ModeHistory::default()), 9);
+}
+
+#[test]
 fn time_bypass_waives_the_overstay_only() {
     let history = span(StationMode::TimeBypass, &[], "2026-11-23T00:00:00", None);
     let ride = inside(NORTH, minutes(600));

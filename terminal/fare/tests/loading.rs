@@ -357,8 +357,7 @@ fn questions_without_an_answer_say_why() {
     let mut other = BusRide {
         operator: "FZMTR".into(),
         route: "FZB17".into(),
-        from_stop: None,
-        to_stop: None,
+        ridden: Ridden::Unknown,
         at: minutes(600),
         rider: NORMAL,
         prior: None,

@@ -7,12 +7,16 @@ use card_spec::{Fen, purse::files::CardKind};
 use common::*;
 use fare::*;
 
-fn quanzhou(route: &str, from: Option<&str>, to: Option<&str>, rider: Rider) -> Quote {
+fn between(from: &str, to: &str) -> Ridden {
+    let (from, to) = (from.into(), to.into());
+    Ridden::Between { from, to }
+}
+
+fn quanzhou(route: &str, ridden: Ridden, rider: Rider) -> Quote {
     let ride = BusRide {
         operator: "QZBUS".into(),
         route: route.into(),
-        from_stop: from.map(StopId::from),
-        to_stop: to.map(StopId::from),
+        ridden,
         at: minutes(600),
         rider,
         prior: None,
@@ -23,8 +27,7 @@ fn quanzhou(route: &str, from: Option<&str>, to: Option<&str>, rider: Rider) -> 
 
 #[test]
 fn quanzhou_sections_cost_one_to_four_yuan() {
-    let fare = |from, to| quanzhou("QZB19", from, to, NORMAL).amount;
-    let section = |n: &'static str| Some(n);
+    let fare = |ridden| quanzhou("QZB19", ridden, NORMAL).amount;
     // Sections begin at stops 1, 4, 6 and 8 of nine.
     for (from, to, yuan) in [
         ("QZB1001", "QZB1003", 1),
@@ -35,22 +38,19 @@ fn quanzhou_sections_cost_one_to_four_yuan() {
         ("QZB1009", "QZB1001", 4),
         ("QZB1008", "QZB1006", 2),
     ] {
-        assert_eq!(
-            fare(section(from), section(to)),
-            Fen::yuan(yuan),
-            "{from} {to}"
-        );
+        assert_eq!(fare(between(from, to)), Fen::yuan(yuan), "{from} {to}");
     }
     // Until the exit is known the ride is the longest that can be: from the middle not the whole.
-    assert_eq!(fare(None, None), Fen::yuan(4));
-    assert_eq!(fare(section("QZB1001"), None), Fen::yuan(4));
-    assert_eq!(fare(section("QZB1004"), None), Fen::yuan(3));
-    assert_eq!(fare(None, section("QZB1006")), Fen::yuan(3));
+    assert_eq!(fare(Ridden::Unknown), Fen::yuan(4));
+    assert_eq!(fare(Ridden::From("QZB1001".into())), Fen::yuan(4));
+    assert_eq!(fare(Ridden::From("QZB1004".into())), Fen::yuan(3));
+    assert_eq!(fare(Ridden::From("QZB1008".into())), Fen::yuan(4));
+    assert_eq!(fare(Ridden::Sections(1)), Fen::yuan(1));
+    assert_eq!(fare(Ridden::Sections(4)), Fen::yuan(4));
     let unknown = BusRide {
         operator: "QZBUS".into(),
         route: "QZB19".into(),
-        from_stop: Some("FZM101".into()),
-        to_stop: None,
+        ridden: Ridden::From("FZM101".into()),
         at: minutes(600),
         rider: NORMAL,
         prior: None,
@@ -61,11 +61,19 @@ fn quanzhou_sections_cost_one_to_four_yuan() {
         error,
         Err(QuoteError::Section("QZB19".into(), "FZM101".into()))
     );
+    for n in [0, 5] {
+        let keyed = BusRide {
+            ridden: Ridden::Sections(n),
+            ..unknown.clone()
+        };
+        let error = tariffs().quote_bus(&keyed);
+        assert_eq!(error, Err(QuoteError::Sections("QZB19".into(), 4)));
+    }
 }
 
 #[test]
 fn quanzhou_concessions() {
-    let fare = |rider| quanzhou("QZB19", Some("QZB1001"), Some("QZB1007"), rider).amount;
+    let fare = |rider| quanzhou("QZB19", between("QZB1001", "QZB1007"), rider).amount;
     assert_eq!(fare(STUDENT), Fen(225), "75 %");
     assert_eq!(fare(aged(60)), Fen(150), "half");
     assert_eq!(fare(aged(59)), Fen(300));
@@ -76,7 +84,7 @@ fn quanzhou_concessions() {
         kind: CardKind::Student,
         age: Some(60),
     };
-    let quote = quanzhou("QZB2", None, None, both);
+    let quote = quanzhou("QZB2", Ridden::Unknown, both);
     assert_eq!((quote.amount, quote.saved()), (Fen(50), Fen(50)));
     let others: Vec<_> = quote
         .others

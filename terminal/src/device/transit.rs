@@ -9,8 +9,8 @@ use card_spec::{
 };
 use clearing_api::record::Service;
 use fare::{
-    BusRide, LineCode, MetroEntry, MetroRide, OperatorId, Place, Quote, RouteId, StationCode,
-    StopId, Tariffs,
+    BusRide, LineCode, MetroEntry, MetroRide, OperatorId, Place, Quote, Ridden, RouteId,
+    StationCode, StopId, Tariffs,
 };
 
 use super::{CardView, Offer, Reads, Seller, Site, journey, no_price, price_lines};
@@ -73,8 +73,7 @@ impl Seller for BusValidator {
         let ride = BusRide {
             operator: self.site.operator.as_str().into(),
             route: self.route.clone(),
-            from_stop: None,
-            to_stop: None,
+            ridden: Ridden::Unknown,
             at,
             rider: card.rider(),
             prior: card.prior(),

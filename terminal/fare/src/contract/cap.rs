@@ -3,6 +3,8 @@
 //! A cap limits the sum of what was really paid, after discounts and transfers, on the legs in its
 //! scope. Caps may overlap: a leg may be paid as far as all of them leave room.
 
+use std::collections::BTreeSet;
+
 use card_spec::{Fen, purse::files::CardKind, time::CardTime};
 use serde::Deserialize;
 
@@ -87,18 +89,20 @@ impl Cap {
 }
 
 impl Contracts {
-    /// The caps that count a leg of this rider class, one a counter.
+    /// The caps that hold on a leg, with the counter of each: those of the card's kind, and those
+    /// of an ordinary card, as which every card may be used.
     fn caps_for(&self, leg: ScopedLeg<'_>, kind: CardKind) -> impl Iterator<Item = (usize, &Cap)> {
-        (0..FareState::COUNTERS).filter_map(move |index| {
-            let mut here = self
+        (0..FareState::COUNTERS).flat_map(move |index| {
+            let here = self
                 .caps
                 .iter()
                 .filter(move |cap| cap.index() == Some(index) && cap.scope.covers(leg));
-            let cap = here
-                .clone()
-                .find(|cap| cap.kinds.contains(&kind))
-                .or_else(|| here.find(|cap| cap.kinds.is_empty()))?;
-            Some((index, cap))
+            let of = move |kind| {
+                let own = here.clone().find(|cap| cap.kinds.contains(&kind));
+                own.or_else(|| here.clone().find(|cap| cap.kinds.is_empty()))
+            };
+            let both = [of(kind), of(CardKind::Normal)];
+            both.into_iter().flatten().map(move |cap| (index, cap))
         })
     }
 
@@ -180,8 +184,9 @@ impl Contracts {
         let last = state.seconds();
         let (starts, ends) = (clock::seconds(starts).max(last), clock::seconds(ends));
         self.rolled(&mut state.counters, last, starts);
-        for (index, _) in self.caps_for(leg, kind) {
-            if let Some(counter) = state.counters.get_mut(index) {
+        let counted: BTreeSet<usize> = self.caps_for(leg, kind).map(|(index, _)| index).collect();
+        for (index, counter) in state.counters.iter_mut().enumerate() {
+            if counted.contains(&index) {
                 counter.add(paid);
             }
         }

@@ -90,8 +90,7 @@ pub(crate) fn bus(route: &str, at: CardTime, rider: Rider, prior: Option<PriorLe
     let ride = BusRide {
         operator: operator.into(),
         route: route.into(),
-        from_stop: None,
-        to_stop: None,
+        ridden: Ridden::Unknown,
         at,
         rider,
         prior,
