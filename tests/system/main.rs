@@ -4,6 +4,7 @@
 mod ceremony;
 mod commands;
 mod day;
+mod journal;
 mod reader;
 mod scripts;
 mod secrets;
