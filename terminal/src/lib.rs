@@ -25,6 +25,7 @@ pub mod person;
 pub mod pos;
 pub mod profile;
 pub mod result;
+pub mod retry;
 pub mod run;
 pub mod sam;
 pub mod tap;

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod day;
+pub mod hotlist;
 pub mod national;
 pub mod outcome;
 pub mod pension;
