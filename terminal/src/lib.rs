@@ -20,6 +20,7 @@ pub mod journal;
 pub mod kiosk;
 pub mod machine;
 pub mod online;
+pub mod parameters;
 pub mod passback;
 pub mod person;
 pub mod pos;
