@@ -70,6 +70,8 @@ refusals! {
     not_found = 404, "not-found", "Not found";
     /// Another state or another content under the same key.
     conflict = 409, "conflict", "Conflict with the present state";
+    /// More changes of the hotlist than one answer holds.
+    hotlist_base_due = 409, "hotlist-base-due", "The whole hotlist comes as a base";
     /// The body is too large.
     too_large = 413, "too-large", "The body is too large";
     /// A field has an impossible value.

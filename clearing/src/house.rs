@@ -3,9 +3,11 @@
 use crate::clock::Clock;
 use crate::error::{ClearingError, Refusal, Result};
 use crate::store::{PersonKey, Registered, Store};
+use actix_web::web::Bytes;
 use card_spec::{Fen, id::Pan, time::CardDate};
 use clearing_api::{
     day::CardShadow,
+    hotlist::{Base, Key},
     pension::Pension,
     registry::{Hotlist, HotlistEntry, ListCard},
 };
@@ -58,6 +60,12 @@ impl Rules {
     }
 }
 
+/// How many versions of the hotlist behind is still answered with what changed; bounds the answers
+/// kept.
+const BEHIND: u64 = 256;
+/// Longest hotlist that is answered whole; of a longer one there is a base.
+const WHOLE: usize = 4_096;
+
 /// Limits of one top-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopUpLimits {
@@ -91,6 +99,8 @@ pub struct House<S> {
     pub(crate) national: tokio::sync::Mutex<()>,
     /// Signed hotlists of the newest version, by the version they start after.
     signed_hotlists: tokio::sync::Mutex<BTreeMap<u64, Hotlist>>,
+    /// The newest hotlist base made: its version and file.
+    hotlist_base: tokio::sync::Mutex<Option<(u64, Bytes)>>,
     stopping: AtomicBool,
 }
 
@@ -114,6 +124,7 @@ impl<S: Store> House<S> {
             loading: tokio::sync::Mutex::new(()),
             national: tokio::sync::Mutex::new(()),
             signed_hotlists: tokio::sync::Mutex::default(),
+            hotlist_base: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -162,11 +173,39 @@ impl<S: Store> House<S> {
         self.store.list(entry, self.clock.now().date()).await
     }
 
+    /// The hotlist's base as a file, signed by the HSM: every listed card, as devices search it. It is
+    /// made anew when what changed since could no longer be asked for.
+    pub async fn hotlist_base(&self) -> Result<Bytes> {
+        let mut kept = self.hotlist_base.lock().await;
+        let version = self.store.hotlist_version().await?;
+        if let Some((of, file)) = kept.as_ref()
+            && version
+                .checked_sub(*of)
+                .is_some_and(|behind| behind <= BEHIND)
+        {
+            return Ok(file.clone());
+        }
+        let list = self.store.hotlist(0).await?;
+        let made = tokio::task::spawn_blocking(move || {
+            let listed = list.entries.iter().filter(|entry| !entry.removed);
+            let listed = listed.map(|e| (Key::new(e.pan, e.generation), e.reason.as_str()));
+            Base::build(list.version, listed).map(|base| (base.version(), base.encode()))
+        });
+        let made = made.await.map_err(|_| ClearingError::Stopping)?;
+        let (version, (mut file, signed)) =
+            made.map_err(|why| Refusal::conflict(why.to_string()))?;
+        let signature = self
+            .hsm(move |hsm| hsm.sign(SignPurpose::Hotlist, &signed))
+            .await?;
+        file.extend(signature);
+        let file = Bytes::from(file);
+        *kept = Some((version, file.clone()));
+        Ok(file)
+    }
+
     /// The hotlist after a version, signed by the HSM. Whoever is too far behind, or ahead of us, gets
-    /// the whole list. Anybody may ask: each answer is signed once a version and kept.
+    /// the whole list, or, when that is long, is sent for the base. Anybody may ask: each answer is signed once a version and kept.
     pub async fn hotlist(&self, since: u64) -> Result<Hotlist> {
-        /// How many versions behind is still answered with what changed; bounds the answers kept.
-        const BEHIND: u64 = 256;
         if i64::try_from(since).is_err() {
             return Err(Refusal::malformed("since is no version of the hotlist").into());
         }
@@ -180,6 +219,12 @@ impl<S: Store> House<S> {
             return Ok(kept.clone());
         }
         let mut hotlist = self.store.hotlist(since).await?;
+        if since == 0 && hotlist.entries.len() > WHOLE {
+            return Err(Refusal::hotlist_base_due(
+                "the whole list is too long: fetch /v1/hotlist/base, then what changed since",
+            )
+            .into());
+        }
         let bytes = hotlist.signing_bytes();
         let signature = self
             .hsm(move |hsm| hsm.sign(SignPurpose::Hotlist, &bytes))

@@ -1,5 +1,6 @@
 //! `onecard bench`: figures, printed; never timed tests.
 
+mod hotlist;
 mod hsm;
 
 use super::{json, script::InReader};
@@ -42,6 +43,8 @@ pub enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// A look-up in a hotlist, beside a plain sorted array 黑名单测速
+    Hotlist(hotlist::Args),
     /// TACs that the HSM verifies a second, beside the same work in a plain loop 密钥机测速
     Hsm(hsm::Args),
 }
@@ -97,6 +100,7 @@ pub fn run(command: &Bench) -> Done {
             json,
         } => (reader, *rounds, *json),
         Bench::Firmware { image, json } => return super::firmware::run(image.as_ref(), *json),
+        Bench::Hotlist(args) => return hotlist::run(args),
         Bench::Hsm(args) => return hsm::run(args),
     };
     let mut flows = Vec::new();

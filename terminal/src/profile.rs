@@ -163,6 +163,8 @@ pub struct DeviceProfile {
     pub clearing: String,
     /// Journal file.
     pub journal: PathBuf,
+    /// Folder that keeps the hotlist over a restart; without it the device fetches it again.
+    pub state: Option<PathBuf>,
     /// File with the device's Ed25519 upload key, 64 hex digits.
     pub key_file: PathBuf,
     /// The HSM's hotlist key, 64 hex digits. Without it the device holds no hotlist.
@@ -268,6 +270,7 @@ impl DeviceProfile {
     fn resolve(&mut self, folder: &Path) {
         let optional = [
             self.tariffs.as_mut(),
+            self.state.as_mut(),
             self.hospital.as_mut().map(|h| &mut h.secret_key_file),
         ];
         let paths = [&mut self.journal, &mut self.key_file].into_iter();

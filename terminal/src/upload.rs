@@ -70,16 +70,14 @@ impl SignedBatch {
     }
 }
 
-/// The next batch of at most `max` records, signed; `None` when nothing waits.
+/// The next batch of at most `max` records, fixed and signed; `None` when nothing waits.
 pub fn next_batch<S: Storage>(
-    journal: &Journal<S>,
+    journal: &mut Journal<S>,
     key: &SigningKey,
     max: usize,
-) -> Result<Option<SignedBatch>, serde_json::Error> {
-    journal
-        .batch(max)
-        .map(|batch| SignedBatch::new(&batch, key))
-        .transpose()
+) -> Result<Option<SignedBatch>, UploadError> {
+    let batch = journal.send(max)?;
+    Ok(batch.map(|b| SignedBatch::new(&b, key)).transpose()?)
 }
 
 /// Journals the answer to a batch that this journal made, and thereby moves the upload cursor.

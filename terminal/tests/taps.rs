@@ -282,6 +282,7 @@ fn a_listed_card_is_locked_in_the_field() {
             generation: card_spec::id::Generation(1),
             version: 5,
             reason: "lost".into(),
+            removed: false,
         }],
         signature: String::new(),
     };

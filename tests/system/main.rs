@@ -5,6 +5,7 @@ mod ceremony;
 mod commands;
 mod day;
 mod exchange;
+mod journal;
 mod keys;
 mod reader;
 mod scripts;

@@ -119,6 +119,11 @@ impl Client {
         self.get(&format!("/v1/hotlist?since={since}"))
     }
 
+    /// The file of a hotlist base ([`crate::hotlist::Base::read`] verifies it).
+    pub fn hotlist_base(&self) -> Result<Vec<u8>, ClientError> {
+        self.call("GET", "/v1/hotlist/base", &[], None)
+    }
+
     /// Lists a card generation. Listing it again answers the first entry.
     pub fn list_card(&self, entry: &ListCard) -> Result<HotlistEntry, ClientError> {
         self.send("POST", "/v1/hotlist", &json(entry)?)

@@ -7,8 +7,10 @@
 
 pub mod client;
 pub mod day;
+pub mod hotlist;
 pub mod national;
 pub mod outcome;
+pub mod parameters;
 pub mod pension;
 pub mod record;
 pub mod registry;

@@ -131,6 +131,9 @@ pub struct HotlistEntry {
     pub version: u64,
     /// Why: `lost`, `clone`, `replaced`, `retired`.
     pub reason: String,
+    /// Off the list again. A device that does not know removals refuses the signature.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub removed: bool,
 }
 
 /// What staff or the issuer ask to list.
@@ -168,8 +171,9 @@ impl Hotlist {
             self.entries.len()
         );
         for e in &self.entries {
+            let off = if e.removed { "-" } else { "" };
             text.push_str(&format!(
-                "|{},{},{},{}",
+                "|{off}{},{},{},{}",
                 e.pan, e.generation.0, e.version, e.reason
             ));
         }

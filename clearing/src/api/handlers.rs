@@ -95,6 +95,13 @@ async fn hotlist(app: Data<App>, request: HttpRequest) -> Answer {
     json(&app.house.hotlist(since).await?)
 }
 
+async fn hotlist_base(app: Data<App>) -> Answer {
+    let file = app.house.hotlist_base().await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .body(file))
+}
+
 async fn list_card(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
     let who = allow(&request, &app.tokens, &[Role::Issuance, Role::Staff])?;
     let entry: registry::ListCard = parse(&body(payload).await?)?;
@@ -277,6 +284,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::get().to(hotlist),
         web::post().to(list_card)
     );
+    resource!("/v1/hotlist/base", "GET", web::get().to(hotlist_base));
     resource!("/v1/operators/{id}", "PUT", web::put().to(put_operator));
     resource!("/v1/devices/{id}", "PUT", web::put().to(put_device));
     resource!("/v1/sams/{id}", "PUT", web::put().to(put_sam));

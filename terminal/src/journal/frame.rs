@@ -1,6 +1,6 @@
 //! The journal's bytes: a magic, then frames `length 4 | check 4 | payload | chain 32`.
 //!
-//! The payload is the JSON of one [`Entry`]; the chain is SHA-256 over the previous chain, the
+//! The payload is the JSON of one [`Entry`] or a list of them; the chain is SHA-256 over the previous chain, the
 //! length and the payload, so that no frame can be changed, removed from the middle or moved. The
 //! check covers the length alone: a damaged length must not look like an unfinished frame.
 
@@ -64,6 +64,11 @@ pub(super) enum Entry {
         /// Id of the authorisation.
         id: u64,
     },
+    /// The oldest waiting records through this one are about to go up as one batch.
+    Sent {
+        /// Last journal sequence.
+        last: u64,
+    },
     /// The clearing house answered a batch.
     Answered {
         /// First journal sequence.
@@ -113,9 +118,16 @@ fn length_check(previous: &Chain, length: [u8; 4]) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// The bytes of one frame and the chain after it.
-pub(super) fn encode(previous: &Chain, entry: &Entry) -> Result<(Vec<u8>, Chain), JournalError> {
-    let payload = serde_json::to_vec(entry).map_err(JournalError::encode)?;
+/// The bytes of one frame and the chain after it. A frame is one write: several entries are a list.
+pub(super) fn encode(
+    previous: &Chain,
+    entries: &[Entry],
+) -> Result<(Vec<u8>, Chain), JournalError> {
+    let payload = match entries {
+        [entry] => serde_json::to_vec(entry),
+        several => serde_json::to_vec(several),
+    };
+    let payload = payload.map_err(JournalError::encode)?;
     let length = match u32::try_from(payload.len()) {
         Ok(length) if payload.len() <= PAYLOAD_MAX => length.to_be_bytes(),
         _ => {
@@ -133,12 +145,19 @@ pub(super) fn encode(previous: &Chain, entry: &Entry) -> Result<(Vec<u8>, Chain)
     Ok((out, chain))
 }
 
+fn decode(payload: &[u8]) -> Option<Vec<Entry>> {
+    match payload.first()? {
+        b'[' => serde_json::from_slice(payload).ok(),
+        _ => serde_json::from_slice(payload).ok().map(|one| vec![one]),
+    }
+}
+
 /// What stands at an offset.
 pub(super) enum Parsed {
     /// A whole, chained frame of this many bytes. `unsealed`: only the end of its chain was never
     /// written; enough of it was to know that the rest is whole.
     Frame {
-        entry: Box<Entry>,
+        entries: Vec<Entry>,
         chain: Chain,
         length: usize,
         unsealed: bool,
@@ -149,25 +168,22 @@ pub(super) enum Parsed {
     Corrupt(&'static str),
 }
 
-/// Reads the frame at the start of `bytes`, which run to the end of the file and are not empty.
+/// Reads the frame at the start of `bytes`, which stand at `offset` of the file, run to its end and
+/// are not empty.
 ///
-/// An append is acknowledged only when all its bytes are durable. So a last frame that is shorter
-/// than its length says, or whose end is still zeros (a file grown by the file system before its
-/// data), was never acknowledged. A frame with all its bytes and a wrong chain was written and
-/// then damaged. Where both could be (the last bytes of the chain are zeros), the frame is kept.
-pub(super) fn parse(previous: &Chain, bytes: &[u8]) -> Parsed {
+/// An append is acknowledged only when all its bytes are durable, and is one frame. So a last frame
+/// that is shorter than its length says, or of which a sector is still zeros (the file had grown,
+/// the data had not come; a disk writes sectors in any order), was never acknowledged. A frame with
+/// all its sectors and a wrong chain was written and then damaged, and so was one that another
+/// follows. Where both could be (the last bytes of the chain are zeros), the frame is kept.
+pub(super) fn parse(previous: &Chain, bytes: &[u8], offset: u64) -> Parsed {
     let Some((header, rest)) = bytes.split_first_chunk::<8>() else {
         return Parsed::Torn;
     };
     let [a, b, c, d, check @ ..] = *header;
     let length = [a, b, c, d];
     if check != length_check(previous, length) {
-        let unwritten = rest.iter().all(|b| *b == 0);
-        return if unwritten {
-            Parsed::Torn
-        } else {
-            Parsed::Corrupt("frame length damaged")
-        };
+        return torn_or(bytes, offset, "frame length damaged");
     }
     let payload_length = u32::from_be_bytes(length) as usize;
     if payload_length > PAYLOAD_MAX {
@@ -184,20 +200,64 @@ pub(super) fn parse(previous: &Chain, bytes: &[u8]) -> Parsed {
     let unsealed = written < chain.len();
     if unsealed {
         let mut end = stored.iter().skip(written).chain(after);
-        if !end.all(|b| *b == 0) {
-            return Parsed::Corrupt("checksum does not match");
-        }
-        if written < chain.len() / 2 {
-            return Parsed::Torn;
+        let is_open = end.all(|b| *b == 0);
+        if !is_open || written < chain.len() / 2 {
+            return torn_or(bytes, offset, "checksum does not match");
         }
     }
-    match serde_json::from_slice(payload) {
-        Ok(entry) => Parsed::Frame {
-            entry: Box::new(entry),
+    match decode(payload) {
+        Some(entries) => Parsed::Frame {
+            entries,
             chain,
             length: payload_length + OVERHEAD,
             unsealed,
         },
-        Err(_) => Parsed::Corrupt("entry of an unknown form"),
+        None => Parsed::Corrupt("entry of an unknown form"),
     }
+}
+
+/// What a disk writes whole or not at all.
+const SECTOR: u64 = 512;
+/// Zeros at a sector's end that nothing written has: JSON holds none, hashes and lengths few.
+const UNWRITTEN: usize = 8;
+
+/// Whether `bytes`, no frame as they are, are the last write, unfinished, or damage.
+fn torn_or(bytes: &[u8], offset: u64, what: &'static str) -> Parsed {
+    let written = bytes.len() - bytes.iter().rev().take_while(|b| **b == 0).count();
+    let is_last = written <= PAYLOAD_MAX + OVERHEAD && !holds_frame(bytes);
+    if is_last && has_unwritten_sector(bytes, offset) {
+        Parsed::Torn
+    } else {
+        Parsed::Corrupt(what)
+    }
+}
+
+fn has_unwritten_sector(bytes: &[u8], offset: u64) -> bool {
+    let first = (SECTOR - offset % SECTOR) as usize;
+    let (first, rest) = bytes.split_at_checked(first).unwrap_or((bytes, &[]));
+    let zeros = |sector: &[u8]| sector.iter().rev().take_while(|b| **b == 0).count();
+    // The first may have room for less; below three bytes a frame may begin with zeros itself.
+    let of_first = zeros(first) >= UNWRITTEN.min(first.len()) && first.len() > 2;
+    of_first || (rest.chunks(SECTOR as usize)).any(|sector| zeros(sector) >= UNWRITTEN)
+}
+
+/// Whether a whole frame stands anywhere in `bytes`: what follows a frame continues its chain.
+fn holds_frame(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| {
+        let Some((previous, rest)) = bytes.get(at..).and_then(|b| b.split_first_chunk::<32>())
+        else {
+            return false;
+        };
+        let Some((&[a, b, c, d, w, x, y, z], rest)) = rest.split_first_chunk::<8>() else {
+            return false;
+        };
+        let length = [a, b, c, d];
+        let payload = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        // Cheap before dear: most places do not even hold a length that fits.
+        payload <= rest.len()
+            && [w, x, y, z] == length_check(previous, length)
+            && (rest.split_at_checked(payload)).is_some_and(|(payload, stored)| {
+                stored.starts_with(&link(previous, length, payload))
+            })
+    })
 }

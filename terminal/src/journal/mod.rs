@@ -1,15 +1,23 @@
 //! The device's journal: nothing is sold before it is durable here, nothing durable is forgotten.
 //!
-//! Append-only, checksummed, hash-chained, one flush to the disk for every entry. A debit is
-//! journalled twice: the *intent* before DEBIT leaves the terminal, the *commit* when its outcome
-//! is known. A power cut between the two leaves an intent; the next opening commits it as
-//! [`Debit::Unknown`], and the card, when it returns, is asked what happened.
+//! Append-only, checksummed, hash-chained. A debit is journalled twice: the *intent* before DEBIT
+//! leaves the terminal, the *commit* when its outcome is known. A power cut between the two leaves
+//! an intent; the next opening commits it as [`Debit::Unknown`], and the card, when it returns, is
+//! asked what happened.
+//!
+//! Group commit: what opens nothing and may be lost without harm (a debit that the card refused,
+//! an answer of the clearing house) waits in memory and goes to the disk in one frame and one flush
+//! with the next entry that must be durable. A sale costs two flushes, a refused debit one, an
+//! upload of a batch one.
 //!
 //! No clock and no chance in here: the same calls write the same bytes.
 
+mod error;
 mod frame;
+mod replay;
 mod storage;
 
+pub use error::JournalError;
 pub use frame::LoadNote;
 pub use storage::{FileStorage, MemoryStorage, Storage};
 
@@ -20,7 +28,7 @@ use clearing_api::{
     Batch, BatchAnswer, BatchOutcome, Outcome, Record,
     record::{Debit, Event},
 };
-use frame::{Chain, Entry, Parsed};
+use frame::{Chain, Entry};
 
 /// Space that only commits, answers and load notes may use: a full journal stops sales, never the
 /// end of a sale already begun nor the upload that frees it.
@@ -34,74 +42,6 @@ pub mod limit {
     pub const DEFAULT: u64 = 64 * 1024 * 1024;
 }
 
-/// Why the journal cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// Reading or writing failed.
-    #[error("journal: {0}; check the disk")]
-    Io(#[from] std::io::Error),
-    /// Bytes in the middle are not what was written.
-    #[error(
-        "the journal is damaged at byte {offset}: {what}; keep the file and call staff, its \
-         records must be recovered by hand"
-    )]
-    Corrupt {
-        /// Offset in the file.
-        offset: u64,
-        /// What is wrong there.
-        what: &'static str,
-    },
-    /// Another device wrote it.
-    #[error("this is the journal of device {found}, not of {expected}: check the profile")]
-    OtherDevice {
-        /// Device in the file.
-        found: DeviceNo,
-        /// Device of the profile.
-        expected: DeviceNo,
-    },
-    /// No space for another sale.
-    #[error("the journal is full: upload its {waiting} waiting records")]
-    Full {
-        /// Records not yet answered by the clearing house.
-        waiting: usize,
-    },
-    /// A sale is still open.
-    #[error("journal sequence {journal_seq} is still open: resume or give up that card first")]
-    Pending {
-        /// The open intent.
-        journal_seq: u64,
-    },
-    /// There is no open sale to commit.
-    #[error("no sale is open in the journal")]
-    NothingPending,
-    /// A write failed half-way and could not be undone.
-    #[error("the journal failed earlier: restart the device")]
-    Failed,
-    /// One entry is larger than any entry should be.
-    #[error("a journal entry of {bytes} bytes is too long")]
-    EntryTooLong {
-        /// Its size.
-        bytes: usize,
-    },
-    /// An entry could not be written as JSON.
-    #[error("a journal entry could not be encoded: {0}")]
-    Encode(serde_json::Error),
-    /// An answer does not belong to what was sent.
-    #[error("the clearing house answered {first}..={last}, which is not what waits here")]
-    WrongAnswer {
-        /// First sequence of the answer.
-        first: u64,
-        /// Last sequence of the answer.
-        last: u64,
-    },
-}
-
-impl JournalError {
-    fn encode(error: serde_json::Error) -> Self {
-        Self::Encode(error)
-    }
-}
-
 /// The journal of one device.
 #[derive(Debug)]
 pub struct Journal<S> {
@@ -110,6 +50,10 @@ pub struct Journal<S> {
     max_bytes: u64,
     length: u64,
     chain: Chain,
+    /// Entries that go to the disk with the next durable one, and how many of the newest waiting
+    /// records they make. Nothing leaves the device that is not on its disk.
+    deferred: Vec<Entry>,
+    deferred_records: usize,
     failed: bool,
     /// While opening: the chain of a last frame whose own copy of it is unfinished.
     unsealed: Option<Chain>,
@@ -118,141 +62,11 @@ pub struct Journal<S> {
     waiting: VecDeque<Record>,
     unresolved: BTreeMap<u64, Record>,
     loads: BTreeMap<u64, LoadNote>,
+    /// Last sequence of the batch that was sent and not answered.
+    sent: Option<u64>,
 }
 
 impl<S: Storage> Journal<S> {
-    /// Opens the journal of `device`, or begins it. An unfinished last write is dropped (it was
-    /// never acknowledged); an intent without its commit becomes a record of unknown outcome.
-    pub fn open(mut storage: S, device: DeviceNo, max_bytes: u64) -> Result<Self, JournalError> {
-        let bytes = storage.load()?;
-        let mut journal = Self {
-            storage,
-            device,
-            max_bytes: max_bytes.max(limit::MIN),
-            length: frame::MAGIC.len() as u64,
-            chain: frame::genesis(),
-            failed: false,
-            unsealed: None,
-            next: 1,
-            pending: None,
-            waiting: VecDeque::new(),
-            unresolved: BTreeMap::new(),
-            loads: BTreeMap::new(),
-        };
-        let begun = journal.read(&bytes)?;
-        if !begun {
-            journal.begin()?;
-        } else {
-            journal.repair_tail(bytes.len() as u64)?;
-        }
-        if journal.pending.is_some() {
-            journal.commit(Debit::Unknown)?;
-        }
-        Ok(journal)
-    }
-
-    /// Replays the file; says whether it holds a beginning.
-    fn read(&mut self, bytes: &[u8]) -> Result<bool, JournalError> {
-        if bytes.is_empty() {
-            return Ok(false);
-        }
-        let mut rest = bytes
-            .strip_prefix(frame::MAGIC)
-            .ok_or(corrupt(0, "this is no journal"))?;
-        let mut begun = false;
-        while !rest.is_empty() {
-            match frame::parse(&self.chain, rest) {
-                Parsed::Frame {
-                    entry,
-                    chain,
-                    length,
-                    unsealed,
-                } => {
-                    self.replay(*entry, begun)?;
-                    self.unsealed = unsealed.then_some(chain);
-                    begun = true;
-                    self.chain = chain;
-                    self.length += length as u64;
-                    rest = rest.get(length..).unwrap_or_default();
-                }
-                Parsed::Torn if begun => break,
-                // The beginning is written whole or not at all.
-                Parsed::Torn => return Err(corrupt(self.length, "the beginning is incomplete")),
-                Parsed::Corrupt(what) => return Err(corrupt(self.length, what)),
-            }
-        }
-        Ok(begun)
-    }
-
-    /// Drops an unfinished last write and finishes a last seal.
-    fn repair_tail(&mut self, file_length: u64) -> Result<(), JournalError> {
-        let seal = self.unsealed.take();
-        let whole = self.length - seal.map_or(0, |seal| seal.len() as u64);
-        if whole < file_length {
-            self.storage.truncate(whole)?;
-        }
-        if let Some(seal) = seal {
-            self.storage.append(&seal)?;
-        }
-        Ok(())
-    }
-
-    fn replay(&mut self, entry: Entry, begun: bool) -> Result<(), JournalError> {
-        let wrong = |what| Err(corrupt(self.length, what));
-        match entry {
-            Entry::Open { device, .. } if device != self.device => Err(JournalError::OtherDevice {
-                found: device,
-                expected: self.device,
-            }),
-            Entry::Open {
-                next,
-                unresolved,
-                loads,
-                ..
-            } if !begun => {
-                self.next = next;
-                self.unresolved = unresolved.into_iter().map(|r| (r.journal_seq, r)).collect();
-                self.loads = loads.into_iter().map(|l| (l.id, l)).collect();
-                Ok(())
-            }
-            Entry::Open { .. } => wrong("a second beginning"),
-            _ if !begun => wrong("no beginning"),
-            Entry::Intent { record, .. } => {
-                if self.pending.is_some() || record.journal_seq != self.next {
-                    return wrong("an intent out of order");
-                }
-                self.pending = Some(record);
-                Ok(())
-            }
-            Entry::Commit { journal_seq, debit } => match self.pending.take() {
-                Some(record) if record.journal_seq == journal_seq => {
-                    self.remember(with_debit(record, debit));
-                    Ok(())
-                }
-                _ => wrong("a commit out of order"),
-            },
-            Entry::Record { record } => {
-                if self.pending.is_some() || record.journal_seq != self.next {
-                    return wrong("a record out of order");
-                }
-                self.remember(record);
-                Ok(())
-            }
-            Entry::Load { load } => {
-                self.loads.insert(load.id, load);
-                Ok(())
-            }
-            Entry::LoadConfirmed { id } => {
-                self.loads.remove(&id);
-                Ok(())
-            }
-            Entry::Answered { last, .. } => {
-                self.forget_through(last);
-                Ok(())
-            }
-        }
-    }
-
     fn begin(&mut self) -> Result<(), JournalError> {
         let entry = Entry::Open {
             device: self.device,
@@ -265,9 +79,15 @@ impl<S: Storage> Journal<S> {
             unresolved: self.unresolved.values().cloned().collect(),
             loads: self.loads.values().copied().collect(),
         };
-        let (bytes, chain) = frame::encode(&frame::genesis(), &entry)?;
+        let (bytes, chain) = frame::encode(&frame::genesis(), &[entry])?;
         let whole = [&frame::MAGIC[..], &bytes].concat();
-        self.storage.replace(&whole)?;
+        if let Err(error) = self.storage.replace(&whole) {
+            // The old file or the new one is there; what follows must not go to the other.
+            self.failed = true;
+            return Err(error.into());
+        }
+        // The beginning says what these would have.
+        self.deferred.clear();
         (self.length, self.chain) = (whole.len() as u64, chain);
         Ok(())
     }
@@ -289,17 +109,25 @@ impl<S: Storage> Journal<S> {
     }
 
     fn forget_through(&mut self, last: u64) {
+        self.sent = None;
         while self.waiting.front().is_some_and(|r| r.journal_seq <= last) {
             self.waiting.pop_front();
         }
     }
 
-    /// Appends one entry durably, or leaves the file as it was.
-    fn append(&mut self, entry: &Entry, reserve: u64) -> Result<(), JournalError> {
+    /// Appends one entry durably, with what was deferred, or leaves the file as it was.
+    fn append(&mut self, entry: Entry, reserve: u64) -> Result<(), JournalError> {
+        let mut entries = self.deferred.clone();
+        entries.push(entry);
+        self.write(&entries, reserve)
+    }
+
+    /// One frame, one write, one flush.
+    fn write(&mut self, entries: &[Entry], reserve: u64) -> Result<(), JournalError> {
         if self.failed {
             return Err(JournalError::Failed);
         }
-        let (bytes, chain) = frame::encode(&self.chain, entry)?;
+        let (bytes, chain) = frame::encode(&self.chain, entries)?;
         if self.length + bytes.len() as u64 + reserve > self.max_bytes {
             return Err(JournalError::Full {
                 waiting: self.waiting.len(),
@@ -312,7 +140,29 @@ impl<S: Storage> Journal<S> {
         }
         self.length += bytes.len() as u64;
         self.chain = chain;
+        self.deferred.clear();
+        self.deferred_records = 0;
         Ok(())
+    }
+
+    /// Keeps an entry for the next flush. Bounded in number and, with every answer's size, in bytes.
+    fn defer(&mut self, entry: Entry) -> Result<(), JournalError> {
+        if self.failed {
+            return Err(JournalError::Failed);
+        }
+        if self.deferred.len() >= DEFERRED_MAX {
+            self.sync()?;
+        }
+        self.deferred.push(entry);
+        Ok(())
+    }
+
+    /// Makes durable what was deferred. An idle device calls this; [`Self::batch`] has nothing of it.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        match self.deferred.is_empty() {
+            true => Ok(()),
+            false => self.write(&self.deferred.clone(), 0),
+        }
     }
 
     /// The device.
@@ -339,21 +189,28 @@ impl<S: Storage> Journal<S> {
             record: record.clone(),
             cache,
         };
-        self.append(&entry, RESERVE)?;
+        self.append(entry, RESERVE)?;
         self.pending = Some(record);
         Ok(())
     }
 
-    /// Journals what became of the open intent and returns its record.
+    /// Journals what became of the open intent and returns its record. A purchase that the card
+    /// refused is deferred: lost, it is unknown until the card returns, and nobody has passed.
     pub fn commit(&mut self, debit: Debit) -> Result<Record, JournalError> {
         let pending = self.pending.clone().ok_or(JournalError::NothingPending)?;
         let entry = Entry::Commit {
             journal_seq: pending.journal_seq,
             debit,
         };
-        self.append(&entry, 0)?;
-        self.pending = None;
         let record = with_debit(pending, debit);
+        match (&record.event, debit) {
+            (Event::Purchase(_), Debit::NotDone) => {
+                self.defer(entry)?;
+                self.deferred_records += 1;
+            }
+            _ => self.append(entry, 0)?,
+        }
+        self.pending = None;
         self.remember(record.clone());
         Ok(record)
     }
@@ -380,12 +237,10 @@ impl<S: Storage> Journal<S> {
         } else {
             RESERVE
         };
-        self.append(
-            &Entry::Record {
-                record: record.clone(),
-            },
-            reserve,
-        )?;
+        let entry = Entry::Record {
+            record: record.clone(),
+        };
+        self.append(entry, reserve)?;
         self.remember(record.clone());
         Ok(record)
     }
@@ -402,14 +257,14 @@ impl<S: Storage> Journal<S> {
     /// Notes a load before CREDIT FOR LOAD (without TAC) and after it (with TAC).
     pub fn load(&mut self, load: LoadNote) -> Result<(), JournalError> {
         let reserve = if load.tac.is_some() { 0 } else { RESERVE };
-        self.append(&Entry::Load { load }, reserve)?;
+        self.append(Entry::Load { load }, reserve)?;
         self.loads.insert(load.id, load);
         Ok(())
     }
 
     /// Notes that a load needs nothing more: confirmed, or proved not to have happened.
     pub fn load_closed(&mut self, id: u64) -> Result<(), JournalError> {
-        self.append(&Entry::LoadConfirmed { id }, 0)?;
+        self.append(Entry::LoadConfirmed { id }, 0)?;
         self.loads.remove(&id);
         Ok(())
     }
@@ -432,10 +287,30 @@ impl<S: Storage> Journal<S> {
         self.waiting.iter()
     }
 
-    /// The next batch of at most `max` consecutive records; `None` when nothing waits.
+    /// Fixes the next batch, of at most `max` records, and makes it durable. The same batch comes
+    /// until it is answered, after a restart too: the clearing house knows a batch by its range, and
+    /// one that grew since its answer was lost would be another that overlaps.
+    pub fn send(&mut self, max: usize) -> Result<Option<Batch>, JournalError> {
+        if self.sent.is_none() {
+            self.sync()?;
+            if let Some(batch) = self.batch(max) {
+                self.append(Entry::Sent { last: batch.last }, 0)?;
+                self.sent = Some(batch.last);
+            }
+        }
+        Ok(self.batch(max))
+    }
+
+    /// The next batch of at most `max` consecutive durable records, or the one that was sent and
+    /// not answered; `None` when none waits.
     pub fn batch(&self, max: usize) -> Option<Batch> {
         let max = max.clamp(1, clearing_api::record::MAX_BATCH);
-        let records: Vec<Record> = self.waiting.iter().take(max).cloned().collect();
+        let durable = self.waiting.len() - self.deferred_records;
+        let count = match self.sent {
+            Some(last) => self.waiting.partition_point(|r| r.journal_seq <= last),
+            None => max.min(durable),
+        };
+        let records: Vec<Record> = self.waiting.iter().take(count).cloned().collect();
         Some(Batch {
             device: self.device,
             first: records.first()?.journal_seq,
@@ -471,7 +346,8 @@ impl<S: Storage> Journal<S> {
             batch_id: answer.batch_id,
             notable,
         };
-        self.append(&entry, 0)?;
+        // Lost, it makes the batch go up once more, to the same answer.
+        self.defer(entry)?;
         self.forget_through(last);
         if self.waiting.is_empty() && self.pending.is_none() && self.length > self.max_bytes / 2 {
             self.begin()?;
@@ -480,12 +356,11 @@ impl<S: Storage> Journal<S> {
     }
 }
 
+/// Most entries that wait for a flush.
+const DEFERRED_MAX: usize = 4;
+
 /// Most torn debits remembered for their cards' return.
 const UNRESOLVED_MAX: usize = 64;
-
-const fn corrupt(offset: u64, what: &'static str) -> JournalError {
-    JournalError::Corrupt { offset, what }
-}
 
 /// The outcome that a record's debit has at the device, if it is a debit.
 pub fn debit_of(record: &Record) -> Option<Debit> {

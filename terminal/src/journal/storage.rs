@@ -135,8 +135,8 @@ impl Storage for FileStorage {
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&new, &self.path)?;
-        sync_folder(&self.path)?;
+        // From here on the name means the new file, even if the folder cannot be flushed.
         self.file = file;
-        Ok(())
+        sync_folder(&self.path)
     }
 }

@@ -4,24 +4,28 @@
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use card_spec::time::CardTime;
-use clearing_api::{BatchAnswer, Client, ClientError, registry::Hotlist};
+use clearing_api::{BatchAnswer, Client, ClientError};
+use ed25519_dalek::VerifyingKey;
 
 use super::{Line, RunError, Surroundings, work::Device};
 use crate::{
     clock,
+    hotlist::{self, FetchError, Hotlist, HotlistStore},
     journal::Storage,
-    profile::Limits,
+    profile::DeviceProfile,
+    retry::Retry,
     upload::{SignedBatch, accept_answer, next_batch, upload},
 };
 
 enum Errand {
     Upload(SignedBatch),
-    Hotlist { held: u64 },
+    /// With the list held: the new one is made beside the taps.
+    Hotlist(Box<Hotlist>, VerifyingKey),
 }
 
 enum Report {
     Upload(SignedBatch, Result<BatchAnswer, ClientError>),
-    Hotlist(Result<Hotlist, ClientError>),
+    Hotlist(Box<Result<Hotlist, FetchError>>),
 }
 
 pub(super) struct Courier {
@@ -29,13 +33,18 @@ pub(super) struct Courier {
     reports: Receiver<Report>,
     is_away: bool,
     hotlist_due: bool,
-    pause_seconds: i64,
+    retry: Retry,
+    is_told: bool,
     batch_records: usize,
     last: Option<CardTime>,
 }
 
 impl Courier {
-    pub(super) fn new(client: Client, limits: &Limits) -> Self {
+    pub(super) fn new(
+        client: Client,
+        profile: &DeviceProfile,
+        store: Option<HotlistStore>,
+    ) -> Self {
         let (errands, inbox) = sync_channel::<Errand>(1);
         let (outbox, reports) = sync_channel(1);
         std::thread::spawn(move || {
@@ -45,7 +54,11 @@ impl Courier {
                         let answer = client.upload(&batch.body, &batch.signature);
                         Report::Upload(batch, answer)
                     }
-                    Errand::Hotlist { held } => Report::Hotlist(client.hotlist(held)),
+                    Errand::Hotlist(held, key) => {
+                        let fetched =
+                            hotlist::fetch(&mut client.clone(), &held, &key, store.as_ref());
+                        Report::Hotlist(Box::new(fetched))
+                    }
                 };
                 if outbox.send(report).is_err() {
                     break;
@@ -57,8 +70,12 @@ impl Courier {
             reports,
             is_away: false,
             hotlist_due: false,
-            pause_seconds: limits.upload_seconds.into(),
-            batch_records: limits.batch_records,
+            retry: Retry::new(
+                u64::from_be_bytes(profile.device.to_bytes()),
+                profile.limits.upload_seconds,
+            ),
+            is_told: false,
+            batch_records: profile.limits.batch_records,
             last: None,
         }
     }
@@ -80,9 +97,10 @@ impl Courier {
         }
         let now = (around.now)()?;
         // A clock that went back must not stop uploads.
+        let pause = i64::from(self.retry.pause_seconds());
         let waited = self
             .last
-            .is_none_or(|last| !(0..self.pause_seconds).contains(&clock::elapsed(last, now)));
+            .is_none_or(|last| !(0..pause).contains(&clock::elapsed(last, now)));
         if self.is_away || !(waited || go_on) {
             return Ok(());
         }
@@ -102,9 +120,11 @@ impl Courier {
         device: &mut Device<S>,
         around: &mut Surroundings<'_>,
     ) -> Result<Option<Errand>, RunError> {
-        if std::mem::take(&mut self.hotlist_due) {
-            let held = device.hotlist_mut().version();
-            return Ok(Some(Errand::Hotlist { held }));
+        if std::mem::take(&mut self.hotlist_due)
+            && let Some(key) = device.hotlist_key
+        {
+            let held = Box::new(device.hotlist_mut().clone());
+            return Ok(Some(Errand::Hotlist(held, key)));
         }
         let key = device.key.clone();
         let Some(journal) = device.journal_mut() else {
@@ -123,7 +143,7 @@ impl Courier {
 
     /// Whether more can go at once.
     fn take<S: Storage>(
-        &self,
+        &mut self,
         report: Report,
         device: &mut Device<S>,
         around: &mut Surroundings<'_>,
@@ -140,20 +160,28 @@ impl Courier {
                 }
                 accepted.map_err(|error| error.to_string())
             }
-            Report::Hotlist(Ok(list)) => match device.hotlist_key {
-                Some(key) => device
-                    .hotlist_mut()
-                    .apply(&list, &key)
-                    .map_err(|error| error.to_string()),
-                None => Ok(()),
+            Report::Hotlist(fetched) => match *fetched {
+                Ok(list) => {
+                    *device.hotlist_mut() = list;
+                    Ok(())
+                }
+                Err(error) => Err(error.to_string()),
             },
-            Report::Upload(_, Err(error)) | Report::Hotlist(Err(error)) => Err(error.to_string()),
+            Report::Upload(_, Err(error)) => Err(error.to_string()),
         };
         match taken {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.retry.succeeded();
+                self.is_told = false;
+                Ok(true)
+            }
             // What failed is tried again after the pause, not at once.
             Err(message) => {
-                around.print(&Line::Fault { message })?;
+                self.retry.failed();
+                // An open circuit is told once: a device out of reach for days fills no log.
+                if !std::mem::replace(&mut self.is_told, self.retry.is_open()) {
+                    around.print(&Line::Fault { message })?;
+                }
                 Ok(false)
             }
         }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     code::{Code, Verdict},
+    hotlist::HotlistStore,
     journal::Storage,
     profile::DeviceProfile,
     result::{Note, Refusal, TapResult},
@@ -74,7 +75,20 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
         sam: sam.as_ref().map(SamUnit::number),
         waiting: device.journal().waiting().len(),
     })?;
-    let mut courier = Courier::new(client.clone(), &profile.limits);
+    let store = match (&profile.state, device.hotlist_key) {
+        (Some(folder), Some(key)) => Some(HotlistStore::open(folder, key)?),
+        _ => None,
+    };
+    if let Some(store) = &store {
+        let (list, fault) = store.load();
+        *device.hotlist_mut() = list;
+        if let Some(fault) = fault {
+            around.print(&Line::Fault {
+                message: fault.to_string(),
+            })?;
+        }
+    }
+    let mut courier = Courier::new(client.clone(), profile, store);
     let mut client = client;
     let mut last = None;
     'services: while let Some(request) = next_request(device, &mut courier, around)? {

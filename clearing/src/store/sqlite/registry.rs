@@ -205,6 +205,7 @@ fn hotlist_entry(row: &SqliteRow) -> Result<HotlistEntry> {
         generation: Generation(unum(row, "generation")?),
         version: unum(row, "version")?,
         reason: row.try_get("reason")?,
+        removed: false,
     })
 }
 

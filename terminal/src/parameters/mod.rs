@@ -1,0 +1,268 @@
+//! Parameters and tariffs that come down to a device: signed, versioned, staged on the disk until
+//! they start, taken back when they do not work.
+//!
+//! The whole state is one small file that is replaced at once ([`Storage::replace`]): after a power
+//! cut there is the state before a step or after it, and either goes on from where it was.
+
+pub mod clock;
+mod content;
+
+pub use content::{Content, ContentError};
+
+use std::path::PathBuf;
+
+use card_spec::time::CardTime;
+use clearing_api::parameters::{Bundle, Refused, SignedBundle, SignedError};
+use ed25519_dalek::VerifyingKey;
+use serde::{Deserialize, Serialize};
+
+use crate::{journal::Storage, profile::Limits};
+
+/// Why a bundle was not taken or the state not kept. What is in effect stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ParametersError {
+    /// Not from this clearing house, or in a form that this device does not know.
+    #[error("parameters: {0}")]
+    Signed(#[from] SignedError),
+    /// Known already, refused already or older.
+    #[error("parameters of version {got} are not newer than version {known}")]
+    Older {
+        /// Version offered.
+        got: u64,
+        /// Newest version known.
+        known: u64,
+    },
+    /// Not usable here. Refused for good and told with the next question.
+    #[error("parameters of version {version} are refused: {why}")]
+    Refused {
+        /// Version.
+        version: u64,
+        /// Why.
+        why: ContentError,
+    },
+    /// The state could not be read or kept.
+    #[error("parameters: {0}; check the disk")]
+    Io(#[from] std::io::Error),
+    /// The state on the disk is not one.
+    #[error("the kept parameters are damaged ({0}): the profile's are used until new ones come")]
+    Damaged(String),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    current: Option<SignedBundle>,
+    previous: Option<SignedBundle>,
+    staged: Option<SignedBundle>,
+    /// The current one was switched to and has not been taken over by the device yet.
+    on_trial: bool,
+    refused: Option<Refused>,
+}
+
+/// What came of a switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Switched {
+    /// This version is in effect.
+    To(u64),
+    /// The new version did not work; the one before is in effect again.
+    Back {
+        /// What is in effect; 0: the profile.
+        to: u64,
+        /// What failed.
+        refused: Refused,
+    },
+}
+
+/// The parameters of one device.
+#[derive(Debug)]
+pub struct Parameters<S> {
+    storage: S,
+    key: VerifyingKey,
+    limits: Limits,
+    folder: PathBuf,
+    state: State,
+}
+
+impl<S: Storage> Parameters<S> {
+    /// Opens the state kept in `storage`. `limits` are the profile's; tariffs are unpacked for
+    /// loading in `folder`, which is nobody else's. A damaged state is told and begun anew.
+    pub fn open(
+        mut storage: S,
+        key: VerifyingKey,
+        limits: Limits,
+        folder: PathBuf,
+    ) -> Result<(Self, Option<ParametersError>), ParametersError> {
+        let bytes = storage.load()?;
+        let read = match bytes.is_empty() {
+            true => Ok(State::default()),
+            false => serde_json::from_slice(&bytes)
+                .map_err(|why| ParametersError::Damaged(why.to_string())),
+        };
+        let sound = read.and_then(|state: State| {
+            for bundle in [&state.current, &state.previous, &state.staged] {
+                bundle.as_ref().map(|b| b.open(&key)).transpose()?;
+            }
+            Ok(state)
+        });
+        let (state, fault) = match sound {
+            Ok(state) => (state, None),
+            Err(fault) => (State::default(), Some(fault)),
+        };
+        let parameters = Self {
+            storage,
+            key,
+            limits,
+            folder,
+            state,
+        };
+        Ok((parameters, fault))
+    }
+
+    fn keep(&mut self, state: State) -> Result<(), ParametersError> {
+        let bytes = serde_json::to_vec(&state).map_err(std::io::Error::other)?;
+        self.storage.replace(&bytes)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// A bundle of the state: [`Self::open`] and [`Self::stage`] verified it.
+    fn bundle(&self, signed: Option<&SignedBundle>) -> Option<Bundle> {
+        signed.and_then(|signed| signed.open(&self.key).ok())
+    }
+
+    fn version(&self, signed: Option<&SignedBundle>) -> u64 {
+        self.bundle(signed).map_or(0, |bundle| bundle.version)
+    }
+
+    /// Version in effect; 0: what the profile says.
+    pub fn held(&self) -> u64 {
+        self.version(self.state.current.as_ref())
+    }
+
+    /// Newest version known: in effect, waiting or refused.
+    pub fn known(&self) -> u64 {
+        let refused = self.state.refused.as_ref().map_or(0, |r| r.version);
+        let staged = self.version(self.state.staged.as_ref());
+        self.held().max(staged).max(refused)
+    }
+
+    /// What was refused or rolled back last.
+    pub const fn refused(&self) -> Option<&Refused> {
+        self.state.refused.as_ref()
+    }
+
+    fn load(&self, bundle: &Bundle) -> Result<Content, ContentError> {
+        Content::load(bundle, self.limits, &self.folder)
+    }
+
+    /// Takes a bundle that came: verified, newer than all known, and usable as a whole; then it
+    /// waits on the disk for its start, in place of one that waited before.
+    pub fn stage(&mut self, signed: SignedBundle) -> Result<u64, ParametersError> {
+        let bundle = signed.open(&self.key)?;
+        let (got, known) = (bundle.version, self.known());
+        if got <= known {
+            return Err(ParametersError::Older { got, known });
+        }
+        let mut state = self.state.clone();
+        let checked = self.load(&bundle);
+        match checked {
+            Ok(_) => {
+                state.staged = Some(signed);
+                self.keep(state)?;
+                Ok(got)
+            }
+            Err(why) => {
+                if why.is_final() {
+                    state.refused = Some(Refused {
+                        version: got,
+                        why: why.to_string(),
+                    });
+                    self.keep(state)?;
+                }
+                Err(ParametersError::Refused { version: got, why })
+            }
+        }
+    }
+
+    /// Whether a waiting bundle has its start behind it.
+    pub fn is_due(&self, at: CardTime) -> bool {
+        let staged = self.bundle(self.state.staged.as_ref());
+        staged.is_some_and(|bundle| bundle.starts <= at)
+    }
+
+    /// Switches to the waiting bundle if it is due; `take_over` makes the device work by it.
+    pub fn switch(
+        &mut self,
+        at: CardTime,
+        take_over: &mut dyn FnMut(&Content) -> Result<(), String>,
+    ) -> Result<Option<Switched>, ParametersError> {
+        if !self.is_due(at) {
+            return Ok(None);
+        }
+        let old = self.state.clone();
+        self.keep(State {
+            current: old.staged,
+            previous: old.current,
+            staged: None,
+            on_trial: true,
+            refused: old.refused,
+        })?;
+        self.begin(take_over).map(Some)
+    }
+
+    /// Makes a device that starts work by what is in effect; goes back to the version before, and at
+    /// last to the profile, when that fails.
+    pub fn begin(
+        &mut self,
+        take_over: &mut dyn FnMut(&Content) -> Result<(), String>,
+    ) -> Result<Switched, ParametersError> {
+        let mut failed = None;
+        loop {
+            let Some(bundle) = self.bundle(self.state.current.as_ref()) else {
+                // Nothing but the profile, which the device already started by once.
+                let content = Content::of_profile(self.limits);
+                let fault = take_over(&content).err();
+                return match (failed, fault) {
+                    (Some(refused), None) => Ok(Switched::Back { to: 0, refused }),
+                    (None, None) => Ok(Switched::To(0)),
+                    (_, Some(why)) => Err(ParametersError::Refused {
+                        version: 0,
+                        why: ContentError::Device(why),
+                    }),
+                };
+            };
+            let version = bundle.version;
+            let loaded = self.load(&bundle);
+            let taken = loaded.and_then(|c| take_over(&c).map_err(ContentError::Device));
+            match taken {
+                Ok(()) => {
+                    if self.state.on_trial {
+                        let mut state = self.state.clone();
+                        state.on_trial = false;
+                        self.keep(state)?;
+                    }
+                    return Ok(match failed {
+                        Some(refused) => Switched::Back {
+                            to: version,
+                            refused,
+                        },
+                        None => Switched::To(version),
+                    });
+                }
+                // A disk that fails is no fault of the bundle: it stays, and staff are told.
+                Err(why) if !why.is_final() => {
+                    return Err(ParametersError::Refused { version, why });
+                }
+                Err(why) => {
+                    let why = why.to_string();
+                    let refused = Refused { version, why };
+                    let mut state = self.state.clone();
+                    (state.current, state.on_trial) = (state.previous.take(), false);
+                    state.refused = Some(refused.clone());
+                    self.keep(state)?;
+                    failed.get_or_insert(refused);
+                }
+            }
+        }
+    }
+}
