@@ -24,10 +24,22 @@ enum Report {
     Hotlist(Result<Hotlist, ClientError>),
 }
 
+impl Report {
+    /// A refusal is an answer too.
+    const fn was_answered(&self) -> bool {
+        !matches!(
+            self,
+            Self::Upload(_, Err(ClientError::Unreachable { .. }))
+                | Self::Hotlist(Err(ClientError::Unreachable { .. }))
+        )
+    }
+}
+
 pub(super) struct Courier {
     errands: SyncSender<Errand>,
     reports: Receiver<Report>,
     is_away: bool,
+    online: Option<bool>,
     hotlist_due: bool,
     pause_seconds: i64,
     batch_records: usize,
@@ -56,11 +68,17 @@ impl Courier {
             errands,
             reports,
             is_away: false,
+            online: None,
             hotlist_due: false,
             pause_seconds: limits.upload_seconds.into(),
             batch_records: limits.batch_records,
             last: None,
         }
+    }
+
+    /// Whether the clearing house answered the last time it was asked.
+    pub(super) const fn is_online(&self) -> Option<bool> {
+        self.online
     }
 
     /// Takes what came back and sends the next errand when it is time.
@@ -73,6 +91,7 @@ impl Courier {
         match self.reports.try_recv() {
             Ok(report) => {
                 self.is_away = false;
+                self.online = Some(report.was_answered());
                 go_on = self.take(report, device, around)?;
             }
             Err(TryRecvError::Empty) => {}
