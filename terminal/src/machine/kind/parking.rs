@@ -55,6 +55,7 @@ impl Meter {
             vehicle: self.vehicle,
             from,
             to: now,
+            permit: None,
         };
         self.tariffs
             .quote_meter(&stay)
