@@ -67,6 +67,8 @@ codes! {
     TornCompleted = 11, Open, "已扣款，补全成功", "Already paid; completed", "请通行", "Go ahead";
     /// Identity read and proved at a window.
     Identified = 12, Open, "身份已核验", "Identified", "请继续", "Continue";
+    /// A card was read in test mode.
+    TestPassed = 13, Open, "测试通过", "Test passed", "未扣款", "Nothing was charged";
 
     /// Not a card of this system.
     UnknownCard = 101, Refuse, "无法识别的卡", "Unknown card", "请使用一卡通", "Use a OneCard";
@@ -79,7 +81,7 @@ codes! {
     /// The application or card is locked.
     Blocked = 105, Refuse, "卡已锁定", "Card is blocked", "请到网点处理", "Go to a service point";
     /// A city or region that this device does not accept.
-    ForeignCard = 106, Refuse, "外地卡不可用", "Card of another city not accepted", "请使用本地卡或互通卡", "Use a local or interoperable card";
+    ForeignCard = 106, Refuse, "外地卡不可用", "Card of another city refused", "请使用本地卡或互通卡", "Use a local or interoperable card";
     /// On the hotlist; locked now.
     Hotlisted = 107, Refuse, "黑名单卡，已锁定", "Listed card, locked now", "请到网点处理", "Go to a service point";
     /// The same card a moment ago.
@@ -92,6 +94,8 @@ codes! {
     AlreadyInside = 111, Refuse, "已有进站记录", "Already entered", "请到客服中心", "Go to the service desk";
     /// Exit without entry.
     NoEntry = 112, Refuse, "无进站记录", "No entry record", "请到客服中心", "Go to the service desk";
+    /// The number or card of nobody who works here.
+    NoOperator = 113, Refuse, "不是本机操作员", "No operator of this device", "请重新输入", "Try again";
     /// The card answered something impossible.
     BadCard = 120, Refuse, "卡片异常", "Card fault", "请到网点检查卡片", "Have the card checked";
     /// The card could not prove a payment.
@@ -115,6 +119,8 @@ codes! {
     SameCardAgain = 202, Again, "请刷同一张卡", "Same card again", "请重新刷同一张卡", "Present the same card again";
     /// The card took the load, the clearing house does not know it yet.
     ConfirmLater = 203, Open, "充值成功，待确认", "Topped up, confirmation pending", "请取卡", "Take your card";
+    /// More than one card in the field.
+    SeveralCards = 204, Again, "请只刷一张卡", "One card only", "请取出一张卡单独刷", "Take one card out of the purse";
 
     /// The journal is full.
     JournalFull = 301, OutOfService, "记录已满，暂停服务", "Journal full, out of service", "请使用其他设备", "Use another device";

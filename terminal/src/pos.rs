@@ -17,10 +17,11 @@ use ed25519_dalek::SigningKey;
 
 use crate::{
     admit::Acceptance,
-    card::{CardError, Pin, purse::PurseSession},
+    card::{CardError, purse::PurseSession},
     code::Code,
     hotlist::Hotlist,
     journal::{Journal, LoadNote, Storage},
+    machine::TopUp,
     online::{TopUps, no_answer},
     result::{Note, Refusal, TapResult},
 };
@@ -34,17 +35,6 @@ pub struct PosSetup {
     pub terminal: SamNo,
     /// Highest single top-up.
     pub load_max: Fen,
-}
-
-/// What the cardholder asked for.
-#[derive(Clone, Copy)]
-pub struct TopUp<'a> {
-    /// Amount.
-    pub amount: Fen,
-    /// How it is paid: `cash`, `bank`, `mobile`.
-    pub paid_by: &'a str,
-    /// The purse's PIN.
-    pub pin: Pin,
 }
 
 /// A point of sale. Its journal keeps loads between CREDIT FOR LOAD and their confirmation.
@@ -83,7 +73,7 @@ impl<S: Storage> Pos<S> {
     pub fn top_up<C: Channel + ?Sized>(
         &mut self,
         card: &mut C,
-        wish: TopUp<'_>,
+        wish: &TopUp,
         at: CardTime,
         online: &mut dyn TopUps,
     ) -> TapResult {
@@ -95,12 +85,12 @@ impl<S: Storage> Pos<S> {
     fn serve<C: Channel + ?Sized>(
         &mut self,
         card: &mut C,
-        wish: TopUp<'_>,
+        wish: &TopUp,
         at: CardTime,
         online: &mut dyn TopUps,
         note: &mut Note,
     ) -> Result<Code, Refusal> {
-        if wish.amount <= Fen::ZERO || wish.amount > self.setup.load_max {
+        if wish.amount_fen <= Fen::ZERO || wish.amount_fen > self.setup.load_max {
             return Err(Refusal::new(
                 Code::OverLimit,
                 format!("a top-up is 0.01 to {}", self.setup.load_max),
@@ -115,7 +105,7 @@ impl<S: Storage> Pos<S> {
             return Err(Refusal::new(Code::Blocked, format!("listed as {reason}")));
         }
         purse.verify_pin(wish.pin)?;
-        let init = purse.init_load(class::ONLY, wish.amount, self.setup.terminal)?;
+        let init = purse.init_load(class::ONLY, wish.amount_fen, self.setup.terminal)?;
         note.balance = Some(init.balance);
         if let Some(code) = self.finish_earlier(&mut purse, &init, online, note)? {
             return Ok(code);
@@ -124,13 +114,13 @@ impl<S: Storage> Pos<S> {
             device: self.journal.device(),
             terminal: self.setup.terminal,
             card: facts(&public, &init)?,
-            amount: wish.amount,
+            amount: wish.amount_fen,
             seq: init.seq,
             rnd: init.rnd,
             balance_before: init.balance,
             mac1: init.mac1,
             at,
-            paid_by: wish.paid_by.to_owned(),
+            paid_by: wish.paid_by.clone(),
         };
         let body = encode(&request)?;
         let grant = online
@@ -140,7 +130,7 @@ impl<S: Storage> Pos<S> {
             id: grant.id,
             pan: public.pan,
             seq: init.seq,
-            amount: wish.amount,
+            amount: wish.amount_fen,
             tac: None,
         };
         self.journal.load(load)?;
@@ -154,8 +144,8 @@ impl<S: Storage> Pos<S> {
             Err(error) => return Err(Refusal::new(Code::SameCardAgain, error)),
         }
         self.journal.load(load)?;
-        note.amount = Some(wish.amount);
-        note.balance = init.balance.checked_add(wish.amount);
+        note.amount = Some(wish.amount_fen);
+        note.balance = init.balance.checked_add(wish.amount_fen);
         self.confirm(load, online)
     }
 

@@ -10,7 +10,12 @@ use card_spec::{
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{admit::Acceptance, journal, tap::Setup};
+use crate::{
+    admit::Acceptance,
+    journal,
+    machine::{Operator, Text},
+    tap::Setup,
+};
 
 /// What a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,6 +71,38 @@ impl Kind {
             Self::Pos => "pos",
             Self::Hospital => "hospital",
             Self::Kiosk => "kiosk",
+        }
+    }
+
+    /// What it is called, Chinese.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::Bus => "公交车载机",
+            Self::MetroEntry => "进站闸机",
+            Self::MetroExit => "出站闸机",
+            Self::Taxi => "出租车计价器",
+            Self::ParkingMeter => "泊车计时表",
+            Self::CarParkEntry => "停车场入口",
+            Self::CarParkExit => "停车场出口",
+            Self::Pos => "销售终端",
+            Self::Hospital => "医院窗口",
+            Self::Kiosk => "自助终端",
+        }
+    }
+
+    /// What it is called, English.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::Bus => "Bus validator",
+            Self::MetroEntry => "Entry gate",
+            Self::MetroExit => "Exit gate",
+            Self::Taxi => "Taxi meter",
+            Self::ParkingMeter => "Parking meter",
+            Self::CarParkEntry => "Car park entry",
+            Self::CarParkExit => "Car park exit",
+            Self::Pos => "Point of sale",
+            Self::Hospital => "Hospital window",
+            Self::Kiosk => "Self-service kiosk",
         }
     }
 
@@ -192,6 +229,12 @@ pub struct DeviceProfile {
     pub terminal: Option<SamNo>,
     /// Hospital: name, operator and access keys.
     pub hospital: Option<HospitalProfile>,
+    /// Bus: the driver may let several riders pay with one card.
+    #[serde(default)]
+    pub companions: bool,
+    /// Who may open a shift here; where nobody is named, any number may, and none is needed.
+    #[serde(default)]
+    pub operators: Vec<Operator>,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
@@ -313,6 +356,17 @@ impl DeviceProfile {
             .ok_or_else(|| ProfileError::Key {
                 path: self.key_file.clone(),
             })
+    }
+
+    /// What it is and where it stands, for its screen.
+    pub fn place_text(&self) -> Text {
+        let spots = [&self.route, &self.stop, &self.park, &self.zone, &self.plate];
+        let spot: Vec<&str> = spots.into_iter().flatten().map(String::as_str).collect();
+        let spot = spot.join(" ");
+        Text::new(
+            format!("{} {spot}", self.kind.zh()).trim_end(),
+            format!("{} {spot}", self.kind.en()).trim_end(),
+        )
     }
 
     /// Which cards the device accepts.

@@ -1,6 +1,8 @@
 //! What one presentation of a card came to, and how errors become codes.
 
-use card_spec::{ChannelError, Fen, Sw, id::DeviceNo, id::Pan, time::CardTime};
+use card_spec::{
+    ChannelError, Fen, Sw, id::DeviceNo, id::Pan, purse::files::CardKind, time::CardTime,
+};
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -32,6 +34,9 @@ pub struct TapResult {
     /// The card. Printed with its middle masked.
     #[serde(serialize_with = "masked", skip_serializing_if = "Option::is_none")]
     pub pan: Option<Pan>,
+    /// The card's kind, when it was read: the concession class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card_kind: Option<CardKind>,
     /// Amount paid or loaded, when money moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Fen>,
@@ -85,6 +90,7 @@ fn masked<S: Serializer>(pan: &Option<Pan>, serializer: S) -> Result<S::Ok, S::E
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Note {
     pub(crate) pan: Option<Pan>,
+    pub(crate) card_kind: Option<CardKind>,
     pub(crate) amount: Option<Fen>,
     pub(crate) balance: Option<Fen>,
     pub(crate) journal: Vec<u64>,
@@ -114,6 +120,7 @@ impl Note {
             action_zh: code.action_zh(),
             action_en: code.action_en(),
             pan: self.pan,
+            card_kind: self.card_kind,
             amount: self.amount.filter(|_| open),
             balance: self.balance,
             journal: self.journal,

@@ -163,6 +163,7 @@ impl<S: Storage> PurseTerminal<S> {
         }
         self.setup.acceptance.check_public(&public, at.date())?;
         let region = purse.region()?;
+        note.card_kind = Some(region.kind);
         self.setup.acceptance.check_region(&region)?;
         if let Some(reason) = self.hotlist.reason(public.pan, public.generation) {
             let reason = reason.to_owned();
@@ -184,10 +185,8 @@ impl<S: Storage> PurseTerminal<S> {
         if let Some(code) = self.complete_late(&mut purse, sam, at, &mut view, note)? {
             return Ok(code);
         }
-        if self
-            .passback
-            .is_too_soon(public.pan, at, self.setup.passback_seconds)
-        {
+        let interval = self.setup.passback_seconds;
+        if !seller.repeats() && self.passback.is_too_soon(public.pan, at, interval) {
             return Err(Code::TooSoon.into());
         }
         let offer = seller.offer(at, &view)?;

@@ -19,7 +19,7 @@ use common::*;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use terminal::{
-    Code, DeviceProfile, Journal, TapResult,
+    Code, DeviceProfile, Journal, TapResult, clock,
     journal::MemoryStorage,
     run::{Device, Slot, Surroundings, serve},
 };
@@ -108,10 +108,10 @@ fn run(
         sender.send((*request).to_owned()).unwrap();
     }
     drop(sender);
-    let minute = Cell::new(0);
+    let seconds = Cell::new(clock::seconds(time("2026-11-23T08:15:00")));
     let now = || -> io::Result<CardTime> {
-        minute.set((minute.get() + 1) % 60);
-        Ok(time(&format!("2026-11-23T08:15:{:02}", minute.get())))
+        seconds.set(seconds.get() + 1);
+        Ok(clock::from_seconds(seconds.get()).unwrap())
     };
     let mut output = Vec::new();
     let mut around = Surroundings {
@@ -119,6 +119,7 @@ fn run(
         random: &mut || Ok([9; 16]),
         requests: receiver,
         output: &mut output,
+        watch: &mut |_| {},
         stop: &stop,
     };
     let client = Client::new(&profile.clearing);
@@ -140,24 +141,39 @@ fn run(
     )
 }
 
+fn of<'l>(lines: &'l [Value], event: &str) -> Vec<&'l Value> {
+    lines.iter().filter(|line| line["event"] == event).collect()
+}
+
 #[test]
 fn a_bus_prints_one_line_a_card_and_keeps_what_it_cannot_upload() {
     let card = Held::new(card(SuiteId::Aes, 1));
-    let profile = profile("bus", "operator = \"FZBUS\"\nroute = \"FZB17\"");
-    let (lines, last) = run(
-        &profile,
-        vec![card.clone(), card.clone()],
-        class::TRANSIT,
-        &[],
-    );
+    let place = "operator = \"FZBUS\"\nroute = \"FZB17\"\n[limits]\npassback_seconds = 30";
+    let profile = profile("bus", place);
+    let cards = vec![card.clone(), card.clone()];
+    let (lines, last) = run(&profile, cards, class::TRANSIT, &[]);
     assert_eq!(lines[0]["event"], "ready");
-    assert_eq!(
-        (&lines[1]["event"], &lines[1]["code"]),
-        (&"tap".into(), &3.into())
-    );
-    assert_eq!(lines[1]["amount"], 90);
-    assert_eq!(lines[1]["pan"], "099900**********0016", "masked");
-    assert_eq!(lines[2]["code"], Code::TooSoon.number());
+    let taps = of(&lines, "tap");
+    assert_eq!(taps[0]["code"], Code::PaidConcession.number());
+    assert_eq!(taps[0]["amount"], 90);
+    assert_eq!(taps[0]["pan"], "099900**********0016", "masked");
+    assert_eq!(taps[1]["code"], Code::TooSoon.number());
+    let mut shown: Vec<(&str, &Value)> = of(&lines, "screen")
+        .into_iter()
+        .map(|line| (line["headline"]["en"].as_str().unwrap(), &line["amount"]))
+        .collect();
+    // The status line below them changes too.
+    shown.dedup();
+    let (nothing, paid) = (&Value::Null, &serde_json::json!({"paid": 90}));
+    let expected = [
+        ("Tap your card", nothing),
+        ("Please wait", nothing),
+        ("Paid at concession price", paid),
+        ("Tap your card", nothing),
+        ("Please wait", nothing),
+        ("Already tapped", nothing),
+    ];
+    assert_eq!(shown[..6], expected);
     let fault = lines.last().unwrap();
     assert_eq!(fault["event"], "fault");
     assert!(
@@ -186,14 +202,14 @@ fn a_taxi_keeps_its_trip_until_the_same_card_is_back() {
         class::PARKING_TAXI,
         &[trip, "not json", ""],
     );
-    let codes: Vec<u64> = lines
-        .iter()
-        .filter(|line| line["event"] == "tap")
+    let codes: Vec<u64> = of(&lines, "tap")
+        .into_iter()
         .map(|line| line["code"].as_u64().unwrap())
         .collect();
-    let expected = [Code::SameCardAgain, Code::TornCompleted, Code::PresentAgain];
+    // The line that means nothing is refused at once.
+    let expected = [Code::PresentAgain, Code::SameCardAgain, Code::TornCompleted];
     assert_eq!(codes, expected.map(|code| u64::from(code.number())));
-    assert_eq!(last.unwrap().exit_code(), 5);
+    assert_eq!(last.unwrap().exit_code(), 0);
     assert_eq!(balance(&mut card.0.borrow_mut()), Fen(10_000 - 1_000));
 }
 

@@ -17,11 +17,8 @@ use clearing_api::{
 use common::*;
 use ed25519_dalek::{Signature, SigningKey};
 use terminal::{
-    Code, Pos, TapResult, Verdict,
-    card::Pin,
-    journal::MemoryStorage,
-    online::TopUps,
-    pos::{PosSetup, TopUp},
+    Code, Pos, TapResult, Verdict, card::Pin, journal::MemoryStorage, machine::TopUp,
+    online::TopUps, pos::PosSetup,
 };
 use virtual_card::{Cut, VirtualCard, sample};
 
@@ -159,11 +156,11 @@ fn top_up(
     issuer: &mut Issuer,
 ) -> TapResult {
     let wish = TopUp {
-        amount: Fen::yuan(yuan),
-        paid_by: "cash",
+        amount_fen: Fen::yuan(yuan),
+        paid_by: "cash".to_owned(),
         pin: Pin::from_digits(pin).unwrap(),
     };
-    pos.top_up(card, wish, time(AT), issuer)
+    pos.top_up(card, &wish, time(AT), issuer)
 }
 
 #[test]
@@ -230,11 +227,11 @@ fn a_lost_confirmation_is_sent_later() {
     let (mut pos, mut card) = (pos(), card(SuiteId::Aes, 1));
     let mut issuer = DownAfterGrant(Issuer::new());
     let wish = TopUp {
-        amount: Fen::yuan(20),
-        paid_by: "bank",
+        amount_fen: Fen::yuan(20),
+        paid_by: "bank".to_owned(),
         pin: Pin::from_digits(sample::PIN).unwrap(),
     };
-    let result = pos.top_up(&mut card, wish, time(AT), &mut issuer);
+    let result = pos.top_up(&mut card, &wish, time(AT), &mut issuer);
     assert_eq!(
         (result.code, result.verdict),
         (Code::ConfirmLater, Verdict::Open),

@@ -136,6 +136,11 @@ impl Tariffs {
         of(&self.taxi, &trip.operator)?.quote(trip)
     }
 
+    /// Below this speed a taxi of `operator` counts time; `None` for an operator without a tariff.
+    pub fn taxi_low_speed_kmh(&self, operator: &OperatorId) -> Option<u16> {
+        of(&self.taxi, operator).ok().map(TaxiTariff::below_kmh)
+    }
+
     /// Prices a stay in a kerb-side space.
     pub fn quote_meter(&self, stay: &MeterStay) -> Result<Quote, QuoteError> {
         of(&self.street_parking, &stay.operator)?.quote(stay)

@@ -77,6 +77,10 @@ impl TaxiTariff {
         })
     }
 
+    pub(crate) const fn below_kmh(&self) -> u16 {
+        self.below_kmh
+    }
+
     /// Started units beyond a distance.
     fn units_beyond(&self, metres: u32, beyond: u32) -> i64 {
         metres

@@ -58,9 +58,24 @@ pub(crate) fn ask<C: Channel + ?Sized>(
 }
 
 /// A PIN as it goes to the card, two digits a byte. Wiped from no log because it enters none:
-/// no `Debug`, no serialisation.
+/// `Debug` and errors hide it, nothing serialises it.
 #[derive(Clone, Copy)]
 pub struct Pin([u8; 3]);
+
+impl std::fmt::Debug for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pin")
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Pin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Serde's own errors would repeat what was given.
+        let not_six = || serde::de::Error::custom("a PIN is a text of six digits");
+        let text = String::deserialize(deserializer).map_err(|_| not_six())?;
+        Self::from_digits(&text).map_err(|_| not_six())
+    }
+}
 
 impl Pin {
     /// From six digits.

@@ -150,6 +150,10 @@ impl Offer {
 pub trait Seller {
     /// Which files it needs.
     fn reads(&self) -> Reads;
+    /// Whether the same card may pay again at once.
+    fn repeats(&self) -> bool {
+        false
+    }
     /// What it sells, or why not.
     fn offer(&self, at: CardTime, card: &CardView) -> Result<Offer, Refusal>;
 }

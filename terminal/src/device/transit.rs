@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use card_spec::{
     Fen,
-    purse::files::{JourneyType, Metro, MetroSide, MetroState, Mode},
+    purse::files::{CardKind, JourneyType, Metro, MetroSide, MetroState, Mode},
     time::CardTime,
 };
 use clearing_api::record::Service;
 use fare::{
-    BusRide, LineCode, MetroEntry, MetroRide, OperatorId, Place, Quote, Ridden, RouteId,
-    StationCode, StopId, Tariffs,
+    BusRide, LegMark, LineCode, MetroEntry, MetroRide, OperatorId, Place, Quote, Ridden, Rider,
+    RouteId, StationCode, StopId, Tariffs,
 };
 
 use super::{CardView, Offer, Reads, Seller, Site, journey, no_price, price_lines};
@@ -23,6 +23,7 @@ pub struct BusValidator {
     tariffs: Arc<Tariffs>,
     route: RouteId,
     line: LineCode,
+    companion: bool,
 }
 
 impl BusValidator {
@@ -35,7 +36,15 @@ impl BusValidator {
             tariffs,
             route,
             line,
+            companion: false,
         })
+    }
+
+    /// Whether it sells to a companion of the card's holder: at the ordinary price, without the
+    /// transfer, which is the holder's.
+    #[must_use]
+    pub fn for_companion(self, companion: bool) -> Self {
+        Self { companion, ..self }
     }
 }
 
@@ -69,14 +78,22 @@ impl Seller for BusValidator {
         }
     }
 
+    fn repeats(&self) -> bool {
+        self.companion
+    }
+
     fn offer(&self, at: CardTime, card: &CardView) -> Result<Offer, Refusal> {
+        let rider = match self.companion {
+            true => Rider::of_kind(CardKind::Normal),
+            false => card.rider(),
+        };
         let ride = BusRide {
             operator: self.site.operator.as_str().into(),
             route: self.route.clone(),
             ridden: Ridden::Unknown,
             at,
-            rider: card.rider(),
-            prior: card.prior(),
+            rider,
+            prior: card.prior().filter(|_| !self.companion),
             state: None,
         };
         let quote = self.tariffs.quote_bus(&ride).map_err(no_price)?;
@@ -85,25 +102,22 @@ impl Seller for BusValidator {
             station: StationCode(0),
         };
         let kind = JourneyType::Single;
+        let leg = match self.companion {
+            // The holder's transfer window stays as it was.
+            true => LegMark::carried(card.prior().as_ref(), self.site.region.into(), at),
+            false => quote.leg,
+        };
         Ok(Offer {
             amount: quote.amount,
             least_balance: quote.amount,
-            journey: journey(
-                &self.site,
-                kind,
-                Mode::Bus,
-                place,
-                quote.amount,
-                at,
-                quote.leg,
-            ),
+            journey: journey(&self.site, kind, Mode::Bus, place, quote.amount, at, leg),
             metro: None,
             service: Service::Bus {
                 operator: self.site.operator.clone(),
                 route: self.route.as_str().to_owned(),
-                prior: card.prior_hex(),
-                age: card.age,
-                kind: card.region.kind,
+                prior: card.prior_hex().filter(|_| !self.companion),
+                age: rider.age,
+                kind: rider.kind,
             },
             code: paid(&quote),
             price: price_lines(&quote),

@@ -1,21 +1,14 @@
 //! What a device does.
 
-use super::Screen;
+use serde::Serialize;
 
-/// What the edge is to do with the card that is presented.
-#[derive(Debug, Clone)]
-pub enum Task {
-    /// Sell what the device sells by itself: a ride, an entry, an exit.
-    Sell {
-        /// Section of a sectional bus fare that the driver keyed in.
-        section: Option<u8>,
-    },
-}
+use super::{Mode, Screen, Shift, Task};
 
 /// A gate's or car park's barrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Barrier {
-    /// Opens for one passage.
+    /// Opens for one passage; the mechanism shuts behind it.
     OpenOnce,
     /// Shuts.
     Shut,
@@ -53,10 +46,16 @@ pub enum Tone {
 pub enum Action {
     /// Do this with the card in the field, then send [`super::Event::Served`].
     Serve(Box<Task>),
+    /// The torn card did not come back in time: its record goes on as unknown.
+    GiveUp,
     /// Move the barrier.
     Barrier(Barrier),
     /// Sound it.
     Sound(Tone),
+    /// The device works in another mode now.
+    Mode(Mode),
+    /// A shift was opened or closed: print it.
+    Shift(Box<Shift>),
     /// The screen changed; this is it.
     Show(Box<Screen>),
 }

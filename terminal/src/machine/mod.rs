@@ -4,13 +4,28 @@
 //! the network and the clock into events and carries the actions out; the windows of
 //! `terminal-screens` show the screen and send the keys. So every state of every device can be
 //! reached, tested and photographed without hardware.
+//!
+//! [`Machine`] holds what all kinds share; what one kind adds stands in a file of its own under
+//! `kind/`.
 
 mod action;
+mod availability;
+mod entry;
 mod event;
+mod face;
+mod kind;
 mod mode;
 mod screen;
+mod shift;
+mod shift_dialogue;
+mod state;
+mod task;
 
-pub use action::{Action, Barrier, Task, Tone};
-pub use event::{Event, Key, Presence, Store};
-pub use mode::{Mode, ModeOrder};
-pub use screen::{Colour, Field, Row, Screen, SoftKey, Status, Text};
+pub use action::{Action, Barrier, Tone};
+pub use event::{Digit, Event, Key, Presence, Store, TariffState, UnknownKey};
+pub use kind::Model;
+pub use mode::{Mode, ModeOrder, Modes};
+pub use screen::{Amount, Colour, Face, Field, Row, Screen, SoftKey, Status, Text};
+pub use shift::{Operator, Shift, Sum, Totals};
+pub use state::{Machine, Setup};
+pub use task::{BillOrder, ProofOfLife, Sale, Served, Stay, Task, TopUp, Trip};

@@ -45,6 +45,18 @@ pub enum Colour {
     Out,
 }
 
+/// Money on the screen, and whether it moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Amount {
+    /// To pay; nothing moved yet.
+    Due(Fen),
+    /// Taken from the card.
+    Paid(Fen),
+    /// Put on the card.
+    Loaded(Fen),
+}
+
 /// A line of a list: the explanation of a price, a trip, a total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -52,6 +64,16 @@ pub struct Row {
     pub what: Text,
     /// How much, or when; as it is shown.
     pub value: String,
+}
+
+impl Row {
+    /// A line.
+    pub fn new(zh: impl Into<String>, en: impl Into<String>, value: impl ToString) -> Self {
+        Self {
+            what: Text::new(zh, en),
+            value: value.to_string(),
+        }
+    }
 }
 
 /// Something that is being keyed in.
@@ -74,6 +96,16 @@ pub struct SoftKey {
     pub enabled: bool,
 }
 
+impl SoftKey {
+    /// A key that can be pressed.
+    pub fn new(zh: &str, en: &str) -> Self {
+        Self {
+            name: Text::new(zh, en),
+            enabled: true,
+        }
+    }
+}
+
 /// The line that every screen carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -85,15 +117,15 @@ pub struct Status {
     pub mode: Mode,
     /// Records waiting for upload.
     pub waiting: usize,
-    /// Whether the clearing house answered the last time.
-    pub online: bool,
+    /// Whether the clearing house answered the last time; `None` before it was asked.
+    pub online: Option<bool>,
     /// The operator on shift, when there is one.
     pub operator: Option<String>,
 }
 
-/// One screen.
+/// What a screen says, without its status line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Screen {
+pub struct Face {
     /// Colour.
     pub colour: Colour,
     /// Headline, a few words.
@@ -103,12 +135,15 @@ pub struct Screen {
     pub code: Option<Code>,
     /// What to do next.
     pub action: Text,
-    /// Amount paid, to pay or loaded.
+    /// Money.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub amount: Option<Fen>,
+    pub amount: Option<Amount>,
     /// Balance of the card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balance: Option<Fen>,
+    /// Seconds left to do what is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub countdown: Option<u32>,
     /// A list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<Row>,
@@ -118,6 +153,44 @@ pub struct Screen {
     /// Keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<SoftKey>,
+}
+
+impl Face {
+    /// A headline and what to do next, each in Chinese and English.
+    pub fn new(colour: Colour, headline: (&str, &str), action: (&str, &str)) -> Self {
+        Self {
+            colour,
+            headline: Text::new(headline.0, headline.1),
+            code: None,
+            action: Text::new(action.0, action.1),
+            amount: None,
+            balance: None,
+            countdown: None,
+            rows: Vec::new(),
+            field: None,
+            keys: Vec::new(),
+        }
+    }
+
+    /// What a code says.
+    pub fn of(colour: Colour, code: Code) -> Self {
+        Self {
+            code: Some(code),
+            ..Self::new(
+                colour,
+                (code.zh(), code.en()),
+                (code.action_zh(), code.action_en()),
+            )
+        }
+    }
+}
+
+/// One screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Screen {
+    /// What it says.
+    #[serde(flatten)]
+    pub face: Face,
     /// Status line.
     pub status: Status,
 }

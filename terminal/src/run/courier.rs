@@ -28,10 +28,24 @@ enum Report {
     Hotlist(Box<Result<Hotlist, FetchError>>),
 }
 
+impl Report {
+    /// A refusal is an answer too.
+    fn was_answered(&self) -> bool {
+        match self {
+            Self::Upload(_, answer) => !matches!(answer, Err(ClientError::Unreachable { .. })),
+            Self::Hotlist(fetched) => !matches!(
+                fetched.as_ref(),
+                Err(FetchError::Client(ClientError::Unreachable { .. }))
+            ),
+        }
+    }
+}
+
 pub(super) struct Courier {
     errands: SyncSender<Errand>,
     reports: Receiver<Report>,
     is_away: bool,
+    online: Option<bool>,
     hotlist_due: bool,
     retry: Retry,
     is_told: bool,
@@ -69,6 +83,7 @@ impl Courier {
             errands,
             reports,
             is_away: false,
+            online: None,
             hotlist_due: false,
             retry: Retry::new(
                 u64::from_be_bytes(profile.device.to_bytes()),
@@ -78,6 +93,11 @@ impl Courier {
             batch_records: profile.limits.batch_records,
             last: None,
         }
+    }
+
+    /// Whether the clearing house answered the last time it was asked.
+    pub(super) const fn is_online(&self) -> Option<bool> {
+        self.online
     }
 
     /// Takes what came back and sends the next errand when it is time.
@@ -90,6 +110,7 @@ impl Courier {
         match self.reports.try_recv() {
             Ok(report) => {
                 self.is_away = false;
+                self.online = Some(report.was_answered());
                 go_on = self.take(report, device, around)?;
             }
             Err(TryRecvError::Empty) => {}

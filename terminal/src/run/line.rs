@@ -1,9 +1,14 @@
-//! What a running device prints: one JSON object a line.
+//! What a running device prints and reads: one JSON object a line.
 
-use card_spec::{id::DeviceNo, id::SamNo};
-use serde::Serialize;
+use card_spec::{id::DeviceNo, id::SamNo, time::CardTime};
+use serde::{Deserialize, Serialize};
 
-use crate::{hospital::Slip, result::TapResult};
+use crate::{
+    hospital::Slip,
+    machine::{Barrier, Event, Key, Mode, ModeOrder, Screen, Shift, Task},
+    profile::Kind,
+    result::TapResult,
+};
 
 /// One event of a running device.
 #[derive(Debug, Serialize)]
@@ -19,6 +24,20 @@ pub enum Line<'a> {
         sam: Option<SamNo>,
         /// Records waiting for upload.
         waiting: usize,
+    },
+    /// The screen changed.
+    Screen(&'a Screen),
+    /// The device works in another mode.
+    Mode {
+        /// Which.
+        mode: Mode,
+    },
+    /// A shift was opened or closed.
+    Shift(&'a Shift),
+    /// The barrier moves.
+    Barrier {
+        /// How.
+        barrier: Barrier,
     },
     /// A card was presented.
     Tap(&'a TapResult),
@@ -36,4 +55,76 @@ pub enum Line<'a> {
         /// What, and what to do.
         message: String,
     },
+}
+
+/// What a line of standard input means.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// An event at once.
+    Now(Event),
+    /// A request, for when the device is free.
+    Request(Box<Task>),
+}
+
+/// Lines that every kind understands.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Control {
+    Key { key: String },
+    Mode { mode: Mode, from: Option<CardTime> },
+    Driven { driven: u32 },
+}
+
+/// Reads one line; a message says why it means nothing. No message repeats a PIN.
+pub(super) fn read(line: &str, kind: Kind, now: CardTime) -> Result<Input, String> {
+    match serde_json::from_str(line) {
+        Ok(Control::Key { key }) => {
+            let key: Key = key.parse().map_err(|unknown| format!("{unknown}"))?;
+            Ok(Input::Now(Event::Key(key)))
+        }
+        Ok(Control::Mode { mode, from }) => Ok(Input::Now(Event::Mode(ModeOrder {
+            mode,
+            from: from.unwrap_or(now),
+        }))),
+        Ok(Control::Driven { driven: metres }) => Ok(Input::Now(Event::Driven { metres })),
+        Err(_) => request(line, kind)
+            .map(|task| Input::Request(Box::new(task)))
+            .map_err(|error| format!("request line: {error}")),
+    }
+}
+
+fn request(line: &str, kind: Kind) -> Result<Task, serde_json::Error> {
+    match kind {
+        Kind::Taxi => serde_json::from_str(line).map(Task::Trip),
+        Kind::ParkingMeter => serde_json::from_str(line).map(Task::Stay),
+        Kind::Pos => serde_json::from_str(line).map(Task::TopUp),
+        Kind::Kiosk => serde_json::from_str(line).map(Task::ProofOfLife),
+        Kind::Hospital => serde_json::from_str(line).map(|bill| Task::Bill(Box::new(bill))),
+        Kind::Bus | Kind::MetroEntry | Kind::MetroExit | Kind::CarParkEntry | Kind::CarParkExit => {
+            Err(serde::de::Error::custom(
+                "this device takes key, mode and driven lines only",
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_is_explained_and_a_pin_is_not_repeated() {
+        let now = "2026-11-23T08:15:00".parse().expect("time");
+        for line in [
+            r#"{"amount_fen":1,"paid_by":"cash","pin":8642975}"#,
+            r#"{"amount_fen":1,"paid_by":"cash","pin":"8642975"}"#,
+            r#"{"amount_fen":1,"paid_by":"cash","pin":[8642975]}"#,
+        ] {
+            let error = read(line, Kind::Pos, now).expect_err("no PIN");
+            assert!(error.contains("six digits"), "{error}");
+            assert!(!error.contains("8642975"), "{error}");
+        }
+        let error = read(r#"{"key":"f1"}"#, Kind::Bus, now).expect_err("no key");
+        assert!(error.contains("soft0"), "{error}");
+    }
 }

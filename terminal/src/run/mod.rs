@@ -1,11 +1,12 @@
 //! The edge: a device on real readers, files, network and wall clock.
 //!
-//! One JSON line for every event on the output. Devices that need more than a card (a taxi's trip,
-//! a parking stay, a top-up, a bill, a PIN) read one JSON line a service from standard input; the
-//! lines are [`work::TripLine`] and its neighbours.
+//! One JSON line for every event on the output. Lines on standard input are keys, mode orders, and
+//! for devices that need more than a card (a taxi's trip, a parking stay, a top-up, a bill, a PIN)
+//! one request a service: [`crate::machine::Trip`] and its neighbours.
 
 mod courier;
 mod line;
+mod read;
 mod serve;
 mod slot;
 mod work;
@@ -13,7 +14,7 @@ mod work;
 pub use line::Line;
 pub use serve::{Surroundings, serve};
 pub use slot::{Card, Slot};
-pub use work::{BillLineRequest, Device, PinLine, StayLine, TopUpLine, TripLine};
+pub use work::Device;
 
 use std::{
     io::{self, BufRead, Write},
@@ -109,6 +110,7 @@ pub fn run(
         },
         requests: standard_input(),
         output,
+        watch: &mut |_| {},
         stop,
     };
     serve(

@@ -1,10 +1,11 @@
-//! The loop of a running device: wait, serve, print, upload.
+//! The loop of a running device: what happens goes to the machine, what it decides is done here.
 
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     sync::{
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, TryRecvError},
     },
     time::Duration,
 };
@@ -16,19 +17,24 @@ use clearing_api::Client;
 use super::{
     Line, RunError, Slot,
     courier::Courier,
-    work::{Device, Done},
+    line::{self, Input},
+    work::Device,
 };
 use crate::{
-    code::{Code, Verdict},
+    code::Code,
     hotlist::HotlistStore,
     journal::Storage,
+    machine::{Action, Event, Machine, Presence, Served, Store, Task},
     profile::DeviceProfile,
-    result::{Note, Refusal, TapResult},
+    result::{Refusal, TapResult},
     sam::SamUnit,
 };
 
-/// How long one wait lasts before the device looks around (stop, uploads).
+/// How long one wait lasts before the device looks around (stop, lines, uploads).
 const GLANCE: Duration = Duration::from_millis(200);
+
+/// Most request lines held while the device is busy; further ones stay in the pipe.
+const REQUESTS_MAX: usize = 16;
 
 /// What a device takes from outside.
 pub struct Surroundings<'a> {
@@ -36,10 +42,12 @@ pub struct Surroundings<'a> {
     pub now: &'a dyn Fn() -> io::Result<CardTime>,
     /// Random bytes for mutual authentication.
     pub random: &'a mut dyn FnMut() -> io::Result<[u8; 16]>,
-    /// Request lines.
+    /// Lines from outside: requests, keys, mode orders.
     pub requests: Receiver<String>,
     /// Where the JSON lines go.
     pub output: &'a mut dyn Write,
+    /// Sees every action of the machine, before it is carried out: a window, a loudspeaker.
+    pub watch: &'a mut dyn FnMut(&Action),
     /// Set to stop.
     pub stop: &'a AtomicBool,
 }
@@ -65,7 +73,7 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
     client: Client,
     around: &mut Surroundings<'_>,
 ) -> Result<Option<TapResult>, RunError> {
-    let mut sam = match &mut sam_reader {
+    let sam = match &mut sam_reader {
         Some(slot) => Some(device.open_sam(slot.connect()?)?),
         None => None,
     };
@@ -88,96 +96,240 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
             })?;
         }
     }
-    let mut courier = Courier::new(client.clone(), profile, store);
-    let mut client = client;
-    let mut last = None;
-    'services: while let Some(request) = next_request(device, &mut courier, around)? {
-        // "Again" keeps the request: the same service, the same card or its next try.
-        loop {
-            if !wait_for(reader, true, device, &mut courier, around)? {
-                break 'services;
-            }
-            let at = (around.now)()?;
-            let random = (around.random)()?;
-            let outcome = match reader.connect() {
-                Ok(mut card) => {
-                    device.present(&mut card, sam.as_mut(), &request, at, random, &mut client)
+    let now = (around.now)()?;
+    let mut running = Running {
+        machine: Machine::new(device.machine(profile), now),
+        courier: Courier::new(client.clone(), profile, store),
+        profile,
+        device,
+        reader,
+        sam_reader,
+        sam,
+        client,
+        around,
+        presence: Presence::Empty,
+        requests: VecDeque::new(),
+        lines_over: false,
+        store: Store::default(),
+        last: None,
+    };
+    running.show()?;
+    while !running.is_over() {
+        running.turn()?;
+    }
+    let mut client = running.client.clone();
+    running
+        .courier
+        .finish(running.device, &mut client, running.around)?;
+    Ok(running.last)
+}
+
+/// A device at work.
+struct Running<'r, 'a, S, R: Slot, M: Slot> {
+    profile: &'r DeviceProfile,
+    machine: Machine,
+    device: &'r mut Device<S>,
+    reader: &'r mut R,
+    sam_reader: Option<&'r mut M>,
+    sam: Option<SamUnit<M::Card>>,
+    courier: Courier,
+    client: Client,
+    around: &'r mut Surroundings<'a>,
+    presence: Presence,
+    requests: VecDeque<Box<Task>>,
+    lines_over: bool,
+    store: Store,
+    last: Option<TapResult>,
+}
+
+impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
+    fn is_over(&self) -> bool {
+        let done = self.requests.is_empty() && !self.machine.is_engaged();
+        self.around.is_stopped() || (self.device.needs_request() && self.lines_over && done)
+    }
+
+    /// One look around: clock, lines, network, SAM, reader.
+    fn turn(&mut self) -> Result<(), RunError> {
+        let now = (self.around.now)()?;
+        self.feed(Event::Tick(now))?;
+        self.read_lines(now)?;
+        if let Some(task) = self
+            .requests
+            .pop_front_if(|task| self.machine.accepts(task))
+        {
+            self.feed(Event::Request(task))?;
+        }
+        self.courier.tick(self.device, self.around)?;
+        let store = Store {
+            waiting: self.device.journal().waiting().len(),
+            full: false,
+            online: self.courier.is_online(),
+        };
+        if store != self.store {
+            self.store = store;
+            self.feed(Event::Store(store))?;
+        }
+        if self.sam.is_none() && self.sam_reader.is_some() {
+            self.open_sam()?;
+        }
+        if self.is_over() {
+            return Ok(());
+        }
+        self.look_at_reader()
+    }
+
+    fn read_lines(&mut self, now: CardTime) -> Result<(), RunError> {
+        while self.requests.len() < REQUESTS_MAX && !self.lines_over {
+            let text = match self.around.requests.try_recv() {
+                Ok(text) if text.trim().is_empty() => continue,
+                Ok(text) => text,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.lines_over = true;
+                    break;
                 }
-                Err(ReaderError::Channel(error)) if error != ChannelError::ReaderLost => {
-                    Ok(refuse(profile, at, Refusal::new(Code::PresentAgain, error)))
-                }
-                Err(error) => return Err(error.into()),
             };
-            // An unusable request line is refused for good, whatever its verdict.
-            let is_usable = outcome.is_ok();
-            let done = outcome.unwrap_or_else(|refusal| refuse(profile, at, refusal));
-            around.print(&Line::Tap(&done.result))?;
-            if let Some(slip) = &done.slip {
-                around.print(&Line::Slip(slip))?;
-            }
-            if done.result.code == Code::SamFault
-                && let Some(slot) = &mut sam_reader
-            {
-                // The SAM was reset or reseated: open it again.
-                sam = Some(device.open_sam(slot.connect()?)?);
-            }
-            let again = is_usable && done.result.verdict == Verdict::Again;
-            last = Some(done.result);
-            if !wait_for(reader, false, device, &mut courier, around)? {
-                break 'services;
-            }
-            if !again {
-                break;
+            match line::read(&text, self.profile.kind, now) {
+                Ok(Input::Now(event)) => self.feed(event)?,
+                Ok(Input::Request(task)) => self.requests.push_back(task),
+                Err(message) => {
+                    let refusal = Refusal::new(Code::PresentAgain, message);
+                    let refused = self.device.refuse(now, refusal);
+                    self.print(refused)?;
+                }
             }
         }
+        Ok(())
     }
-    courier.finish(device, &mut client, around)?;
-    Ok(last)
-}
 
-fn refuse(profile: &DeviceProfile, at: CardTime, refusal: Refusal) -> Done {
-    Note::default()
-        .finish(profile.device, at, Err(refusal))
-        .into()
-}
-
-/// The next request line; an empty one at once for devices that need none. `None`: stopped or over.
-fn next_request<S: Storage>(
-    device: &mut Device<S>,
-    courier: &mut Courier,
-    around: &mut Surroundings<'_>,
-) -> Result<Option<String>, RunError> {
-    if !device.needs_request() {
-        return Ok((!around.is_stopped()).then(String::new));
+    fn look_at_reader(&mut self) -> Result<(), RunError> {
+        let awaited = self.presence != Presence::Card;
+        let presence = match self.reader.wait(awaited, GLANCE) {
+            Ok(false) => return Ok(()),
+            Ok(true) if awaited => Presence::Card,
+            Ok(true) => Presence::Empty,
+            Err(error) => {
+                if self.presence != Presence::Lost {
+                    let message = format!("card reader: {error}; waiting for it");
+                    self.around.print(&Line::Fault { message })?;
+                }
+                std::thread::sleep(GLANCE);
+                Presence::Lost
+            }
+        };
+        if presence == self.presence {
+            return Ok(());
+        }
+        self.presence = presence;
+        self.feed(Event::Reader(presence))
     }
-    loop {
-        if around.is_stopped() {
-            return Ok(None);
-        }
-        match around.requests.recv_timeout(GLANCE) {
-            Ok(line) if line.trim().is_empty() => {}
-            Ok(line) => return Ok(Some(line)),
-            Err(RecvTimeoutError::Timeout) => courier.tick(device, around)?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
-        }
-    }
-}
 
-/// Waits for a card to come or go; false when the device was stopped meanwhile.
-fn wait_for<S: Storage, R: Slot>(
-    reader: &mut R,
-    present: bool,
-    device: &mut Device<S>,
-    courier: &mut Courier,
-    around: &mut Surroundings<'_>,
-) -> Result<bool, RunError> {
-    loop {
-        if around.is_stopped() {
-            return Ok(false);
+    /// Gives an event to the machine and does what it decides, until nothing more follows.
+    fn feed(&mut self, event: Event) -> Result<(), RunError> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.machine.on(event) {
+                (self.around.watch)(&action);
+                match action {
+                    Action::Serve(task) => {
+                        let (served, sam) = self.perform(&task)?;
+                        events.push_back(Event::Served(Box::new(served)));
+                        events.extend(sam);
+                    }
+                    Action::GiveUp => {
+                        if let Err(refusal) = self.device.give_up() {
+                            let message = format!("{}: {}", refusal.code.en(), refusal.detail);
+                            self.around.print(&Line::Fault { message })?;
+                        }
+                    }
+                    Action::Barrier(barrier) => self.around.print(&Line::Barrier { barrier })?,
+                    Action::Mode(mode) => self.around.print(&Line::Mode { mode })?,
+                    Action::Shift(shift) => self.around.print(&Line::Shift(&shift))?,
+                    Action::Show(screen) => self.around.print(&Line::Screen(&screen))?,
+                    // Heard by who watches.
+                    Action::Sound(_) => {}
+                }
+            }
         }
-        if reader.wait(present, GLANCE)? {
-            return Ok(true);
+        Ok(())
+    }
+
+    fn show(&mut self) -> Result<(), RunError> {
+        let screen = self.machine.screen();
+        (self.around.watch)(&Action::Show(Box::new(screen.clone())));
+        self.around.print(&Line::Screen(&screen))
+    }
+
+    /// Does a task; says how the SAM is where that task showed it.
+    fn perform(&mut self, task: &Task) -> Result<(Served, Option<Event>), RunError> {
+        let at = (self.around.now)()?;
+        let random = (self.around.random)()?;
+        let served = match self.reader.connect() {
+            Ok(mut card) => {
+                let (sam, client) = (self.sam.as_mut(), &mut self.client);
+                self.device
+                    .perform(task, &mut card, sam, at, random, client)
+            }
+            Err(ReaderError::Channel(error)) if error != ChannelError::ReaderLost => {
+                let refusal = Refusal::new(Code::PresentAgain, error);
+                self.device.refuse(at, refusal)
+            }
+            Err(error) => {
+                let refusal = Refusal::new(Code::ReaderLost, error);
+                self.device.refuse(at, refusal)
+            }
+        };
+        self.print(served.clone())?;
+        let sam = match served.result.code {
+            // It was reset or reseated: a new session may do.
+            Code::SamFault if self.sam_reader.is_some() => Some(self.reopen_sam()?),
+            _ => None,
+        };
+        Ok((served, sam))
+    }
+
+    fn print(&mut self, served: Served) -> Result<(), RunError> {
+        self.around.print(&Line::Tap(&served.result))?;
+        if let Some(slip) = &served.slip {
+            self.around.print(&Line::Slip(slip))?;
         }
-        courier.tick(device, around)?;
+        self.last = Some(served.result);
+        Ok(())
+    }
+
+    fn reopen_sam(&mut self) -> Result<Event, RunError> {
+        self.sam = None;
+        let Some(slot) = &mut self.sam_reader else {
+            return Ok(Event::Sam { ready: true });
+        };
+        let opened = slot
+            .connect()
+            .map_err(|error| error.to_string())
+            .and_then(|card| {
+                self.device
+                    .open_sam(card)
+                    .map_err(|error| error.to_string())
+            });
+        match opened {
+            Ok(sam) => self.sam = Some(sam),
+            Err(error) => {
+                let message = format!("SAM: {error}; waiting for it");
+                self.around.print(&Line::Fault { message })?;
+            }
+        }
+        let ready = self.sam.is_some();
+        Ok(Event::Sam { ready })
+    }
+
+    /// The SAM was gone: looks whether it is back.
+    fn open_sam(&mut self) -> Result<(), RunError> {
+        let Some(slot) = &mut self.sam_reader else {
+            return Ok(());
+        };
+        if !slot.wait(true, Duration::ZERO).unwrap_or(false) {
+            return Ok(());
+        }
+        let event = self.reopen_sam()?;
+        self.feed(event)
     }
 }

@@ -2,99 +2,36 @@
 
 use std::sync::Arc;
 
-use card_spec::{Channel, Fen, time::CardTime};
+use card_spec::{Channel, time::CardTime};
 use clearing_api::{Client, national};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use fare::Tariffs;
-use serde::Deserialize;
 
-use super::RunError;
+use super::{RunError, read};
 use crate::{
-    card::Pin,
     code::Code,
     device::{
         BusValidator, CarParkEntry, CarParkExit, MetroEntryGate, MetroExitGate, ParkingMeter,
         Seller, Site, TaxiMeter,
     },
-    hospital::{Bill, HospitalWindow, Slip},
+    hospital::HospitalWindow,
     hotlist::{self, Hotlist},
     journal::{Journal, Storage},
     kiosk::Kiosk,
+    machine::{self, BillOrder, Model, Served, Task},
     online::NationalLink,
     person::Randoms,
-    pos::{Pos, PosSetup, TopUp},
+    pos::{Pos, PosSetup},
     profile::{DeviceProfile, Kind, read_text},
-    result::{Refusal, TapResult},
+    result::{Note, Refusal},
     sam::{SamError, SamUnit},
     tap::PurseTerminal,
 };
 
-/// A taxi trip at flag-up.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TripLine {
-    /// Metres driven.
-    pub metres: u32,
-    /// Seconds below the tariff's speed limit.
-    pub waiting_seconds: u32,
-    /// Flag down, `YYYY-MM-DDThh:mm:ss`.
-    pub started: CardTime,
-}
-
-/// A stay at the kerb.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StayLine {
-    /// Arrival, `YYYY-MM-DDThh:mm:ss`.
-    pub from: CardTime,
-}
-
-/// A top-up.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TopUpLine {
-    /// Amount, fen.
-    pub amount_fen: Fen,
-    /// `cash`, `bank` or `mobile`.
-    pub paid_by: String,
-    /// PIN of the purse, six digits.
-    pub pin: String,
-}
-
-/// A PIN, for a proof of life.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PinLine {
-    /// PIN of the social-security side, six digits.
-    pub pin: String,
-}
-
-/// A bill and the holder's consent to its settlement.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BillLineRequest {
-    /// The bill.
-    pub bill: Bill,
-    /// PIN of the social-security side, six digits.
-    pub pin: String,
-}
-
-/// What a presentation came to.
-#[derive(Debug)]
-pub(super) struct Done {
-    pub(super) result: TapResult,
-    pub(super) slip: Option<Slip>,
-}
-
-impl From<TapResult> for Done {
-    fn from(result: TapResult) -> Self {
-        Self { result, slip: None }
-    }
-}
-
 /// A device of any kind.
 enum Work<S> {
     Sells(PurseTerminal<S>, Box<dyn Seller>),
+    Bus(PurseTerminal<S>, BusValidator),
     Taxi(PurseTerminal<S>),
     Meter(PurseTerminal<S>, fare::ZoneClass, fare::VehicleClass),
     Pos(Pos<S>),
@@ -149,14 +86,49 @@ impl<S: Storage> Device<S> {
         })
     }
 
+    /// Its state machine's rules.
+    pub(super) fn machine(&self, profile: &DeviceProfile) -> machine::Setup {
+        let operator = || fare::OperatorId::from(profile.operator.as_str());
+        let model = match (&self.work, &self.tariffs) {
+            (Work::Taxi(_), Some(tariffs)) => Model::Taxi {
+                tariffs: tariffs.clone(),
+                operator: operator(),
+            },
+            (Work::Meter(_, class, vehicle), Some(tariffs)) => Model::ParkingMeter {
+                tariffs: tariffs.clone(),
+                operator: operator(),
+                class: class.clone(),
+                vehicle: *vehicle,
+            },
+            _ => match profile.kind {
+                Kind::MetroEntry => Model::MetroEntry,
+                Kind::MetroExit => Model::MetroExit,
+                Kind::CarParkEntry => Model::CarParkEntry,
+                Kind::CarParkExit => Model::CarParkExit,
+                Kind::Pos => Model::Pos,
+                Kind::Kiosk => Model::Kiosk,
+                Kind::Hospital => Model::Hospital,
+                Kind::Bus | Kind::Taxi | Kind::ParkingMeter => Model::Bus {
+                    companions: profile.companions,
+                },
+            },
+        };
+        machine::Setup {
+            model,
+            place: profile.place_text(),
+            same_card_seconds: profile.limits.same_card_seconds,
+            operators: profile.operators.clone(),
+        }
+    }
+
     /// Whether it has a SAM.
     pub(super) const fn needs_sam(&self) -> bool {
         !matches!(self.work, Work::Pos(_))
     }
 
-    /// Whether every service needs a request line.
+    /// Whether every service begins with a line: it ends when no more can come.
     pub(super) const fn needs_request(&self) -> bool {
-        !matches!(self.work, Work::Sells(..))
+        !matches!(self.work, Work::Sells(..) | Work::Bus(..))
     }
 
     /// Opens the SAM that this kind uses.
@@ -169,7 +141,7 @@ impl<S: Storage> Device<S> {
 
     pub(super) const fn journal(&self) -> &Journal<S> {
         match &self.work {
-            Work::Sells(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => t.journal(),
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => t.journal(),
             Work::Pos(pos) => pos.journal(),
             Work::Kiosk(kiosk) => kiosk.journal(),
             Work::Hospital(window, _) => window.journal(),
@@ -179,7 +151,9 @@ impl<S: Storage> Device<S> {
     /// The journal to upload from; a point of sale uploads nothing.
     pub(super) const fn journal_mut(&mut self) -> Option<&mut Journal<S>> {
         match &mut self.work {
-            Work::Sells(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => Some(t.journal_mut()),
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => {
+                Some(t.journal_mut())
+            }
             Work::Pos(_) => None,
             Work::Kiosk(kiosk) => Some(kiosk.journal_mut()),
             Work::Hospital(window, _) => Some(window.journal_mut()),
@@ -188,7 +162,9 @@ impl<S: Storage> Device<S> {
 
     pub(super) const fn hotlist_mut(&mut self) -> &mut Hotlist {
         match &mut self.work {
-            Work::Sells(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => t.hotlist_mut(),
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => {
+                t.hotlist_mut()
+            }
             Work::Pos(pos) => pos.hotlist_mut(),
             Work::Kiosk(kiosk) => kiosk.hotlist_mut(),
             Work::Hospital(window, _) => window.hotlist_mut(),
@@ -203,66 +179,99 @@ impl<S: Storage> Device<S> {
         }
     }
 
-    /// Serves a presented card. `request` is the line that belongs to this service.
-    pub(super) fn present<C: Channel, P: Channel>(
+    /// Does a task with a presented card.
+    pub(super) fn perform<C: Channel, P: Channel>(
         &mut self,
+        task: &Task,
         card: &mut C,
         sam: Option<&mut SamUnit<P>>,
-        request: &str,
         at: CardTime,
         random: [u8; 16],
         client: &mut Client,
-    ) -> Result<Done, Refusal> {
-        let (site, tariffs) = (&self.site, self.tariffs.as_ref());
-        if let Work::Pos(pos) = &mut self.work {
-            let line: TopUpLine = parse(request)?;
-            let wish = TopUp {
-                amount: line.amount_fen,
-                paid_by: &line.paid_by,
-                pin: pin(&line.pin)?,
-            };
+    ) -> Served {
+        match self.try_perform(task, card, sam, at, random, client) {
+            Ok(served) => served,
+            Err(refusal) => self.refuse(at, refusal),
+        }
+    }
+
+    /// What a refusal before any card looks like.
+    pub(super) fn refuse(&self, at: CardTime, refusal: Refusal) -> Served {
+        Note::default()
+            .finish(self.site.device, at, Err(refusal))
+            .into()
+    }
+
+    fn try_perform<C: Channel, P: Channel>(
+        &mut self,
+        task: &Task,
+        card: &mut C,
+        sam: Option<&mut SamUnit<P>>,
+        at: CardTime,
+        random: [u8; 16],
+        client: &mut Client,
+    ) -> Result<Served, Refusal> {
+        if matches!(task, Task::Operator | Task::TestCard) {
+            let device = self.site.device;
+            return Ok(read::number(card, task, device, at).into());
+        }
+        if let (Work::Pos(pos), Task::TopUp(wish)) = (&mut self.work, task) {
             return Ok(pos.top_up(card, wish, at, client).into());
         }
         let sam = sam.ok_or(Code::SamFault)?;
-        let done = match &mut self.work {
-            Work::Sells(terminal, seller) => terminal.tap(card, sam, at, seller.as_ref()).into(),
-            Work::Taxi(terminal) => {
-                let line: TripLine = parse(request)?;
+        let (site, tariffs) = (&self.site, self.tariffs.as_ref());
+        let served = match (&mut self.work, task) {
+            (Work::Sells(terminal, seller), Task::Sell(_)) => {
+                terminal.tap(card, sam, at, seller.as_ref()).into()
+            }
+            (Work::Bus(terminal, bus), Task::Sell(sale)) => {
+                let bus = bus.clone().for_companion(sale.companion);
+                terminal.tap(card, sam, at, &bus).into()
+            }
+            (Work::Taxi(terminal), Task::Trip(trip)) => {
                 let meter = TaxiMeter {
                     site: site.clone(),
                     tariffs: tariffs.ok_or(Code::TariffFault)?.clone(),
                     vehicle: self.plate.clone(),
-                    metres: line.metres,
-                    waiting_seconds: line.waiting_seconds,
-                    started: line.started,
+                    metres: trip.metres,
+                    waiting_seconds: trip.waiting_seconds,
+                    started: trip.started,
                 };
                 terminal.tap(card, sam, at, &meter).into()
             }
-            Work::Meter(terminal, class, vehicle) => {
-                let line: StayLine = parse(request)?;
+            (Work::Meter(terminal, class, vehicle), Task::Stay(stay)) => {
                 let meter = ParkingMeter {
                     site: site.clone(),
                     tariffs: tariffs.ok_or(Code::TariffFault)?.clone(),
                     class: class.clone(),
                     vehicle: *vehicle,
-                    from: line.from,
+                    from: stay.from,
                 };
                 terminal.tap(card, sam, at, &meter).into()
             }
-            Work::Kiosk(kiosk) => {
-                let line: PinLine = parse(request)?;
-                kiosk
-                    .proof_of_life(card, sam, pin(&line.pin)?, at, split(random))
-                    .into()
+            (Work::Kiosk(kiosk), Task::ProofOfLife(proof)) => kiosk
+                .proof_of_life(card, sam, proof.pin, at, split(random))
+                .into(),
+            (Work::Hospital(window, link), Task::Bill(order)) => {
+                visit(window, link, card, sam, order, at, random)
             }
-            Work::Hospital(window, link) => {
-                let line: BillLineRequest = parse(request)?;
-                visit(window, link, card, sam, &line, at, random)?
+            _ => {
+                let why = "this device cannot do that; look at its kind in the profile";
+                return Err(Refusal::new(Code::PresentAgain, why));
             }
-            // Served above.
-            Work::Pos(_) => return Err(Code::SamFault.into()),
         };
-        Ok(done)
+        Ok(served)
+    }
+
+    /// The torn card did not come back: its record goes on as unknown.
+    pub(super) fn give_up(&mut self) -> Result<(), Refusal> {
+        match &mut self.work {
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => {
+                t.give_up().map(|_| ())
+            }
+            // These ask for the card again as long as it takes.
+            Work::Pos(_) | Work::Kiosk(_) | Work::Hospital(..) => Ok(()),
+        }
     }
 }
 
@@ -271,33 +280,24 @@ fn visit<S: Storage, C: Channel, P: Channel>(
     link: &mut NationalLink,
     card: &mut C,
     sam: &mut SamUnit<P>,
-    line: &BillLineRequest,
+    order: &BillOrder,
     at: CardTime,
     random: [u8; 16],
-) -> Result<Done, Refusal> {
-    let pin = pin(&line.pin)?;
+) -> Served {
     if window.is_waiting() {
-        return Ok(window.resume(card, sam, pin, at).into());
+        return window.resume(card, sam, order.pin, at).into();
     }
-    match window.quote(card, sam, &line.bill, at, split(random), link) {
-        Err(result) => Ok((*result).into()),
+    match window.quote(card, sam, &order.bill, at, split(random), link) {
+        Err(result) => (*result).into(),
         Ok(mut quoted) => {
-            let settlement = window.settle(card, sam, &mut quoted, pin, at, link);
-            Ok(Done {
+            let settlement = window.settle(card, sam, &mut quoted, order.pin, at, link);
+            Served {
                 result: settlement.result,
+                rows: Vec::new(),
                 slip: settlement.slip,
-            })
+            }
         }
     }
-}
-
-fn parse<'a, T: Deserialize<'a>>(request: &'a str) -> Result<T, Refusal> {
-    serde_json::from_str(request)
-        .map_err(|error| Refusal::new(Code::PresentAgain, format!("request line: {error}")))
-}
-
-fn pin(digits: &str) -> Result<Pin, Refusal> {
-    Pin::from_digits(digits).map_err(|_| Refusal::new(Code::PinWrong, "a PIN has six digits"))
 }
 
 fn split(random: [u8; 16]) -> Randoms {
@@ -328,7 +328,8 @@ fn work<S: Storage>(
     let seller: Box<dyn Seller> = match profile.kind {
         Kind::Bus => {
             let route = route()?.as_str().into();
-            Box::new(BusValidator::new(site, tariffs()?, route).map_err(RunError::Place)?)
+            let bus = BusValidator::new(site, tariffs()?, route).map_err(RunError::Place)?;
+            return Ok(Work::Bus(PurseTerminal::new(setup, journal), bus));
         }
         Kind::MetroEntry => {
             let (line, stop) = (route()?.as_str().into(), stop()?.as_str().into());

@@ -32,9 +32,10 @@ use terminal::{
     hospital::{Bill, BillLine},
     hotlist::Hotlist,
     journal::{self, FileStorage},
+    machine::TopUp,
     online::NationalLink,
     person::Randoms,
-    pos::{PosSetup, TopUp},
+    pos::PosSetup,
     result::Refusal,
     upload::{SignedBatch, accept_answer},
 };
@@ -256,11 +257,11 @@ impl Device {
                     return Err(wrong());
                 };
                 let wish = TopUp {
-                    amount,
-                    paid_by: "cash",
+                    amount_fen: amount,
+                    paid_by: "cash".to_owned(),
                     pin,
                 };
-                pos.top_up(card, wish, step.at, &mut house.public.clone())
+                pos.top_up(card, &wish, step.at, &mut house.public.clone())
             }
             (Machine::Kiosk(kiosk), Some(sam)) => {
                 kiosk.proof_of_life(card, sam, pin, step.at, randoms)
