@@ -101,7 +101,9 @@ impl Seller for BusValidator {
             service: Service::Bus {
                 operator: self.site.operator.clone(),
                 route: self.route.as_str().to_owned(),
+                sections: None,
                 prior: card.prior_hex(),
+                state: None,
                 age: card.age,
                 kind: card.region.kind,
             },
@@ -328,6 +330,7 @@ impl Seller for MetroExitGate {
                 to: gate.stop.as_str().to_owned(),
                 entered,
                 prior: card.prior_hex(),
+                state: None,
                 age: card.age,
                 kind: card.region.kind,
             },
