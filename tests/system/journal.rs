@@ -50,7 +50,9 @@ fn sale(journal_seq: u64) -> Record {
             service: Service::Bus {
                 operator: "FZBUS".into(),
                 route: "FZB17".into(),
+                sections: None,
                 prior: None,
+                state: None,
                 age: None,
                 kind: CardKind::Normal,
             },

@@ -134,8 +134,15 @@ pub enum Service {
         operator: String,
         /// Route id.
         route: String,
+        /// Sections that the driver keyed in, on a sectional route.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sections: Option<u8>,
         /// Leg the card's last journey record told of, as its 48 bytes in hex (for the transfer).
         prior: Option<String>,
+        /// The city's fare state on the card before the tap, as its 32 bytes in hex (for passes and
+        /// caps); absent where the terminal read none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<String>,
         /// Age in years, if the concession needed it.
         age: Option<u8>,
         /// Card kind the terminal priced by.
@@ -160,6 +167,9 @@ pub enum Service {
         entered: CardTime,
         /// Leg before the entry, as its 48 bytes in hex.
         prior: Option<String>,
+        /// The city's fare state on the card before the exit, as its 32 bytes in hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<String>,
         /// Age in years.
         age: Option<u8>,
         /// Card kind.

@@ -6,8 +6,8 @@ use crate::store::Facts;
 use card_spec::{Fen, purse::files::Journey};
 use clearing_api::record::{Purchase, Service};
 use fare::{
-    BusRide, CarParkStay, MeterStay, MetroRide, OperatorId, PriorLeg, Ridden, Rider, Tariffs,
-    TaxiTrip, VehicleClass,
+    BusRide, CarParkStay, FareState, MeterStay, MetroRide, OperatorId, PriorLeg, Ridden, Rider,
+    Tariffs, TaxiTrip, VehicleClass,
 };
 
 /// What re-rating found.
@@ -59,10 +59,20 @@ fn rider(purchase: &Purchase, facts: &Facts, age: Option<u8>) -> Rider {
     }
 }
 
-fn prior_leg(prior: Option<&String>) -> Option<PriorLeg> {
+/// The open transfer window: of the journey record that the terminal read, or of the fare state.
+fn prior_leg(prior: Option<&String>, state: Option<&String>) -> Option<PriorLeg> {
+    let Some(prior) = prior else {
+        return fare_state(state)?.prior();
+    };
     let mut bytes = [0; Journey::LEN];
-    hex::decode_to_slice(prior?, &mut bytes).ok()?;
+    hex::decode_to_slice(prior, &mut bytes).ok()?;
     PriorLeg::from_journey(&Journey::from_bytes(&bytes).ok()?)
+}
+
+fn fare_state(state: Option<&String>) -> Option<FareState> {
+    let mut bytes = [0; FareState::LEN];
+    hex::decode_to_slice(state?, &mut bytes).ok()?;
+    FareState::from_bytes(&bytes)
 }
 
 fn vehicle_class(text: &str) -> Result<VehicleClass, String> {
@@ -77,17 +87,19 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
         Service::Bus {
             operator,
             route,
+            sections,
             prior,
+            state,
             age,
             kind: _,
         } => tariffs.quote_bus(&BusRide {
             operator: id(operator),
             route: route.as_str().into(),
-            ridden: Ridden::Unknown,
+            ridden: sections.map_or(Ridden::Unknown, Ridden::Sections),
             at,
             rider: rider(purchase, facts, *age),
-            prior: prior_leg(prior.as_ref()),
-            state: None,
+            prior: prior_leg(prior.as_ref(), state.as_ref()),
+            state: fare_state(state.as_ref()),
         }),
         Service::MetroEntry { .. } => return Ok(Fen::ZERO),
         Service::MetroExit {
@@ -96,6 +108,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             to,
             entered,
             prior,
+            state,
             age,
             kind: _,
         } => tariffs.quote_metro(&MetroRide {
@@ -105,8 +118,8 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             entered_at: *entered,
             exited_at: at,
             rider: rider(purchase, facts, *age),
-            prior: prior_leg(prior.as_ref()),
-            state: None,
+            prior: prior_leg(prior.as_ref(), state.as_ref()),
+            state: fare_state(state.as_ref()),
         }),
         Service::Taxi {
             operator,

@@ -103,6 +103,38 @@ async fn batches_are_refused_as_a_whole_by_number() {
     assert_eq!(world.report().await.modes["bus"].events, 1);
 }
 
+/// A ride that a pass paid is re-rated with the pass that was on the card; without it, or with
+/// one that is used up, nothing was paid for.
+#[tokio::test]
+async fn re_rating_knows_the_passes_on_the_card() {
+    let world = World::new().await;
+    world.load(1, 0, 10_000).await;
+    // Fuzhou, pass 1 (adult-100) to 30 November 2026 (day 9830 since 2000).
+    let state = |rides_left: u8| {
+        let mut bytes = fare::FareState::new("3501".to_owned().try_into().unwrap()).to_bytes();
+        bytes[22..26].copy_from_slice(&[1, 0x26, 0x66, rides_left]);
+        Some(hex::encode(bytes))
+    };
+    for (n, on_card, expected) in [
+        (1, state(7), Outcome::Accepted),
+        (2, state(0), Outcome::PriceQueried),
+        (3, None, Outcome::PriceQueried),
+    ] {
+        let free = Tap {
+            amount: 0,
+            seq: u16::try_from(n).unwrap() - 1,
+            terminal_seq: n,
+            ..first_tap()
+        };
+        let ride = changed(n.into(), free, |p| {
+            if let Service::Bus { state, .. } = &mut p.service {
+                *state = on_card;
+            }
+        });
+        assert_eq!(world.outcome(1, ride).await, expected, "{n}");
+    }
+}
+
 #[tokio::test]
 async fn checks_come_in_their_order() {
     let world = World::new().await;

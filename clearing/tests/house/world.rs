@@ -164,7 +164,9 @@ pub(crate) fn purchase(tap: Tap) -> Purchase {
         service: Service::Bus {
             operator: BUS.into(),
             route: "FZB106".into(),
+            sections: None,
             prior: None,
+            state: None,
             age: None,
             kind: CardKind::Normal,
         },

@@ -344,9 +344,10 @@ fn a_journey_that_failed_spends_no_ride() {
         |history: &ModeHistory| match set.decide_exit(&leave, &inside("A1", minutes(600)), history)
         {
             Ok(ExitDecision::Leave { quote, .. }) => {
-                let state = checked(*quote).state.unwrap();
+                let quote = checked(*quote);
+                let state = quote.state.unwrap();
                 let pass = *state.passes().next().unwrap();
-                pass.rides_left.unwrap()
+                (pass.rides_left.unwrap(), quote.steps[1].rule.clone())
             }
             other => panic!("{other:?}"),
         };
@@ -357,8 +358,14 @@ fn a_journey_that_failed_spends_no_ride() {
         None,
     );
     failure.0[0].operator = "KM".into();
-    assert_eq!(rides_left(&failure), 10);
-    assert_eq!(rides_left(&ModeHistory::default()), 9);
+    assert_eq!(
+        rides_left(&failure),
+        (10, "km/mode/train-failure".to_owned())
+    );
+    assert_eq!(
+        rides_left(&ModeHistory::default()),
+        (9, "kc/pass/ten".to_owned())
+    );
 }
 
 #[test]

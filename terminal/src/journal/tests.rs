@@ -48,7 +48,9 @@ fn purchase(n: u64, journal_seq: u64) -> Record {
         service: Service::Bus {
             operator: "FZBUS".into(),
             route: "FZB17".into(),
+            sections: None,
             prior: None,
+            state: None,
             age: None,
             kind: CardKind::Normal,
         },
