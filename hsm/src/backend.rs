@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 
 use card_spec::{
     SuiteId,
-    keys::{Factor, KeyHeader},
+    keys::{Factor, KcvKind, KeyHeader},
+    perso::kcv_kind,
     suite::Key,
 };
 use hsm_client::{HsmError, Result};
@@ -26,7 +27,7 @@ use crate::hierarchy::name;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 pub(crate) mod tests;
 
-/// A key check value of the kind `card_spec::perso::kcv_kind` names for the key's suite.
+/// A key check value. Records keep the kind that `card_spec::perso::kcv_kind` names for the suite.
 pub(crate) type CheckValue = [u8; 3];
 
 /// Tells the keys of one key store from those of others on the same token.
@@ -76,8 +77,13 @@ pub(crate) trait Backend: Send + Sync {
     /// Every master of this key store that is there, whether the store knows it or not.
     fn held(&self) -> Result<BTreeSet<KeyHeader>>;
 
-    /// The check value of a master, computed from what is held now.
-    fn check_value(&self, header: KeyHeader) -> Result<CheckValue>;
+    /// The check value of a master that its record keeps, computed from what is held now.
+    fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
+        self.check_value_of(header, kcv_kind(header.suite))
+    }
+
+    /// A check value of any kind.
+    fn check_value_of(&self, header: KeyHeader, kind: KcvKind) -> Result<CheckValue>;
 
     /// The value of a master, for a store, an export or a backup that encrypts it at once. A backend
     /// that never gives values out refuses.

@@ -294,21 +294,25 @@ impl Asked<'_> {
     }
 }
 
-/// UPDATE OVERDRAFT LIMIT, once the card's MAC1 is right.
-pub(crate) fn overdraft(vault: &Vault, request: &OverdraftRequest) -> Result<Option<Vec<u8>>> {
+/// MAC2 and UPDATE OVERDRAFT LIMIT, once the card's MAC1 is right.
+pub(crate) fn overdraft(
+    vault: &Vault,
+    request: &OverdraftRequest,
+) -> Result<Option<([u8; 4], Vec<u8>)>> {
     let header = crate::vault::only(KeyType::Duk, request.suite, request.version);
     let name = KeyName::<AuthorizeOverdraft>::new(header)?;
     let duk = vault.card_key(name, &request.card)?;
+    let order = &request.order;
     let update = OverdraftUpdate {
-        old_limit: request.old_limit,
+        old_limit: order.old_limit,
         terminal: request.terminal,
-        seq: request.seq,
+        seq: order.seq,
         rnd: request.rnd,
         balance_before: request.balance_before,
     };
     // What does not fit the MAC's fields is refused, or two limits would have one MAC.
     let three = |limit| overdraft::limit3(limit).is_ok();
-    if !three(request.old_limit) || !three(request.new_limit) {
+    if !three(order.old_limit) || !three(order.new_limit) {
         return Err(malformed(
             "an overdraft limit is negative or above three bytes",
         ));
@@ -318,10 +322,10 @@ pub(crate) fn overdraft(vault: &Vault, request: &OverdraftRequest) -> Result<Opt
     if !bool::from(update.mac1(suite, duk.expose()).ct_eq(&request.mac1)) {
         return Ok(None);
     }
-    let mac2 = update.mac2(suite, duk.expose(), request.new_limit, request.time);
-    let command = overdraft::update(request.new_limit, request.time, mac2);
+    let mac2 = update.mac2(suite, duk.expose(), order.new_limit, order.time);
+    let command = overdraft::update(order.new_limit, order.time, mac2);
     command
-        .map(|apdu| Some(apdu.to_vec()))
+        .map(|apdu| Some((mac2, apdu.to_vec())))
         .map_err(|_| malformed("an overdraft limit has three bytes"))
 }
 

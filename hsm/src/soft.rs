@@ -4,17 +4,21 @@ mod administration;
 mod backup;
 mod calls;
 mod changes;
+mod controlled;
 mod exchange;
 mod founding;
 mod keys;
+mod ledger;
 mod orders;
 mod record;
+mod refusals;
 
 use changes::Changes;
 pub use exchange::{BlockKek, Imported, Kek};
 use founding::Founding;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicU64},
@@ -46,6 +50,7 @@ use crate::{
     loads::Loads,
     memory::WipeStack,
     recovery::Recovery,
+    refusals::Refusals,
     registry::Registry,
     sessions::{Sessions, malformed},
     store::{self, Disk, Envelope, Real, StoreFile},
@@ -104,6 +109,8 @@ pub struct Core {
     health: core::result::Result<Mutex<Logs>, String>,
     authority: Mutex<Authority>,
     registry: Mutex<Registry>,
+    /// What each client may still add to the log by being refused.
+    refusals: Mutex<BTreeMap<String, Refusals>>,
     randoms: AtomicU64,
     /// Held until the end: one process a directory.
     _lock: File,
@@ -274,6 +281,7 @@ impl SoftHsm {
             health,
             authority: Mutex::new(authority),
             registry: Mutex::default(),
+            refusals: Mutex::default(),
             randoms: AtomicU64::new(0),
             _lock: lock,
         };
@@ -396,16 +404,6 @@ impl SoftHsm {
         let role = self.caller.role().map_or("", Role::name);
         self.core
             .write(&self.caller.name, role, act, outcome, detail)
-    }
-
-    /// That the server refused a call, or that the call failed; and how many more did since the
-    /// last such line of this caller.
-    pub(crate) fn note_refused(&self, act: &str, error: &HsmError, suppressed: u64) -> Result<()> {
-        let detail = match suppressed {
-            0 => json!({ "why": error.to_string() }),
-            n => json!({ "why": error.to_string(), "suppressed": n }),
-        };
-        self.note_outcome(act, error.code(), detail)
     }
 
     /// What two officers did together.

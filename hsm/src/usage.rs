@@ -204,8 +204,7 @@ pub const fn attributes(key_type: KeyType) -> Attributes {
             ToCardsAndSams,
             &[Use::IssueCard, Use::IssueSam],
         ),
-        // Medical accounts are credited by the fund's own procedure, which is not here yet.
-        KeyType::Mlk => (CityAndCard, ToCards, &[Use::IssueCard]),
+        KeyType::Mlk => (CityAndCard, ToCards, &[Use::IssueCard, Use::AuthorizeLoad]),
         KeyType::Mtk => (CityAndCard, ToCards, &[Use::IssueCard, Use::VerifyTac]),
         KeyType::IsdEnc | KeyType::IsdMac | KeyType::IsdDek => {
             (Chip, ByPutKey, &[Use::Personalise])
@@ -293,7 +292,7 @@ mod tests {
         for key_type in KeyType::ALL {
             let own: &[Use] = match key_type {
                 KeyType::Dpk | KeyType::Dack | KeyType::Mpk => &[Use::IssueSam],
-                KeyType::Dlk => &[Use::AuthorizeLoad],
+                KeyType::Dlk | KeyType::Mlk => &[Use::AuthorizeLoad],
                 KeyType::Dtk | KeyType::Mtk => &[Use::VerifyTac],
                 KeyType::Damk => &[Use::MaintainPurse],
                 KeyType::Dpuk | KeyType::Puk => &[Use::UnblockPin],
@@ -302,7 +301,6 @@ mod tests {
                 KeyType::Irk => &[Use::IssueSam, Use::VerifyPresence],
                 KeyType::Rk => &[Use::IssueSam, Use::Authenticate],
                 KeyType::Uk => &[Use::UpdateFile],
-                KeyType::Mlk => &[],
                 KeyType::IsdEnc | KeyType::IsdMac | KeyType::IsdDek => &[Use::Personalise],
                 KeyType::SamIssue => &[Use::IssueSam, Use::WriteSamKey],
                 KeyType::SamCeiling => &[Use::IssueSam, Use::RaiseCeiling],

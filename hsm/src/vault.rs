@@ -10,7 +10,7 @@ use std::{
 use card_spec::{
     SuiteId,
     id::{Generation, Pan, RegionCode, SamNo},
-    keys::{self, Factor, KeyHeader, KeyType, class},
+    keys::{self, Factor, KcvKind, KeyHeader, KeyType, class},
     scp03::StaticKeys,
     ssse,
     suite::{Diversifier, Key},
@@ -174,6 +174,21 @@ impl Vault {
             Some(record) => Ok(record),
             None => Err(self.missing(header)),
         }
+    }
+
+    /// The check value of a master, computed from what is held now.
+    pub(crate) fn check_value(&self, header: KeyHeader, kind: KcvKind) -> Result<[u8; 3]> {
+        let header = self.resolve(header)?;
+        let state = self.record(header)?.life.state();
+        if state == KeyState::Destroyed {
+            return Err(HsmError::Refused {
+                why: format!(
+                    "key {} is destroyed: its record keeps its check value",
+                    name(header)
+                ),
+            });
+        }
+        self.backend.check_value_of(header, kind)
     }
 
     /// There is no such master; that its suite is beyond the backend is said so.

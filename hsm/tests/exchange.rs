@@ -288,6 +288,9 @@ fn blocks_of_another_party() {
     assert_eq!(new.state, KeyState::PreActive);
     drop(hsm);
     let log = std::fs::read_to_string(place.path().join("audit.jsonl")).unwrap();
-    let line = log.lines().find(|l| l.contains("block-imported")).unwrap();
+    let lines = log.lines().filter(|l| l.contains("block-imported"));
+    let (done, refused): (Vec<&str>, Vec<&str>) = lines.partition(|l| l.contains("\"outcome\":0"));
+    assert_eq!((done.len(), refused.len()), (1, 5));
+    let line = done[0];
     assert!(line.contains("\"legacy\":true") && line.contains("B0096E0TX00E0000"));
 }

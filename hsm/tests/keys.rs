@@ -18,7 +18,7 @@ use common::{
 use hsm::{Roots, Rotation, SoftHsm, ceremony};
 use hsm_client::{
     AuthenticateRequest, CURRENT, CardCommand, CardOrder, Hsm, HsmError, KeyId, KeyOrder, KeyState,
-    ProofCheck, Result, SamKeyRequest, ServiceKey, SessionId, SignPurpose,
+    MutualRequest, ProofCheck, Result, SamKeyRequest, ServiceKey, SessionId, SignPurpose,
 };
 
 const BLANK: &str = "00000000000000000042";
@@ -64,6 +64,22 @@ fn authenticate(hsm: &SoftHsm, header: KeyHeader) -> Result<Vec<u8>> {
     })
 }
 
+/// With a card's proof that is none: a reading key comes as far as that.
+fn authenticate_mutually(hsm: &SoftHsm, header: KeyHeader) -> Option<HsmError> {
+    let reader = AuthenticateRequest {
+        card: card(),
+        header,
+        challenge: [1; 8],
+    };
+    let refused = hsm.authenticate_mutually(&MutualRequest {
+        version: 1,
+        sent: [1; 8],
+        cryptogram: [1; 8],
+        reader,
+    });
+    refused.err().filter(|error| error.code() != 3)
+}
+
 /// The operations that name a key by its header, against every key type: HSM 2 or done. All others
 /// name a suite and a version; the type is the operation's own and cannot be said.
 #[test]
@@ -82,6 +98,7 @@ fn no_key_serves_what_is_not_its_own() {
             (sam_order(&hsm, session, h).err(), in_sams || own),
             (sam_key(&hsm, h).err(), in_sams),
             (authenticate(&hsm, h).err(), t == Rk),
+            (authenticate_mutually(&hsm, h), t == Rk),
         ];
         for (n, (refused, allowed)) in expected.into_iter().enumerate() {
             match refused {

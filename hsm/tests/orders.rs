@@ -9,100 +9,24 @@ use card_spec::{
     Fen, SuiteId, Sw, aid, apdu,
     channel::exchange,
     health,
-    keys::{KeyHeader, KeyType, class, ssse_kid},
-    perso::{CardState, Dgi, set_card_status},
+    keys::{KeyType, class, ssse_kid},
+    perso::Dgi,
     pki,
     purse::{
         files::{Holder, Region},
-        overdraft::{self, OverdraftInit},
         sfi,
     },
     sam, ssse,
 };
-use common::{NOW, card, create, header};
+use common::{card, create, header};
 use hsm_client::{
-    AuthenticateRequest, CardCommand, CardFile, CardOrder, Hsm, HsmError, KeyOrder, NewPin,
-    OverdraftRequest, PinOf, ReadyCommand, SamKeyRequest,
+    AuthenticateRequest, CardCommand, CardFile, CardOrder, Hsm, HsmError, KeyOrder, MutualRequest,
+    NewPin, PinOf, ReadyCommand, SamKeyRequest,
 };
-use issue::{
-    SERIAL, ask, blank, keys, personalise, pin_group, protected, purse_of_card, take_over,
-};
+use issue::{SERIAL, ask, blank, issued, personalise, take_over};
 use virtual_card::VirtualCard;
 
 const PIN_WRONG: [u8; 3] = [0x00, 0x00, 0x01];
-
-/// A card with every application and every key of its suite, and its first PIN.
-fn issued(hsm: &hsm::SoftHsm, suite: SuiteId) -> (VirtualCard, Vec<u8>) {
-    let mut holder = blank(hsm);
-    let session = take_over(hsm, &mut holder);
-    let (public, limits) = purse_of_card();
-    let letter = hsm.first_pin(session).unwrap();
-    let of = |range: std::ops::Range<u8>, indexes: &[u8]| -> Vec<KeyHeader> {
-        hsm::catalog()
-            .into_iter()
-            .filter(|h| {
-                range.contains(&(h.key_type as u8))
-                    && h.suite == suite
-                    && (indexes.is_empty() || indexes.contains(&h.index))
-            })
-            .collect()
-    };
-    let purse = vec![
-        (Dgi::file(sfi::PUBLIC), public.to_bytes().to_vec()),
-        (Dgi::LIMITS, limits.to_bytes().unwrap().to_vec()),
-        pin_group(&letter.wrapped),
-    ];
-    let social = vec![
-        (Dgi::PROFILE, vec![ssse::Profile::V3 as u8]),
-        (Dgi::record(5), [&[1, 1, 16][..], &[0x35; 16]].concat()),
-        (Dgi::record(6), [&[1, 8, 18][..], &[b'1'; 18]].concat()),
-        pin_group(&letter.wrapped),
-    ];
-    let blood = vec![1, health::emergency::BLOOD_GROUP, 2, b'O', b'+'];
-    let social_kids = [
-        1,
-        ssse_kid::WRITE_BASIC,
-        ssse_kid::PIN_UNBLOCK,
-        ssse_kid::EF0C,
-        ssse_kid::EF0D,
-        ssse_kid::READ_V3,
-    ];
-    let health_kids = [
-        health::kid::INTERNAL,
-        health::kid::WRITE,
-        health::kid::READ,
-        health::kid::EMERGENCY,
-    ];
-    type Application<'a> = (&'a [u8], Vec<(Dgi, Vec<u8>)>, Vec<KeyHeader>);
-    let applications: [Application<'_>; 4] = [
-        (aid::T_UNION, purse, of(0x01..0x10, &[])),
-        (aid::SSSE, social, of(0x10..0x20, &social_kids)),
-        (
-            aid::HEALTH,
-            vec![(Dgi::record(0x0E), blood)],
-            of(0x10..0x20, &health_kids),
-        ),
-        (
-            aid::PKI,
-            vec![pin_group(&letter.wrapped)],
-            vec![header(KeyType::Uk, class::ONLY, suite)],
-        ),
-    ];
-    for (name, mut groups, headers) in applications {
-        groups.extend(keys(hsm, session, headers));
-        personalise(hsm, &mut holder, session, name, &groups);
-    }
-    let states = [CardState::Initialized, CardState::Secured];
-    protected(
-        hsm,
-        &mut holder,
-        session,
-        &states.map(|s| set_card_status(s).to_vec()),
-    );
-    hsm.scp03_close(session).unwrap();
-    holder.power_cycle();
-    (holder, hex::decode(letter.letter).unwrap())
-}
 
 struct Field<'a> {
     hsm: &'a dyn Hsm,
@@ -228,36 +152,6 @@ fn a_card_obeys_every_order_of_its_purse() {
         let pin = ready.letter.unwrap();
         field.verify(&pin);
 
-        // The overdraft limit: MAC1 of the card is checked, MAC2 is obeyed.
-        let terminal = "350200000001".parse().unwrap();
-        let answer = ask(&mut field.card, &overdraft::init(class::ONLY, terminal));
-        let init = OverdraftInit::from_bytes(&answer).unwrap();
-        let mut request = OverdraftRequest {
-            card: card(),
-            suite: init.suite,
-            version: init.key_version,
-            terminal,
-            seq: init.seq,
-            rnd: init.rnd,
-            balance_before: init.balance,
-            old_limit: init.limit,
-            mac1: init.mac1,
-            new_limit: Fen::yuan(20),
-            time: NOW.parse().unwrap(),
-        };
-        let too_high = OverdraftRequest {
-            new_limit: Fen::yuan(51),
-            ..request.clone()
-        };
-        assert_eq!(hsm.authorize_overdraft(&too_high).unwrap_err().code(), 4);
-        request.mac1[0] ^= 1;
-        assert_eq!(hsm.authorize_overdraft(&request).unwrap_err().code(), 3);
-        request.mac1[0] ^= 1;
-        let command = hsm.authorize_overdraft(&request).unwrap();
-        ask(&mut field.card, &command);
-        let limit = ask(&mut field.card, &[0x80, 0x5C, 0x01, 0x02, 0x04]);
-        assert_eq!(limit, Fen::yuan(20).to_card().unwrap());
-
         field.obey(CardOrder::BlockPurse { permanent: false });
         field.select(aid::T_UNION);
         let init = [
@@ -265,7 +159,7 @@ fn a_card_obeys_every_order_of_its_purse() {
         ];
         assert_eq!(field.sw(&init), Sw::LOCKED);
         field.obey(CardOrder::UnblockPurse);
-        assert!(field.sw(&init).is_ok());
+        assert_eq!(field.sw(&init), Sw::INSUFFICIENT, "open, and empty");
         field.obey(CardOrder::BlockPurse { permanent: true });
         let ready = field.ready(CardOrder::UnblockPurse).unwrap();
         assert!(!field.sw(&ready.apdu).is_ok(), "for ever");
@@ -291,12 +185,23 @@ fn a_card_obeys_every_order_of_the_citizens_side() {
         ask(&mut field.card, &[0x00, 0xA4, 0x02, 0x00, 0x02, 0xEF, 0x05]);
         let read = [0x00, 0xB2, 0x01, 0x04, 0x00];
         assert_eq!(field.sw(&read), Sw::SECURITY);
-        let request = AuthenticateRequest {
-            card: card(),
-            header: header(KeyType::Rk, ssse_kid::READ_V3, suite),
-            challenge: field.challenge(),
+        // In one call with the check that the card is one.
+        let sent = [0x5A; 8];
+        let internal = ssse::internal_authenticate(ssse_kid::INTERNAL, sent);
+        let mut request = MutualRequest {
+            version: 1,
+            sent,
+            cryptogram: ask(&mut field.card, &internal).try_into().unwrap(),
+            reader: AuthenticateRequest {
+                card: card(),
+                header: header(KeyType::Rk, ssse_kid::READ_V3, suite),
+                challenge: field.challenge(),
+            },
         };
-        let command = hsm.authenticate_to_card(&request).unwrap();
+        request.cryptogram[7] ^= 1;
+        assert_eq!(hsm.authenticate_mutually(&request).unwrap_err().code(), 3);
+        request.cryptogram[7] ^= 1;
+        let command = hsm.authenticate_mutually(&request).unwrap();
         ask(&mut field.card, &command);
         assert_eq!(ask(&mut field.card, &read)[..3], [1, 16, 0x35]);
 

@@ -29,7 +29,7 @@ sign                clearing issuance
 public-key          terminal-gateway clearing issuance officer auditor
 random              terminal-gateway clearing issuance officer
 card-command        issuance
-authorize-overdraft issuance
+authorize-overdraft clearing
 authenticate-to-card issuance
 sam-write-key       issuance
 translate-pin       terminal-gateway issuance
@@ -43,6 +43,8 @@ key-state           officer             two
 rotate              officer             two
 revoke-certificate  officer             two
 certificates        officer auditor
+authenticate-mutually terminal-gateway issuance
+key-check-value     officer auditor
 ";
 
 /// Operations and roles as agreed.

@@ -15,7 +15,7 @@ use card_spec::{
 };
 use common::{NOW, card, create, header, ledger};
 use ed25519_dalek::Signer;
-use hsm_client::{Hold, Hsm, KeyOrder, LoadRequest, ProofCheck};
+use hsm_client::{Account, Hold, Hsm, KeyOrder, LoadRequest, ProofCheck};
 use issue::{
     SERIAL, ask, blank, keys, personalise, pin_group, protected, purse_of_card, take_over,
 };
@@ -70,6 +70,7 @@ fn a_card_is_issued_loaded_and_recognised() {
         let hold = Hold {
             hold_id: "1".to_owned(),
             pan: who.pan,
+            account: Account::Purse,
             seq: init.seq,
             amount,
             time,

@@ -19,7 +19,7 @@ use card_spec::{
 use clearing_api::registry;
 use common::{FIFTY, Rig, chip, persons};
 use ed25519_dalek::Signer;
-use hsm_client::{CardRef, Hold, Hsm, LoadRequest, ProofCheck};
+use hsm_client::{Account, CardRef, Hold, Hsm, LoadRequest, ProofCheck};
 use issuance::{
     Issued,
     intake::Rules,
@@ -85,6 +85,7 @@ fn load(rig: &Rig, card: &mut VirtualCard, issued: &Issued, suite: SuiteId) {
     let hold = Hold {
         hold_id: "h1".to_owned(),
         pan: issued.plan.pan,
+        account: Account::Purse,
         seq: init.seq,
         amount: FIFTY,
         time: rig.now,

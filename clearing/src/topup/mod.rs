@@ -6,7 +6,7 @@ use crate::ingest::digest;
 use crate::store::{HoldState, Store, TopUpRow};
 use clearing_api::topup::{TopUp, TopUpConfirm, TopUpGrant, TopUpRequest, TopUpState};
 use ed25519_dalek::Signer;
-use hsm_client::{CardRef, Hold, HsmError, LoadRequest, ProofCheck};
+use hsm_client::{Account, CardRef, Hold, HsmError, LoadRequest, ProofCheck};
 
 impl<S: Store> House<S> {
     /// Authorises one top-up. The same request again gets the same answer.
@@ -176,6 +176,7 @@ impl<S: Store> House<S> {
         let hold = Hold {
             hold_id: row.id.to_string(),
             pan: request.card.pan,
+            account: Account::Purse,
             seq: request.seq,
             amount: request.amount,
             time: row.time,

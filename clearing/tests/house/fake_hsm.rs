@@ -4,7 +4,8 @@ use card_spec::{
     Fen, SuiteId,
     id::{Pan, SamNo},
     keys::{
-        KeyHeader, KeyType, card_key, region_key, ssse_card_key, ssse_process_key, ssse_region_key,
+        KcvKind, KeyHeader, KeyType, card_key, region_key, ssse_card_key, ssse_process_key,
+        ssse_region_key,
     },
     medical,
     purse::{TxType, mac},
@@ -227,6 +228,12 @@ impl Hsm for FakeHsm {
         Err(not_asked())
     }
     fn authenticate_to_card(&self, _: &AuthenticateRequest) -> Result<Vec<u8>> {
+        Err(not_asked())
+    }
+    fn authenticate_mutually(&self, _: &MutualRequest) -> Result<Vec<u8>> {
+        Err(not_asked())
+    }
+    fn key_check_value(&self, _: KeyHeader, _: KcvKind) -> Result<[u8; 3]> {
         Err(not_asked())
     }
     fn sam_write_key(&self, _: &SamKeyRequest) -> Result<Vec<u8>> {

@@ -26,8 +26,8 @@ pub use credential::{Credential, LeafKey};
 pub use life::{KeyEvent, KeyId, KeyState};
 pub use operations::{OPERATIONS, Operation, Role, Route, Rule, signers};
 pub use orders::{
-    AuthenticateRequest, CardCommand, CardFile, CardOrder, NewPin, OverdraftRequest, PinBlock,
-    PinCheck, PinOf, ReadyCommand, SamKeyRequest,
+    AuthenticateRequest, CardCommand, CardFile, CardOrder, LimitOrder, MutualRequest, NewPin,
+    OverdraftRequest, PIN_CHECKS_MAX, PinBlock, PinCheck, PinOf, ReadyCommand, SamKeyRequest,
 };
 pub use own::{
     CONTEXT_MAX, DATA_MAX, DataItem, OwnKeys, SM2_ID, ServiceKey, ServiceKeyInfo, SignAlgorithm,
@@ -385,6 +385,19 @@ pub enum ProofCheck {
     },
 }
 
+/// The account of a card that a load goes to. Each counts its own online sequence.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Account {
+    /// The purse 电子钱包, under its DLK.
+    #[default]
+    Purse,
+    /// The personal account 个人账户 of the medical purse, under its MLK.
+    Medical,
+}
+
 /// A ledger hold: the money for one load is reserved. Signed by the ledger's Ed25519 key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -392,6 +405,8 @@ pub struct Hold {
     pub hold_id: String,
     /// The card.
     pub pan: Pan,
+    /// Which account of it.
+    pub account: Account,
     /// Online sequence.
     pub seq: u16,
     /// Amount.
@@ -403,8 +418,12 @@ pub struct Hold {
 impl Hold {
     /// The bytes that the ledger signs.
     pub fn signing_bytes(&self) -> Vec<u8> {
+        let label = match self.account {
+            Account::Purse => "onecard-hold-v1",
+            Account::Medical => "onecard-medical-hold-v1",
+        };
         format!(
-            "onecard-hold-v1|{}|{}|{}|{}|{}",
+            "{label}|{}|{}|{}|{}|{}",
             self.hold_id, self.pan, self.seq, self.amount.0, self.time
         )
         .into_bytes()
@@ -416,9 +435,9 @@ impl Hold {
 pub struct LoadRequest {
     /// The card.
     pub card: CardRef,
-    /// Suite of the DLK.
+    /// Suite of the loading key, the DLK or the MLK as the hold's account has it.
     pub suite: SuiteId,
-    /// Version of the DLK.
+    /// Its version.
     pub version: u8,
     /// Terminal of the loading point.
     pub terminal: SamNo,
@@ -538,11 +557,20 @@ pub trait Hsm: Send + Sync {
     /// A command for a card in the field, under one of its maintenance keys.
     fn card_command(&self, request: &CardCommand) -> Result<ReadyCommand>;
 
-    /// UPDATE OVERDRAFT LIMIT, once the card's MAC1 is right.
+    /// UPDATE OVERDRAFT LIMIT: the ledger's signed order, MAC1, the highest limit, and never two
+    /// answers of different content for one (card, online sequence), be it limit or load. The same
+    /// request again returns the same command.
     fn authorize_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>>;
 
     /// EXTERNAL AUTHENTICATE under a reading key, for a reader without a SAM.
     fn authenticate_to_card(&self, request: &AuthenticateRequest) -> Result<Vec<u8>>;
+
+    /// Both directions in one call: the card's answer to INTERNAL AUTHENTICATE is checked, and only
+    /// a genuine card gets EXTERNAL AUTHENTICATE.
+    fn authenticate_mutually(&self, request: &MutualRequest) -> Result<Vec<u8>>;
+
+    /// The check value of a master, of the kind asked for.
+    fn key_check_value(&self, header: KeyHeader, kind: KcvKind) -> Result<[u8; 3]>;
 
     /// WRITE KEY: a region's key for a SAM in the field.
     fn sam_write_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>>;
@@ -550,8 +578,9 @@ pub trait Hsm: Send + Sync {
     /// A PIN block under another version of the PIN key ([`CURRENT`]: the newest).
     fn translate_pin(&self, pan: Pan, block: &PinBlock, to: u8) -> Result<PinBlock>;
 
-    /// Whether two PIN blocks hold the same PIN. Three times no in a row, and two officers must
-    /// clear the card.
+    /// Whether two PIN blocks hold the same PIN. Three times no in a row, or [`PIN_CHECKS_MAX`] checks
+    /// in a day whatever they said, and two officers must clear the card. A block that was checked
+    /// before is no typed PIN and is refused.
     fn verify_pin(&self, check: &PinCheck) -> Result<bool>;
 
     /// Wraps personal data under the PDK (authenticated, bound to its context). One blob an item,

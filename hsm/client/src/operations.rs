@@ -156,7 +156,8 @@ operations! {
     PublicKey      "public-key"        EVERYBODY,                    again, Any, one;
     Random         "random"            &[TerminalGateway, Clearing, Issuance, Officer], again, Any, one;
     CardCommand    "card-command"      &[Issuance],                  once, Any, one;
-    AuthorizeOverdraft "authorize-overdraft" &[Issuance],            once, First, one;
+    // Like a load: the order is the ledger's.
+    AuthorizeOverdraft "authorize-overdraft" &[Clearing],            again, First, one;
     AuthenticateToCard "authenticate-to-card" &[Issuance],           again, Any, one;
     SamWriteKey    "sam-write-key"     &[Issuance],                  again, Any, one;
     TranslatePin   "translate-pin"     &[TerminalGateway, Issuance], again, Any, one;
@@ -172,6 +173,8 @@ operations! {
     Rotate         "rotate"            &[Officer],                   once, First, two;
     Revoke         "revoke-certificate" &[Officer],                  once, First, two;
     Certificates   "certificates"      CONTROL,                      again, First, one;
+    AuthenticateMutually "authenticate-mutually" &[TerminalGateway, Issuance], again, Any, one;
+    KeyCheckValue  "key-check-value"   CONTROL,                      again, Any, one;
 }
 
 /// Who may ask for a signature of a purpose. Nobody signs audit checkpoints or certificates from

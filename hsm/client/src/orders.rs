@@ -164,6 +164,35 @@ impl core::fmt::Debug for ReadyCommand {
     }
 }
 
+/// The ledger's order to change a purse's overdraft limit: the credit is granted. Signed by the
+/// ledger's Ed25519 key, as a [`crate::Hold`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitOrder {
+    /// Ledger's id of the order.
+    pub order_id: String,
+    /// The card.
+    pub pan: Pan,
+    /// Online sequence.
+    pub seq: u16,
+    /// The old limit.
+    pub old_limit: Fen,
+    /// The new limit.
+    pub new_limit: Fen,
+    /// Time of the order.
+    pub time: CardTime,
+}
+
+impl LimitOrder {
+    /// The bytes that the ledger signs.
+    pub fn signing_bytes(&self) -> Vec<u8> {
+        format!(
+            "onecard-overdraft-v1|{}|{}|{}|{}|{}|{}",
+            self.order_id, self.pan, self.seq, self.old_limit.0, self.new_limit.0, self.time
+        )
+        .into_bytes()
+    }
+}
+
 /// A change of a purse's overdraft limit, after INITIALIZE FOR UPDATE.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverdraftRequest {
@@ -175,20 +204,16 @@ pub struct OverdraftRequest {
     pub version: u8,
     /// Terminal of the place where it is changed.
     pub terminal: SamNo,
-    /// Online sequence.
-    pub seq: u16,
     /// The card's random number.
     pub rnd: [u8; 4],
     /// Balance before, the old limit counted in.
     pub balance_before: Fen,
-    /// The old limit.
-    pub old_limit: Fen,
     /// The card's MAC1.
     pub mac1: [u8; 4],
-    /// The new limit.
-    pub new_limit: Fen,
-    /// Time of the change.
-    pub time: CardTime,
+    /// The ledger's order: sequence, limits and time come from it.
+    pub order: LimitOrder,
+    /// Ed25519 signature over [`LimitOrder::signing_bytes`].
+    pub order_signature: Vec<u8>,
 }
 
 /// A region's key for a SAM in the field, after its GET CHALLENGE.
@@ -219,12 +244,28 @@ pub struct AuthenticateRequest {
     pub challenge: [u8; 8],
 }
 
+/// Card and reader prove themselves to each other: after INTERNAL AUTHENTICATE and GET CHALLENGE.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutualRequest {
+    /// Version of the IRK; its suite is that of the reading key.
+    pub version: u8,
+    /// What the reader sent in INTERNAL AUTHENTICATE.
+    pub sent: [u8; 8],
+    /// The card's answer.
+    pub cryptogram: [u8; 8],
+    /// The reader's own proof, given if the card's is good.
+    pub reader: AuthenticateRequest,
+}
+
+/// Checks of one card's PIN in one day.
+pub const PIN_CHECKS_MAX: u8 = 10;
+
 /// Whether two PIN blocks of one card hold the same PIN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinCheck {
     /// The card number that both are bound to.
     pub pan: Pan,
-    /// What was typed.
+    /// What was typed: a block that no check has seen.
     pub typed: PinBlock,
     /// What it is held against.
     pub reference: PinBlock,

@@ -15,16 +15,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use card_spec::id::{Pan, SamNo};
+use card_spec::{
+    id::{Pan, SamNo},
+    keys::{KcvKind, KeyHeader},
+};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use zeroize::Zeroize as _;
 
 use crate::{
     Administration, Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo,
     CertificateRequest, Credential, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder, KeyState,
-    LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck,
-    ReadyCommand, Request, Response, Result, Revocation, RotationOrder, Route, SamKeyRequest,
-    Serial, SessionId, SignPurpose, Status,
+    LoadRequest, MutualRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter,
+    ProofCheck, ReadyCommand, Request, Response, Result, Revocation, RotationOrder, Route,
+    SamKeyRequest, Serial, SessionId, SignPurpose, Status,
     breaker::Breaker,
     frame::{FrameError, Kind, parse_response, read_frame, request_frame, write_frame},
 };
@@ -519,6 +522,15 @@ impl Hsm for RemoteHsm {
     fn authenticate_to_card(&self, request: &AuthenticateRequest) -> Result<Vec<u8>> {
         let request = request.clone();
         answer!(self, Request::AuthenticateToCard { request }, Response::Bytes(apdu) => apdu)
+    }
+
+    fn authenticate_mutually(&self, request: &MutualRequest) -> Result<Vec<u8>> {
+        let request = request.clone();
+        answer!(self, Request::AuthenticateMutually { request }, Response::Bytes(apdu) => apdu)
+    }
+
+    fn key_check_value(&self, header: KeyHeader, kind: KcvKind) -> Result<[u8; 3]> {
+        answer!(self, Request::KeyCheckValue { header, kind }, Response::CheckValue(value) => value)
     }
 
     fn sam_write_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>> {

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo, CertificateRequest,
-    DataItem, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, Opened, OverdraftRequest,
-    OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Result, Revocation,
-    RotationOrder, SamKeyRequest, Serial, SessionId, SignPurpose, Status,
+    DataItem, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, MutualRequest, Opened,
+    OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Result,
+    Revocation, RotationOrder, SamKeyRequest, Serial, SessionId, SignPurpose, Status,
 };
 
 /// One call of [`crate::Hsm`], with its arguments. The order is that of [`crate::OPERATIONS`]: a new
@@ -184,6 +184,18 @@ pub enum Request {
     },
     /// [`crate::Administration::certificates`].
     Certificates,
+    /// [`crate::Hsm::authenticate_mutually`].
+    AuthenticateMutually {
+        /// The card's proof, and what the reader proves.
+        request: MutualRequest,
+    },
+    /// [`crate::Hsm::key_check_value`].
+    KeyCheckValue {
+        /// Which master.
+        header: card_spec::keys::KeyHeader,
+        /// Which kind.
+        kind: card_spec::keys::KcvKind,
+    },
 }
 
 /// The answer to one [`Request`].
@@ -200,7 +212,7 @@ pub enum Response {
     /// To `Scp03Wrap`, `WrapKeys`, `WrapData` and `UnwrapData`.
     Many(Vec<Vec<u8>>),
     /// To `PutIssuerKeys`, `Sign`, `PublicKey`, `Random`, `AuthorizeOverdraft`,
-    /// `AuthenticateToCard`, `SamWriteKey` and `Certify`.
+    /// `AuthenticateToCard`, `AuthenticateMutually`, `SamWriteKey` and `Certify`.
     Bytes(Vec<u8>),
     /// To `FirstPin`.
     Pin(PinLetter),
@@ -230,4 +242,6 @@ pub enum Response {
     Revoked(Vec<Serial>),
     /// To `Certificates`.
     Certificates(Vec<CertificateInfo>),
+    /// To `KeyCheckValue`.
+    CheckValue([u8; 3]),
 }

@@ -2,12 +2,18 @@
 //! a real store and its content. After a change of the protocol or the store they are made again:
 //! `cargo run --no-default-features --example seeds -- corpus`.
 
-use card_spec::{Fen, SuiteId, keys::KeyType, medical::Split, purse::TxType};
+use card_spec::{
+    Fen, SuiteId,
+    keys::{KcvKind, KeyHeader, KeyType},
+    medical::Split,
+    purse::TxType,
+};
 use hsm::Zeroizing;
 use hsm_client::{
-    Approval, Approved, CardRef, CertificateRequest, DataItem, Hold, HsmError, KeyId, KeyOrder,
-    KeyState, LoadRequest, OPERATIONS, ProofCheck, Request, Response, Role, RootComponent, Rotation, RotationOrder, ServiceKey, SessionId, SignPurpose, State,
-    Status, Subject,
+    Account, Approval, Approved, AuthenticateRequest, CardRef, CertificateRequest, DataItem, Hold,
+    HsmError, KeyId, KeyOrder, KeyState, LimitOrder, LoadRequest, MutualRequest, OPERATIONS,
+    OverdraftRequest, PinBlock, PinCheck, ProofCheck, Request, Response, Role, RootComponent,
+    Rotation, RotationOrder, ServiceKey, SessionId, SignPurpose, State, Status, Subject,
     frame::{Header, Kind, answer_frame, request_frame},
 };
 use std::{fs, path::Path};
@@ -76,6 +82,15 @@ fn checks() -> Vec<ProofCheck> {
     ]
 }
 
+fn reading_key() -> KeyHeader {
+    KeyHeader {
+        key_type: KeyType::Rk,
+        index: 0x0A,
+        version: 1,
+        suite: SuiteId::Aes,
+    }
+}
+
 fn requests() -> Vec<Request> {
     let session = SessionId(1);
     let item = || DataItem {
@@ -113,12 +128,62 @@ fn requests() -> Vec<Request> {
                 hold: Hold {
                     hold_id: "hold-1".to_owned(),
                     pan: card().pan,
+                    account: Account::Purse,
                     seq: 3,
                     amount: Fen(100),
                     time: "2026-11-23T08:00:00".parse().expect("time"),
                 },
                 hold_signature: vec![7; 64],
             }),
+        },
+        Request::AuthorizeOverdraft {
+            request: Box::new(OverdraftRequest {
+                card: card(),
+                suite: SuiteId::Aes,
+                version: 1,
+                terminal: "350200000001".parse().expect("SAM"),
+                rnd: [1; 4],
+                balance_before: Fen(5),
+                mac1: [2; 4],
+                order: LimitOrder {
+                    order_id: "order-1".to_owned(),
+                    pan: card().pan,
+                    seq: 3,
+                    old_limit: Fen(0),
+                    new_limit: Fen(2000),
+                    time: "2026-11-23T08:00:00".parse().expect("time"),
+                },
+                order_signature: vec![7; 64],
+            }),
+        },
+        Request::VerifyPin {
+            check: PinCheck {
+                pan: card().pan,
+                typed: PinBlock {
+                    version: 1,
+                    block: [8; 16],
+                },
+                reference: PinBlock {
+                    version: 1,
+                    block: [9; 16],
+                },
+            },
+        },
+        Request::AuthenticateMutually {
+            request: MutualRequest {
+                version: 1,
+                sent: [1; 8],
+                cryptogram: [2; 8],
+                reader: AuthenticateRequest {
+                    card: card(),
+                    header: reading_key(),
+                    challenge: [3; 8],
+                },
+            },
+        },
+        Request::KeyCheckValue {
+            header: reading_key(),
+            kind: KcvKind::Cmac,
         },
         Request::WrapData {
             items: vec![item(), item()],
@@ -189,6 +254,7 @@ fn responses() -> Vec<Response> {
         Response::Verified(vec![Ok(true), Err(HsmError::UnknownSession)]),
         Response::Hashes(vec![[6; 32]]),
         Response::Mac([1, 2, 3, 4]),
+        Response::CheckValue([1, 2, 3]),
         Response::Failed(HsmError::TooFast {
             what: "items".to_owned(),
             retry_after_ms: 900,

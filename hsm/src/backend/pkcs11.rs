@@ -18,7 +18,6 @@ use std::{collections::BTreeSet, path::PathBuf};
 use card_spec::{
     SuiteId,
     keys::{Factor, KcvKind, KeyHeader},
-    perso::kcv_kind,
     suite::Key,
 };
 use cryptoki::{
@@ -230,11 +229,17 @@ impl Backend for OnToken {
         Ok(tails.flat_map(KeyHeader::from_bytes).collect())
     }
 
-    fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
-        let fill = u8::from(kcv_kind(header.suite) == KcvKind::GlobalPlatform);
+    /// The CMAC of a block of zeros (RFC 4493) is composed from two encryptions: the subkey is the
+    /// first doubled.
+    fn check_value_of(&self, header: KeyHeader, kind: KcvKind) -> Result<CheckValue> {
+        let fill = u8::from(kind == KcvKind::GlobalPlatform);
         self.link.run(|_, seat| {
-            let mut block = vec![fill; header.suite.block()];
+            let mut block = Zeroizing::new(vec![fill; header.suite.block()]);
             self.encrypt(seat, header.to_bytes(), header.suite, &mut block)?;
+            if (kind, header.suite) == (KcvKind::Cmac, SuiteId::Aes) {
+                double(&mut block);
+                self.encrypt(seat, header.to_bytes(), header.suite, &mut block)?;
+            }
             match block[..] {
                 [a, b, c, ..] => Ok([a, b, c]),
                 _ => Err(Error::InvalidValue.into()),
@@ -317,5 +322,16 @@ const fn cipher(suite: SuiteId) -> (KeyType, MechanismType) {
     match suite {
         SuiteId::Tdes => (KeyType::DES2, MechanismType::DES3_ECB),
         SuiteId::Aes | SuiteId::Sm4 => (KeyType::AES, MechanismType::AES_ECB),
+    }
+}
+
+/// Doubling in GF(2^128), by CMAC's polynomial.
+fn double(block: &mut [u8]) {
+    let mut carry = 0;
+    for byte in block.iter_mut().rev() {
+        (*byte, carry) = (*byte << 1 | carry, *byte >> 7);
+    }
+    if let (Some(last), 1) = (block.last_mut(), carry) {
+        *last ^= 0x87;
     }
 }

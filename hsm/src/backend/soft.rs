@@ -7,8 +7,7 @@ use std::{
 
 use card_spec::{
     SuiteId,
-    keys::{Factor, KeyHeader, kcv},
-    perso::kcv_kind,
+    keys::{Factor, KcvKind, KeyHeader, kcv},
     suite::Key,
 };
 use hsm_client::Result;
@@ -78,8 +77,8 @@ impl Backend for Soft {
         Ok(self.keys().keys().copied().collect())
     }
 
-    fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
-        self.with(header, |key| kcv(key, header.suite, kcv_kind(header.suite)))
+    fn check_value_of(&self, header: KeyHeader, kind: KcvKind) -> Result<CheckValue> {
+        self.with(header, |key| kcv(key, header.suite, kind))
     }
 
     fn export(&self, header: KeyHeader) -> Result<Key> {

@@ -99,6 +99,17 @@ fn vectors(backend: &dyn Backend, ability: &Ability) {
     let key = Key::new(hex!("404142434445464748494A4B4C4D4E4F"));
     backend.import(default, &key).expect("imported");
     assert_eq!(backend.check_value(default), Ok(hex!("504A77")));
+    // The three kinds of one key: by PKCS#11, GlobalPlatform and payment HSMs (the key of RFC 4493).
+    let kinds = header(SuiteId::Aes, 3);
+    let key = Key::new(hex!("2b7e151628aed2a6abf7158809cf4f3c"));
+    backend.import(kinds, &key).expect("imported");
+    for (kind, value) in [
+        (KcvKind::ZeroBlock, hex!("7df76b")),
+        (KcvKind::GlobalPlatform, hex!("2cf6a4")),
+        (KcvKind::Cmac, hex!("7ad386")),
+    ] {
+        assert_eq!(backend.check_value_of(kinds, kind), Ok(value), "{kind:?}");
+    }
 
     // EMV Book 2, A1.4.1, option A, before its parity bits are set: PAN 12345678901234567, PSN 01.
     let des = header(SuiteId::Tdes, 1);

@@ -15,14 +15,15 @@ use hsm_client::{
     Status,
     frame::{Header, answer_frame, parse_request},
 };
+use serde_json::json;
 use tokio::sync::Semaphore;
 use zeroize::Zeroize as _;
 
 use super::{
-    limits::{Bucket, Limits, Refusals},
+    limits::{Bucket, Limits},
     metrics::Metrics,
 };
-use crate::{SoftHsm, caller::Caller};
+use crate::{SoftHsm, caller::Caller, refusals::Refusals};
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -41,7 +42,6 @@ pub(super) struct Shared {
 struct Allowance {
     requests: Mutex<Bucket>,
     items: Mutex<Bucket>,
-    refusals: Mutex<Refusals>,
 }
 
 /// One client as one connection knows it.
@@ -63,7 +63,7 @@ impl Shared {
             limits,
             metrics: Metrics::new(),
             clients: Mutex::default(),
-            strangers: Mutex::new(Refusals::new(Instant::now())),
+            strangers: Mutex::default(),
             pool: Arc::new(Semaphore::new(cores)),
             waiting: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -90,7 +90,6 @@ impl Shared {
             Arc::new(Allowance {
                 requests: Mutex::new(Bucket::new(self.limits.requests, now)),
                 items: Mutex::new(Bucket::new(self.limits.items, now)),
-                refusals: Mutex::new(Refusals::new(now)),
             })
         });
         Client {
@@ -109,7 +108,9 @@ impl Shared {
         let shared = Arc::clone(self);
         let noted = tokio::task::spawn_blocking(move || {
             let error = HsmError::Untrusted { address: peer, why };
-            shared.hsm.note_refused("connect", &error, suppressed)
+            shared
+                .hsm
+                .note_refusal("connect", json!({}), &error, suppressed)
         });
         // Without an audit log nothing is served anyway, and the next call says so.
         let _ = noted.await;
@@ -194,10 +195,7 @@ impl Shared {
             }
             let response = answer(&client.hsm, request).unwrap_or_else(Response::Failed);
             let outcome = match &response {
-                Response::Failed(error) => {
-                    shared.note_failed(&client, operation, error);
-                    error.code()
-                }
+                Response::Failed(error) => error.code(),
                 _ => 0,
             };
             Ok((outcome, answer_frame(&header, &response)))
@@ -259,25 +257,11 @@ impl Shared {
         Ok(request)
     }
 
-    /// A call that failed. The load's own line says more.
-    fn note_failed(&self, client: &Client, operation: Operation, error: &HsmError) {
-        if operation == Operation::AuthorizeLoad {
-            return;
-        }
-        if let Some(suppressed) = locked(&client.allowance.refusals).line(Instant::now()) {
-            let name = operation.rule().name;
-            let _ = client.hsm.note_refused(name, error, suppressed);
-        }
-    }
-
-    /// A call that was not begun.
+    /// A call that was not begun. Those that were are noted by the HSM.
     pub(super) async fn refuse(&self, client: &Arc<Client>, name: &'static str, error: HsmError) {
-        let Some(suppressed) = locked(&client.allowance.refusals).line(Instant::now()) else {
-            return;
-        };
         let client = Arc::clone(client);
         let noted =
-            tokio::task::spawn_blocking(move || client.hsm.note_refused(name, &error, suppressed));
+            tokio::task::spawn_blocking(move || client.hsm.note_refused(name, json!({}), &error));
         let _ = noted.await;
     }
 }
@@ -337,6 +321,12 @@ fn answer(hsm: &SoftHsm, request: Request) -> Result<Response> {
         }
         Request::AuthenticateToCard { request } => {
             Response::Bytes(hsm.authenticate_to_card(&request)?)
+        }
+        Request::AuthenticateMutually { request } => {
+            Response::Bytes(hsm.authenticate_mutually(&request)?)
+        }
+        Request::KeyCheckValue { header, kind } => {
+            Response::CheckValue(hsm.key_check_value(header, kind)?)
         }
         Request::SamWriteKey { request } => Response::Bytes(hsm.sam_write_key(&request)?),
         Request::TranslatePin { pan, block, to } => {

@@ -1,4 +1,4 @@
-//! How much one client may ask for, and how much of the audit log its refusals may fill.
+//! How much one client may ask for.
 
 use std::time::{Duration, Instant};
 
@@ -42,27 +42,21 @@ impl Default for Limits {
     }
 }
 
-/// Lines of refusals that one client may add to the audit log; what is above is counted.
-const REFUSALS: Rate = Rate {
-    per_second: 1,
-    burst: 60,
-};
-
 /// A token bucket, kept as the time at which it is full again (GCRA).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     rate: Rate,
     full_at: Instant,
 }
 
 impl Bucket {
-    pub(super) const fn new(rate: Rate, now: Instant) -> Self {
+    pub(crate) const fn new(rate: Rate, now: Instant) -> Self {
         Self { rate, full_at: now }
     }
 
     /// Takes `n`, or says how long to wait for them. More than a burst is never to be had; callers
     /// bound `n` below it.
-    pub(super) fn take(&mut self, now: Instant, n: u32) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Instant, n: u32) -> Result<(), Duration> {
         let span = |n: u32| {
             let nanos = u64::from(n) * 1_000_000_000 / u64::from(self.rate.per_second.max(1));
             Duration::from_nanos(nanos)
@@ -75,31 +69,6 @@ impl Bucket {
                 Ok(())
             }
         }
-    }
-}
-
-/// Decides which refusals get a line.
-#[derive(Debug)]
-pub(super) struct Refusals {
-    bucket: Bucket,
-    suppressed: u64,
-}
-
-impl Refusals {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            bucket: Bucket::new(REFUSALS, now),
-            suppressed: 0,
-        }
-    }
-
-    /// Whether to write a line, and how many were suppressed since the last.
-    pub(super) fn line(&mut self, now: Instant) -> Option<u64> {
-        if self.bucket.take(now, 1).is_err() {
-            self.suppressed += 1;
-            return None;
-        }
-        Some(core::mem::take(&mut self.suppressed))
     }
 }
 
@@ -127,15 +96,5 @@ mod tests {
         assert_eq!(bucket.take(much_later, 5), Ok(()));
         assert!(bucket.take(much_later, 1).is_err());
         assert!(bucket.take(much_later + Duration::from_secs(9), 6).is_err());
-    }
-
-    #[test]
-    fn refusals_are_counted_when_not_written() {
-        let start = Instant::now();
-        let mut refusals = Refusals::new(start);
-        let written = (0..1000).filter_map(|_| refusals.line(start)).count();
-        assert_eq!(written, 60);
-        assert_eq!(refusals.line(start + Duration::from_secs(1)), Some(940));
-        assert_eq!(refusals.line(start + Duration::from_secs(2)), Some(0));
     }
 }

@@ -9,7 +9,7 @@ use hsm_client::{
 };
 use serde_json::json;
 
-use super::{SoftHsm, backup::refused, locked};
+use super::{backup::refused, locked, refusals::Calls};
 use crate::{
     ceremony::from_components,
     certificates,
@@ -18,7 +18,7 @@ use crate::{
     registry::{CERTIFY, REVOKE},
 };
 
-impl Administration for SoftHsm {
+impl Administration for Calls<'_> {
     fn approval_challenge(&self) -> Result<[u8; 32]> {
         self.sound()?;
         let officer = self.caller.officer()?;
@@ -131,7 +131,7 @@ impl Administration for SoftHsm {
     }
 
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
-        self.set_key_state(key, to)
+        self.try_set_key_state(key, to)
     }
 
     fn rotate(&self, order: &RotationOrder) -> Result<Vec<KeyId>> {
@@ -139,6 +139,6 @@ impl Administration for SoftHsm {
         let control = self.authorised()?;
         let formed = from_components(&control, &order.components, (self.clock)());
         let (roots, transcript) = formed.map_err(refused)?;
-        self.rotate_keys(&roots, &transcript, order.rotation)
+        self.try_rotate_keys(&roots, &transcript, order.rotation)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 impl SoftHsm {
     /// Everything in the HSM's directory, encrypted under a new key of which each custodian gets a
     /// share: M of them restore it. Dual control.
-    pub fn backup(&self, quorum: Quorum, custodians: &[&str]) -> Result<Backup> {
+    pub(super) fn try_backup(&self, quorum: Quorum, custodians: &[&str]) -> Result<Backup> {
         let control = self.authorised()?;
         self.settled(|| self.copy(&control, quorum, custodians))
     }

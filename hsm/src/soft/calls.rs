@@ -1,36 +1,33 @@
-//! The calls of [`Hsm`], as [`SoftHsm`] answers them.
+//! The calls of [`Hsm`], as [`SoftHsm`] answers them; [`super::refusals`] notes what they refuse.
 
 use std::{sync::atomic::Ordering, time::Instant};
 
 use card_spec::{
     SuiteId,
     id::{Pan, SamNo},
-    keys::KeyType,
+    keys::{KcvKind, KeyHeader, KeyType},
     perso::{InitializeUpdateAnswer, KVN_ISSUER, kcv_kind, pin_block},
-    purse::{TxType, mac::Load},
     sam::RAISE_CEILING_HEADER,
     sm::{self, Challenge8},
 };
-use ed25519_dalek::Signature;
 use hsm_client::{
     AuthenticateRequest, CURRENT, CardCommand, DataItem, Hsm, HsmError, KeyInfo, KeyOrder,
-    LoadRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck,
-    ReadyCommand, Result, SamKeyRequest, ServiceKey, SessionId, SignPurpose, State, Status,
+    LoadRequest, MutualRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter,
+    ProofCheck, ReadyCommand, Result, SamKeyRequest, ServiceKey, SessionId, SignPurpose, State,
+    Status,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{SoftHsm, locked};
+use super::{locked, refusals::Calls};
 use crate::{
     hierarchy::name,
-    loads::{Asked, Guess},
     memory::WipeStack,
     proofs, service,
     sessions::{OpenSession, malformed, opened},
     signing,
-    usage::{AuthorizeLoad, KeyName, RaiseCeiling},
+    usage::{KeyName, RaiseCeiling},
     vault::{only, serial},
     wrapping,
 };
@@ -42,7 +39,7 @@ const CONTEXTS_PER_LINE: usize = 100;
 /// Draws of a first PIN before giving up; one is wanted with probability 0.9998.
 const PIN_DRAWS_MAX: u32 = 64;
 
-impl Hsm for SoftHsm {
+impl Hsm for Calls<'_> {
     fn status(&self) -> Result<Status> {
         let (state, audit_lines, audit_head) = match &self.health {
             Ok(logs) => {
@@ -219,27 +216,7 @@ impl Hsm for SoftHsm {
     }
 
     fn authorize_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
-        let _wipe = WipeStack;
-        self.sound()?;
-        let decided = self
-            .check_hold(request)
-            .and_then(|()| self.decide_load(request));
-        let hold = &request.hold;
-        self.note_outcome(
-            "authorize-load",
-            decided.as_ref().err().map_or(0, HsmError::code),
-            json!({
-                "keys": [name(only(KeyType::Dlk, request.suite, request.version))],
-                "hold": hold.hold_id,
-                "pan": hold.pan,
-                "seq": hold.seq,
-                "amount_fen": hold.amount,
-                "terminal": request.terminal,
-                "refused": decided.as_ref().err().map(ToString::to_string),
-            }),
-        )?;
-        self.sync()?;
-        decided
+        self.order_load(request)
     }
 
     fn sam_ceiling_mac(
@@ -276,6 +253,16 @@ impl Hsm for SoftHsm {
 
     fn authenticate_to_card(&self, request: &AuthenticateRequest) -> Result<Vec<u8>> {
         self.order_authentication(request)
+    }
+
+    fn authenticate_mutually(&self, request: &MutualRequest) -> Result<Vec<u8>> {
+        self.order_mutual_authentication(request)
+    }
+
+    fn key_check_value(&self, header: KeyHeader, kind: KcvKind) -> Result<[u8; 3]> {
+        let _wipe = WipeStack;
+        self.sound()?;
+        self.noting(self.vault().check_value(header, kind))
     }
 
     fn sam_write_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>> {
@@ -361,68 +348,6 @@ impl Hsm for SoftHsm {
         let mut out = vec![0; length];
         self.entropy.stream("random", &[], counter).fill(&mut out)?;
         Ok(out)
-    }
-}
-
-impl SoftHsm {
-    /// The ledger's hold belongs to this card and is signed.
-    fn check_hold(&self, request: &LoadRequest) -> Result<()> {
-        if request.hold.pan != request.card.pan {
-            return Err(malformed("the hold is for another card"));
-        }
-        let key = self.ledger_key.ok_or_else(|| HsmError::WrongState {
-            state: "without the ledger's public key".to_owned(),
-            needs: "it to check holds: give it when the HSM is opened".to_owned(),
-        })?;
-        let authentic = Signature::from_slice(&request.hold_signature)
-            .is_ok_and(|s| key.verify_strict(&request.hold.signing_bytes(), &s).is_ok());
-        if authentic {
-            return Ok(());
-        }
-        Err(HsmError::NotAuthentic {
-            what: "the ledger's hold".to_owned(),
-        })
-    }
-
-    /// Limits, memory, MAC1; then MAC2, remembered before it is given out.
-    fn decide_load(&self, request: &LoadRequest) -> Result<[u8; 4]> {
-        let hold = &request.hold;
-        proofs::amounts(&[hold.amount, request.balance_before])?;
-        let header = only(KeyType::Dlk, request.suite, request.version);
-        let name = KeyName::<AuthorizeLoad>::new(header)?;
-        let dlk = self.noting(self.vault().card_key(name, &request.card))?;
-        let asked = Asked {
-            pan: hold.pan,
-            seq: hold.seq,
-            amount: hold.amount,
-            time: hold.time,
-            hold_id: &hold.hold_id,
-        };
-        let load = Load {
-            amount: hold.amount,
-            tx: TxType::Load,
-            terminal: request.terminal,
-            seq: hold.seq,
-            rnd: request.rnd,
-            balance_before: request.balance_before,
-        };
-        let mut logs = self.logs()?;
-        logs.recovery.allows(Some(hold.time))?;
-        logs.loads.allow(self.limits, &asked)?;
-        if !bool::from(load.mac1(dlk.suite(), dlk.expose()).ct_eq(&request.mac1)) {
-            logs.loads.failed(hold.pan, Guess::Mac1)?;
-            return Err(HsmError::NotAuthentic {
-                what: format!(
-                    "MAC1 of card {} (failure {} in a row)",
-                    hold.pan,
-                    logs.loads.failures(hold.pan, Guess::Mac1)
-                ),
-            });
-        }
-        logs.loads.clear(hold.pan, Guess::Mac1)?;
-        let mac2 = load.mac2(dlk.suite(), dlk.expose(), hold.time);
-        logs.loads.authorised(&asked, mac2)?;
-        Ok(mac2)
     }
 }
 

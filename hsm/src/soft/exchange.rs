@@ -65,7 +65,12 @@ impl SoftHsm {
     }
 
     /// Wraps keys for another HSM. Dual control.
-    pub fn export(&self, kek: &Kek<'_>, wrapping: Wrapping, keys: &[KeyId]) -> Result<Bundle> {
+    pub(super) fn try_export(
+        &self,
+        kek: &Kek<'_>,
+        wrapping: Wrapping,
+        keys: &[KeyId],
+    ) -> Result<Bundle> {
         let control = self.authorised()?;
         if keys.is_empty() || keys.len() > exchange::KEYS_MAX {
             return Err(malformed("a bundle has 1 to 4096 keys"));
@@ -112,7 +117,7 @@ impl SoftHsm {
     }
 
     /// A master as components for paper: their XOR is the key. Dual control.
-    pub fn export_components(
+    pub(super) fn try_export_components(
         &self,
         header: KeyHeader,
         custodians: &[&str],
@@ -166,7 +171,12 @@ impl SoftHsm {
     /// Under the HSM's own transport key the bundle is of another HSM of the province, and this one
     /// follows it: keys take the states they have there, unless the one they have here comes later.
     /// Under a formed key states stay as they are, and what is new waits until it is activated.
-    pub fn import(&self, kek: &Kek<'_>, bundle: &Bundle, expected: &[KeyId]) -> Result<Imported> {
+    pub(super) fn try_import(
+        &self,
+        kek: &Kek<'_>,
+        bundle: &Bundle,
+        expected: &[KeyId],
+    ) -> Result<Imported> {
         let control = self.authorised()?;
         let at = (self.clock)();
         self.change(&control, "keys-imported", |draft| {
@@ -218,7 +228,12 @@ impl SoftHsm {
     /// two officers activate it. `expected` is the key that the officers agreed to receive, and the
     /// block's header must allow it to be that one. Under a 3DES key-encryption key only 3DES keys
     /// come: it is weaker than any other key. Returns the check value.
-    pub fn import_block(&self, kek: &BlockKek<'_>, block: &str, expected: KeyId) -> Result<String> {
+    pub(super) fn try_import_block(
+        &self,
+        kek: &BlockKek<'_>,
+        block: &str,
+        expected: KeyId,
+    ) -> Result<String> {
         let control = self.authorised()?;
         let at = (self.clock)();
         let (legacy, bytes, kek_check) = match kek {
@@ -256,7 +271,7 @@ impl SoftHsm {
     }
 
     /// Takes one master in from components.
-    pub fn import_components(
+    pub(super) fn try_import_components(
         &self,
         header: KeyHeader,
         components: &[Component],

@@ -10,7 +10,7 @@ use crate::{KdfCost, Roots, ceremony::Transcript, memory::WipeStack, rotation::l
 impl SoftHsm {
     /// Changes the state of a key. A destroyed key's value is gone from memory, backend and store
     /// when this returns (backups keep theirs until they are destroyed as well). Dual control.
-    pub fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
+    pub(super) fn try_set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {
         let _wipe = WipeStack;
         let control = self.authorised()?;
         let at = (self.clock)();
@@ -23,7 +23,7 @@ impl SoftHsm {
     /// Makes the next version of keys from the roots of a ceremony, pre-active: SAMs may have it,
     /// cards get it and everything else works with it once it is active. The roots may be those of
     /// the first ceremony or new ones; the version is in the derivation. Dual control.
-    pub fn rotate_keys(
+    pub(super) fn try_rotate_keys(
         &self,
         roots: &Roots,
         transcript: &Transcript,
@@ -43,7 +43,7 @@ impl SoftHsm {
     /// Draws the storage key anew and writes the store under it and a new passphrase, as one act:
     /// whatever is cut, the store opens with the old passphrase or with the new one. Earlier copies
     /// of the store, those in backups among them, still open with the old one. Dual control.
-    pub fn rotate_storage_key(
+    pub(super) fn try_rotate_storage_key(
         &self,
         passphrase: &Zeroizing<String>,
         cost: KdfCost,

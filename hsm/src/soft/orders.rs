@@ -7,8 +7,8 @@ use card_spec::{
     sm::Challenge8,
 };
 use hsm_client::{
-    AuthenticateRequest, CardCommand, CardOrder, HsmError, NewPin, OverdraftRequest, PinBlock,
-    PinCheck, ReadyCommand, Result, SamKeyRequest, ServiceKey,
+    AuthenticateRequest, CardCommand, CardOrder, HsmError, MutualRequest, NewPin, PinBlock,
+    PinCheck, ProofCheck, ReadyCommand, Result, SamKeyRequest, ServiceKey,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -19,11 +19,12 @@ use super::{SoftHsm, calls::draw_pin};
 use crate::{
     commands,
     hierarchy::name,
-    loads::Guess,
+    loads::BlockMark,
     memory::WipeStack,
     pin_block::{self, PackedPin},
+    proofs,
     sessions::malformed,
-    usage::{Below, IssueSam, KeyName, WriteSamKey, attributes},
+    usage::{Authenticate, Below, IssueSam, KeyName, WriteSamKey, attributes},
     vault::{Vault, only},
 };
 
@@ -44,7 +45,14 @@ impl SoftHsm {
             },
             _ => Err(malformed("this order has no PIN")),
         };
-        let command = commands::command(&vault, request, pin);
+        let apdu = self.noting(commands::command(&vault, request, pin))?;
+        self.note("card-order", Self::order_detail(request))?;
+        self.sync()?;
+        Ok(ReadyCommand { apdu, letter })
+    }
+
+    /// What the log says of an order: the contents of a file are the holder's, it has their length.
+    pub(super) fn order_detail(request: &CardCommand) -> serde_json::Value {
         let order = match &request.order {
             CardOrder::BlockPurse { permanent } => json!({ "block-purse": permanent }),
             CardOrder::UnblockPurse => json!("unblock-purse"),
@@ -58,19 +66,13 @@ impl SoftHsm {
                 json!({ "write": file, "bytes": contents.len() })
             }
         };
-        // The contents of a file are the holder's: the log has its name and length.
-        let detail = json!({
+        json!({
             "pan": request.card.pan,
             "generation": request.card.generation,
             "suite": request.suite,
             "version": request.version,
             "order": order,
-            "refused": command.as_ref().err().map(ToString::to_string),
-        });
-        self.note("card-order", detail)?;
-        self.sync()?;
-        let apdu = self.noting(command)?;
-        Ok(ReadyCommand { apdu, letter })
+        })
     }
 
     /// A PIN for this card, challenge and order.
@@ -91,48 +93,6 @@ impl SoftHsm {
         pin_block::decipher(key, pan, block.block)
     }
 
-    pub(super) fn order_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>> {
-        let _wipe = WipeStack;
-        self.sound()?;
-        let pan = request.card.pan;
-        let decided = self.decide_overdraft(request);
-        self.note(
-            "authorize-overdraft",
-            json!({
-                "pan": pan,
-                "seq": request.seq,
-                "old_limit_fen": request.old_limit,
-                "new_limit_fen": request.new_limit,
-                "terminal": request.terminal,
-                "refused": decided.as_ref().err().map(ToString::to_string),
-            }),
-        )?;
-        self.sync()?;
-        self.noting(decided)
-    }
-
-    /// Wrong MAC1s count with those of loads: both are guesses at one card's keys.
-    fn decide_overdraft(&self, request: &OverdraftRequest) -> Result<Vec<u8>> {
-        let pan = request.card.pan;
-        let highest = self.limits.overdraft;
-        if request.new_limit.0 < 0 || request.new_limit > highest {
-            return Err(HsmError::Refused {
-                why: format!("a card's overdraft limit is at most {highest} yuan here"),
-            });
-        }
-        let mut logs = self.logs()?;
-        logs.recovery.allows(None)?;
-        logs.loads.unlocked(pan, Guess::Mac1)?;
-        let Some(command) = commands::overdraft(&self.vault(), request)? else {
-            logs.loads.failed(pan, Guess::Mac1)?;
-            return Err(HsmError::NotAuthentic {
-                what: format!("MAC1 of card {pan}"),
-            });
-        };
-        logs.loads.clear(pan, Guess::Mac1)?;
-        Ok(command)
-    }
-
     pub(super) fn order_authentication(&self, request: &AuthenticateRequest) -> Result<Vec<u8>> {
         let _wipe = WipeStack;
         self.sound()?;
@@ -145,6 +105,29 @@ impl SoftHsm {
         )?;
         self.sync()?;
         Ok(command)
+    }
+
+    /// The card first: only what proved to be the card gets a reader's proof.
+    pub(super) fn order_mutual_authentication(&self, request: &MutualRequest) -> Result<Vec<u8>> {
+        let _wipe = WipeStack;
+        let reader = &request.reader;
+        KeyName::<Authenticate>::new(reader.header)?;
+        let genuine = self.noting(proofs::verify(
+            &self.vault(),
+            &ProofCheck::Presence {
+                card: reader.card,
+                suite: reader.header.suite,
+                version: request.version,
+                challenge: request.sent,
+                cryptogram: request.cryptogram,
+            },
+        ))?;
+        if !genuine {
+            return Err(HsmError::NotAuthentic {
+                what: format!("the answer of card {}", reader.card.pan),
+            });
+        }
+        self.order_authentication(reader)
     }
 
     pub(super) fn order_sam_key(&self, request: &SamKeyRequest) -> Result<Vec<u8>> {
@@ -212,21 +195,35 @@ impl SoftHsm {
     pub(super) fn order_pin_check(&self, check: &PinCheck) -> Result<bool> {
         let _wipe = WipeStack;
         self.sound()?;
-        let vault = self.vault();
+        let same = self.decide_pin_check(check)?;
+        self.note("verify-pin", json!({ "pan": check.pan, "same": same }))?;
+        self.sync()?;
+        Ok(same)
+    }
+
+    /// What cannot be deciphered counts as a wrong PIN.
+    fn decide_pin_check(&self, check: &PinCheck) -> Result<bool> {
+        let (vault, day) = (self.vault(), (self.clock)().date());
+        let marks = [&check.typed, &check.reference].map(BlockMark::from);
+        let [typed, reference] = marks;
+        if typed == reference {
+            return Err(HsmError::Refused {
+                why: "the typed PIN block is the reference itself".to_owned(),
+            });
+        }
+        // One check at a time, and none that is not counted before its answer.
         let mut logs = self.logs()?;
         logs.recovery.allows(None)?;
-        logs.loads.unlocked(check.pan, Guess::Pin)?;
-        let typed = Self::typed(&vault, check.pan, &check.typed)?;
-        let reference = Self::typed(&vault, check.pan, &check.reference)?;
-        let same = bool::from(typed.ct_eq(&*reference));
-        if same {
-            logs.loads.clear(check.pan, Guess::Pin)?;
-        } else {
-            logs.loads.failed(check.pan, Guess::Pin)?;
+        logs.loads.pin_allowed(check.pan, day, typed)?;
+        let same = Self::typed(&vault, check.pan, &check.typed).and_then(|typed| {
+            let reference = Self::typed(&vault, check.pan, &check.reference)?;
+            Ok(bool::from(typed.ct_eq(&*reference)))
+        });
+        if matches!(same, Ok(_) | Err(HsmError::NotAuthentic { .. })) {
+            let right = same == Ok(true);
+            logs.loads.pin_checked(check.pan, day, right, marks)?;
         }
-        drop(logs);
-        self.note("verify-pin", json!({ "pan": check.pan, "same": same }))?;
-        Ok(same)
+        same
     }
 }
 
@@ -307,15 +304,23 @@ mod tests {
                 reference,
             })
         };
+        let (right, wrong) = ([0x24, 0x68, 0x13], [0x24, 0x68, 0x14]);
         assert_eq!(check(&block), Ok(true));
-        assert_eq!(check(&pad([0x24, 0x68, 0x13], 2)), Ok(true));
-        let other = pad([0x24, 0x68, 0x14], 3);
-        for _ in 0..3 {
-            assert_eq!(check(&other), Ok(false));
+        for seen in [&block, &moved] {
+            assert_eq!(check(seen).unwrap_err().code(), 4, "nobody typed it now");
         }
-        assert_eq!(check(&block).unwrap_err().code(), 4);
+        assert_eq!(check(&pad(right, 2)), Ok(true));
+        assert_eq!(check(&pad(wrong, 3)), Ok(false));
+        assert_eq!(check(&pad(wrong, 4)), Ok(false));
+        // What is no PIN block of this card is a guess like any other.
+        let noise = PinBlock {
+            version: 1,
+            block: [9; 16],
+        };
+        assert_eq!(check(&noise).unwrap_err().code(), 3);
+        assert_eq!(check(&pad(right, 5)).unwrap_err().code(), 4);
         hsm_client::Administration::clear_load_lock(&hsm, pan).unwrap();
-        assert_eq!(check(&block), Ok(true));
+        assert_eq!(check(&pad(right, 6)), Ok(true));
         // Of another card, or under a version that is not there.
         let foreign = "03500000000000001235".parse().unwrap();
         assert_eq!(hsm.translate_pin(foreign, &block, 1).unwrap_err().code(), 3);

@@ -3,18 +3,26 @@
 #![allow(dead_code, unreachable_pub)]
 
 use card_spec::{
-    Fen, aid, apdu,
+    Fen, SuiteId, aid, apdu,
     channel::exchange,
+    health,
     id::IssuerId,
-    keys::KeyHeader,
-    perso::{Dgi, initialize_update, install_for_personalization, pin, push_dgi, store_data},
-    purse::files::{Limits, Public},
+    keys::{KeyHeader, KeyType, class, ssse_kid},
+    perso::{
+        CardState, Dgi, initialize_update, install_for_personalization, pin, push_dgi,
+        set_card_status, store_data,
+    },
+    purse::{
+        files::{Limits, Public},
+        sfi,
+    },
+    ssse,
 };
 use hsm::SoftHsm;
 use hsm_client::{Hsm, KeyOrder, SessionId};
 use virtual_card::VirtualCard;
 
-use crate::common::card;
+use crate::common::{card, header};
 
 pub const SERIAL: [u8; 10] = [0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34];
 /// C-MAC and C-DECRYPTION: the answers come plain.
@@ -118,4 +126,78 @@ pub fn pin_group(wrapped: &[u8]) -> (Dgi, Vec<u8>) {
     let mut data = vec![pin::HOLDER, pin::TRIES];
     data.extend_from_slice(wrapped);
     (Dgi::PIN, data)
+}
+
+/// A card with every application and every key of its suite, and its first PIN.
+pub fn issued(hsm: &SoftHsm, suite: SuiteId) -> (VirtualCard, Vec<u8>) {
+    let mut holder = blank(hsm);
+    let session = take_over(hsm, &mut holder);
+    let (public, limits) = purse_of_card();
+    let letter = hsm.first_pin(session).unwrap();
+    let of = |range: std::ops::Range<u8>, indexes: &[u8]| -> Vec<KeyHeader> {
+        hsm::catalog()
+            .into_iter()
+            .filter(|h| {
+                range.contains(&(h.key_type as u8))
+                    && h.suite == suite
+                    && (indexes.is_empty() || indexes.contains(&h.index))
+            })
+            .collect()
+    };
+    let purse = vec![
+        (Dgi::file(sfi::PUBLIC), public.to_bytes().to_vec()),
+        (Dgi::LIMITS, limits.to_bytes().unwrap().to_vec()),
+        pin_group(&letter.wrapped),
+    ];
+    let social = vec![
+        (Dgi::PROFILE, vec![ssse::Profile::V3 as u8]),
+        (Dgi::record(5), [&[1, 1, 16][..], &[0x35; 16]].concat()),
+        (Dgi::record(6), [&[1, 8, 18][..], &[b'1'; 18]].concat()),
+        pin_group(&letter.wrapped),
+    ];
+    let blood = vec![1, health::emergency::BLOOD_GROUP, 2, b'O', b'+'];
+    let social_kids = [
+        1,
+        ssse_kid::WRITE_BASIC,
+        ssse_kid::PIN_UNBLOCK,
+        ssse_kid::EF0C,
+        ssse_kid::EF0D,
+        ssse_kid::READ_V3,
+    ];
+    let health_kids = [
+        health::kid::INTERNAL,
+        health::kid::WRITE,
+        health::kid::READ,
+        health::kid::EMERGENCY,
+    ];
+    type Application<'a> = (&'a [u8], Vec<(Dgi, Vec<u8>)>, Vec<KeyHeader>);
+    let applications: [Application<'_>; 5] = [
+        (aid::T_UNION, purse, of(0x01..0x10, &[])),
+        (aid::SSSE, social, of(0x10..0x20, &social_kids)),
+        (
+            aid::HEALTH,
+            vec![(Dgi::record(0x0E), blood)],
+            of(0x10..0x20, &health_kids),
+        ),
+        (aid::SSSE_MEDICAL, vec![], of(0x20..0x30, &[])),
+        (
+            aid::PKI,
+            vec![pin_group(&letter.wrapped)],
+            vec![header(KeyType::Uk, class::ONLY, suite)],
+        ),
+    ];
+    for (name, mut groups, headers) in applications {
+        groups.extend(keys(hsm, session, headers));
+        personalise(hsm, &mut holder, session, name, &groups);
+    }
+    let states = [CardState::Initialized, CardState::Secured];
+    protected(
+        hsm,
+        &mut holder,
+        session,
+        &states.map(|s| set_card_status(s).to_vec()),
+    );
+    hsm.scp03_close(session).unwrap();
+    holder.power_cycle();
+    (holder, hex::decode(letter.letter).unwrap())
 }

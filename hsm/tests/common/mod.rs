@@ -23,7 +23,7 @@ use card_spec::{
 };
 use ed25519_dalek::{Signer, SigningKey};
 use hsm::{Config, Entropy, KdfCost, LoadLimits, Officers, SoftHsm, Zeroizing, ceremony};
-use hsm_client::{CardRef, Hold, Hsm, KeyOrder, LoadRequest};
+use hsm_client::{Account, CardRef, Hold, Hsm, KeyOrder, LoadRequest};
 
 pub const NOW: &str = "2026-11-23T08:00:00";
 
@@ -242,6 +242,7 @@ pub fn load_request(load: &Load, suite: SuiteId, dlk: &Key) -> LoadRequest {
     let hold = Hold {
         hold_id: format!("hold-{}", load.seq),
         pan: card().pan,
+        account: Account::Purse,
         seq: load.seq,
         amount: load.amount,
         time: NOW.parse().unwrap(),

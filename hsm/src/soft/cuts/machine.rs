@@ -9,8 +9,7 @@ use std::{
 
 use card_spec::{
     SuiteId,
-    keys::{Factor, KeyHeader, kcv},
-    perso::kcv_kind,
+    keys::{Factor, KcvKind, KeyHeader, kcv},
     suite::Key,
 };
 use hsm_client::{HsmError, Result};
@@ -198,9 +197,8 @@ impl Backend for Chip {
     fn held(&self) -> Result<BTreeSet<KeyHeader>> {
         Ok(locked(&self.0).keys.keys().copied().collect())
     }
-    fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
-        let (suite, kind) = (header.suite, kcv_kind(header.suite));
-        self.with(header, |key| kcv(key, suite, kind))
+    fn check_value_of(&self, header: KeyHeader, kind: KcvKind) -> Result<CheckValue> {
+        self.with(header, |key| kcv(key, header.suite, kind))
     }
     fn export(&self, _: KeyHeader) -> Result<Key> {
         Err(HsmError::Unsupported {
@@ -267,8 +265,8 @@ impl Backend for Token {
     fn held(&self) -> Result<BTreeSet<KeyHeader>> {
         self.call(|| self.inner.held())
     }
-    fn check_value(&self, header: KeyHeader) -> Result<CheckValue> {
-        self.call(|| self.inner.check_value(header))
+    fn check_value_of(&self, header: KeyHeader, kind: KcvKind) -> Result<CheckValue> {
+        self.call(|| self.inner.check_value_of(header, kind))
     }
     fn export(&self, header: KeyHeader) -> Result<Key> {
         self.inner.export(header)
