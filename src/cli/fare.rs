@@ -227,7 +227,10 @@ fn print(quote: &FeedQuote) {
     let mut t = tables::new(&["rule 规则", "product 产品", "why 原因", "amount 金额"]);
     for step in &quote.steps {
         t.add_row([
-            format!("{}, line {}", step.file, step.line),
+            match step.line {
+                Some(line) => format!("{}, line {line}", step.file),
+                None => step.file.clone(),
+            },
             step.product.clone(),
             step.why.clone(),
             money(step.amount_minor),

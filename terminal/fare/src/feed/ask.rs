@@ -193,7 +193,7 @@ impl Feed {
     }
 }
 
-fn unknown<'a>(
+pub(super) fn unknown<'a>(
     what: &'static str,
     id: &str,
     known: impl Iterator<Item = (&'a str, &'a str)>,

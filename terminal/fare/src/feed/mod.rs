@@ -9,6 +9,7 @@
 
 mod ask;
 mod calendar;
+mod city;
 mod findings;
 mod hold;
 mod journeys;
@@ -41,6 +42,8 @@ use source::Files;
 pub use source::SourceError;
 pub use table::TableRow;
 
+use crate::Tariffs;
+
 /// The fares of a feed, of one version.
 #[derive(Debug)]
 enum Fares {
@@ -57,6 +60,8 @@ pub struct Feed {
     journeys: Journeys,
     /// Class of each stop: stops of one class cost the same.
     classes: Vec<u32>,
+    /// What stands beside the feed in TOML, in a city's folder.
+    tariffs: Option<Box<Tariffs>>,
     /// What may run where no trip does.
     silent: Vec<ride::Run>,
     /// States of the timeframes, for questions without a time.
@@ -68,7 +73,9 @@ impl Feed {
     pub fn open(path: &Path) -> Result<(Option<Self>, Findings), SourceError> {
         let mut findings = Findings::default();
         let files = Files::open(path, &mut findings)?;
-        Ok(Self::from_files(&files, findings))
+        let tariffs = city::beside(path, &mut findings);
+        let (feed, findings) = Self::from_files(&files, findings);
+        Ok((feed.map(|feed| Self { tariffs, ..feed }), findings))
     }
 
     /// Reads and checks file contents by their names (`stops.txt`).
@@ -105,6 +112,7 @@ impl Feed {
             false => (v2.frames.states(&services), Fares::V2(Box::new(v2))),
         };
         let feed = Self {
+            tariffs: None,
             silent: price::silent(&network, &fares),
             network,
             services,

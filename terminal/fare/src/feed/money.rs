@@ -24,6 +24,9 @@ impl Currency {
     /// Stands where a currency could not be read; a feed with it is refused.
     pub(super) const NONE: Self = Self(*b"XXX");
 
+    /// Renminbi 人民币, of all tariffs that stand in TOML.
+    pub(super) const CNY: Self = Self(*b"CNY");
+
     /// By its three letters; `None` when ISO 4217 has no such currency. Codes retired since 2020
     /// are known too, so that an older feed still prices.
     pub fn new(code: &str) -> Option<Self> {

@@ -63,10 +63,10 @@ pub struct QuotedRide {
 /// One charge of a quote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuotedStep {
-    /// File of the rule.
-    pub file: &'static str,
-    /// Line of the rule.
-    pub line: u64,
+    /// File of the rule; `tariff id/rule` for a rule beyond GTFS.
+    pub file: String,
+    /// Line of the rule; `None` for a rule beyond GTFS.
+    pub line: Option<u64>,
     /// `fare_product_id`, or `fare_id` in V1; empty for a transfer that costs nothing.
     pub product: String,
     /// What it adds (or takes off), minor units.
@@ -94,6 +94,9 @@ impl Feed {
     /// rides, then the rule that stands first. Currencies cannot be compared; the one that the feed
     /// uses first goes before the others.
     pub fn quote(&self, ask: &Ask<'_>) -> Result<FeedQuote, AskError> {
+        if let Some(tariffs) = &self.tariffs {
+            return self.quote_city(tariffs, ask);
+        }
         let places = self.places(ask)?;
         let route = ask.route.map(|id| self.route(id)).transpose()?;
         let rider = self.rider(ask.rider)?;
@@ -163,28 +166,9 @@ impl Feed {
         } = way.payment;
         let total = way.payment.total();
         let dearest = compared.dearest.get(&currency).copied().unwrap_or(total);
-        let stop = |ix: u32| &self.network.stops[ix as usize];
-        let rides = way.rides.iter().map(|ride| {
-            let (route, on) = match &ride.run {
-                Run::Route(ix) => {
-                    let route = &self.network.routes[*ix as usize];
-                    (Some(route.id.to_string()), route.name.to_string())
-                }
-                Run::Network(id) => (None, format!("network {id}")),
-                Run::Any => (None, String::new()),
-            };
-            QuotedRide {
-                from: stop(ride.from).id.to_string(),
-                from_name: stop(ride.from).name.to_string(),
-                to: stop(ride.to).id.to_string(),
-                to_name: stop(ride.to).name.to_string(),
-                route,
-                on,
-            }
-        });
         let steps = charges.iter().map(|charge| QuotedStep {
-            file: charge.file,
-            line: charge.line,
+            file: charge.file.to_owned(),
+            line: Some(charge.line),
             product: charge.product.to_string(),
             amount_minor: charge.minor,
             why: charge.why.clone(),
@@ -212,7 +196,7 @@ impl Feed {
             currency,
             rider: rider.unwrap_or_default().to_owned(),
             media: way.media.unwrap_or_default().to_owned(),
-            rides: rides.collect(),
+            rides: self.quoted_rides(way.rides),
             steps: steps.collect(),
             separate_minor: separate,
             dearest_minor: dearest,
@@ -220,6 +204,29 @@ impl Feed {
             compared: compared.count,
             notes,
         }
+    }
+
+    pub(super) fn quoted_rides(&self, rides: &[Ride]) -> Vec<QuotedRide> {
+        let stop = |ix: u32| &self.network.stops[ix as usize];
+        let quoted = rides.iter().map(|ride| {
+            let (route, on) = match &ride.run {
+                Run::Route(ix) => {
+                    let route = &self.network.routes[*ix as usize];
+                    (Some(route.id.to_string()), route.name.to_string())
+                }
+                Run::Network(id) => (None, format!("network {id}")),
+                Run::Any => (None, String::new()),
+            };
+            QuotedRide {
+                from: stop(ride.from).id.to_string(),
+                from_name: stop(ride.from).name.to_string(),
+                to: stop(ride.to).id.to_string(),
+                to_name: stop(ride.to).name.to_string(),
+                route,
+                on,
+            }
+        });
+        quoted.collect()
     }
 
     fn is_timetabled(&self, ride: &Ride) -> bool {

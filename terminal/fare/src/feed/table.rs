@@ -11,6 +11,7 @@ use super::{
     ride::{Ride, Run},
     v2_match::Payer,
 };
+use crate::Tariffs;
 
 /// The cheapest single ride between two stops for one rider category and medium.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,6 +51,7 @@ impl Feed {
         stops.retain(|ix| self.network.stops[*ix as usize].boardable);
         stops.sort_by_key(|ix| &self.network.stops[*ix as usize].id);
         let riders = match self.riders() {
+            _ if self.tariffs.is_some() => Self::kinds().map(|(name, _)| name).collect(),
             riders if riders.is_empty() => vec![""],
             riders => riders,
         };
@@ -67,7 +69,10 @@ impl Feed {
                     .remove(&to)
                     .unwrap_or_else(|| self.untimetabled(from, to));
                 let mut best = Prices::new();
-                for ride in rides {
+                if let Some(tariffs) = &self.tariffs {
+                    best = self.city_prices(tariffs, &rides);
+                }
+                for ride in rides.into_iter().filter(|_| self.tariffs.is_none()) {
                     let key = (
                         self.class(from),
                         self.class(to),
@@ -103,6 +108,15 @@ impl Feed {
             }
             rows
         })
+    }
+
+    fn city_prices(&self, tariffs: &Tariffs, rides: &[Ride]) -> Prices {
+        let kinds = (0..).zip(Self::kinds());
+        let priced = kinds.filter_map(|(rider, (_, kind))| {
+            let (minor, tariff) = self.cheapest_leg(tariffs, rides, kind)?;
+            Some(((rider, 0, Currency::CNY), (minor, 0, tariff)))
+        });
+        priced.collect()
     }
 
     fn prices(&self, ride: Ride, riders: &[&str], media: &[Option<&str>]) -> Prices {

@@ -158,7 +158,7 @@ fn translink_by_hand() {
         (quote.amount_minor, &*quote.media, &*quote.rider),
         (260, "compass_card", "adult")
     );
-    assert_eq!(quote.steps[0].line, 2);
+    assert_eq!(quote.steps[0].line, Some(2));
     assert_eq!((quote.dearest_minor, quote.saved_minor), (965, 705));
     question.media = Some("contactless");
     assert_eq!(price(&feed, &question), Some(320));
@@ -171,4 +171,33 @@ fn translink_by_hand() {
     question.media = Some("walet");
     let error = feed.quote(&question).unwrap_err().to_string();
     assert!(error.contains("near it: wallet"), "{error}");
+}
+
+/// A city's folder prices with its tariffs: Fuzhou line 1, Xiangfeng to Fuzhou Railway Station, is
+/// 1336 + 1098 + 1513 published metres, up to 5 km 2.00; from the first stop of a bus at 1.00 the
+/// card pays 10 % less. An elderly rider of unknown age pays nothing off-peak and the fare in the
+/// workday peak.
+#[test]
+fn distance_fares_beside_a_feed() {
+    let path = fixture("../../../../data/fujian/transit/fuzhou");
+    let (feed, findings) = Feed::open(&path).unwrap();
+    let feed = feed.unwrap_or_else(|| panic!("{:#?}", findings.errors));
+    let quote = feed.quote(&ask("FZM101", "FZM104")).unwrap();
+    assert_eq!((quote.amount_minor, &*quote.rider), (200, "normal"));
+    assert_eq!(quote.steps[0].file, "fuzhou-metro/distance");
+    assert!(!quote.steps[0].why.contains("derived"), "{:?}", quote.steps);
+    let far = feed.quote(&ask("FZM101", "FZM110")).unwrap();
+    assert_eq!(far.amount_minor, 400);
+    assert!(
+        far.steps[0].why.contains("derived length"),
+        "{:?}",
+        far.steps
+    );
+    assert_eq!(price(&feed, &ask("FZB1001", "FZB1002")), Some(90));
+    let mut question = ask("FZM101", "FZM104");
+    question.rider = Some("elderly");
+    for (time, expected) in [("2026-11-23T08:00:00", 200), ("2026-11-23T10:00:00", 0)] {
+        question.at = Some(time.parse().unwrap());
+        assert_eq!(price(&feed, &question), Some(expected), "{time}");
+    }
 }

@@ -113,10 +113,10 @@ fn the_explanation_names_rule_product_and_saving() {
     assert_eq!(
         (
             &*quote.steps[0].product,
-            quote.steps[0].file,
+            &*quote.steps[0].file,
             quote.steps[0].line
         ),
-        ("f", "fare_rules.txt", 2)
+        ("f", "fare_rules.txt", Some(2))
     );
     assert_eq!(
         (

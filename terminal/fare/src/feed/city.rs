@@ -1,0 +1,354 @@
+//! A city's folder: a feed in `gtfs/` and, beside it, what GTFS lacks in TOML (docs/fares.md, Rules
+//! beyond GTFS). Its journeys are priced as terminals price them: gated networks by distance or
+//! zones from gate to gate, buses by section or flat, then concessions and transfers; a rider
+//! category is a card kind. What a card carries (caps, passes) is not part of the question.
+
+use std::path::Path;
+
+use card_spec::{purse::files::CardKind, time::CardTime};
+
+use super::{
+    Feed, Finding, Findings,
+    ask::{Ask, AskError, unknown},
+    money::Currency,
+    network::StopIx,
+    quote::{FeedQuote, QuotedStep},
+    ride::{Ride, Run},
+};
+use crate::{
+    BusRide, FareError, MetroRide, OperatorId, OperatorKind, PriorLeg, Quote, Ridden, Rider,
+    RouteId, StopId, TariffRef, Tariffs, clock,
+};
+
+/// The names of docs/fares.md.
+const KINDS: [(&str, CardKind); 6] = [
+    ("normal", CardKind::Normal),
+    ("student", CardKind::Student),
+    ("elderly", CardKind::Elderly),
+    ("test", CardKind::Test),
+    ("military", CardKind::Military),
+    ("disabled", CardKind::Disabled),
+];
+
+/// Without a time: every hour of a Wednesday and a Sunday, seconds since 1970-01-01.
+fn hours() -> impl Iterator<Item = CardTime> {
+    /// 2026-03-04 and 2026-03-08: no holiday, no weekend worked in exchange.
+    const DAYS: [i64; 2] = [20_516, 20_520];
+    DAYS.into_iter()
+        .flat_map(|day| (0..24).map(move |hour| day * 86_400 + hour * 3600))
+        .filter_map(clock::time)
+}
+
+/// The tariffs of the data folder that a city's folder lies in (`<data>/transit/<city>`), if it is
+/// one; what is wrong with them is an error of the feed's.
+pub(super) fn beside(path: &Path, findings: &mut Findings) -> Option<Box<Tariffs>> {
+    let whole = path.canonicalize().ok()?;
+    let data = whole.parent()?.parent()?;
+    if !whole.join("gtfs").is_dir() || !data.join("operators.toml").is_file() {
+        return None;
+    }
+    let (file, line, field, problem) = match Tariffs::load(data) {
+        Ok(tariffs) => return Some(Box::new(tariffs)),
+        Err(FareError::Syntax {
+            file,
+            line,
+            problem,
+        }) => (file, Some(line as u64), String::new(), problem),
+        Err(FareError::Field {
+            file,
+            field,
+            problem,
+        }) => (file, None, field, problem),
+        Err(FareError::Missing { file }) => (file, None, String::new(), "is missing".to_owned()),
+        Err(FareError::Io { path, source }) => (path, None, String::new(), source.to_string()),
+    };
+    findings.errors.push(Finding {
+        file,
+        line,
+        field,
+        value: String::new(),
+        problem,
+        remedy: "see docs/fares.md for what the file may say".to_owned(),
+        times: 1,
+    });
+    None
+}
+
+/// One tap or one way from gate to gate.
+struct Leg<'a> {
+    rides: &'a [Ride],
+    operator: OperatorId,
+    gated: bool,
+}
+
+/// A journey as priced.
+struct Priced<'a> {
+    rides: &'a [Ride],
+    at: CardTime,
+    quotes: Vec<Quote>,
+}
+
+impl Priced<'_> {
+    fn total(&self) -> i64 {
+        self.quotes.iter().map(|quote| quote.amount.0).sum()
+    }
+}
+
+impl Feed {
+    /// Card kinds by name, for a feed with tariffs beside it.
+    pub(super) fn kinds() -> impl Iterator<Item = (&'static str, CardKind)> {
+        KINDS
+            .into_iter()
+            .filter(|(_, kind)| *kind != CardKind::Test)
+    }
+
+    pub(super) fn quote_city(
+        &self,
+        tariffs: &Tariffs,
+        ask: &Ask<'_>,
+    ) -> Result<FeedQuote, AskError> {
+        let places = self.places(ask)?;
+        let route = ask.route.map(|id| self.route(id)).transpose()?;
+        if let Some(media) = ask.media {
+            return Err(unknown("fare medium", media, std::iter::empty()));
+        }
+        let name = ask.rider.unwrap_or("normal");
+        let kind = KINDS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, kind)| *kind);
+        let names = KINDS.iter().map(|(name, _)| (*name, ""));
+        let kind = kind.ok_or_else(|| unknown("rider category", name, names))?;
+        let mut ways = self.ways(&places, route);
+        if let ([from, to], None) = (&places[..], route) {
+            // A gated network joins any two of its stations, however often one changes inside.
+            ways.push(vec![Ride {
+                run: Run::Any,
+                from: *from,
+                to: *to,
+                zones: None,
+                seconds: 0,
+            }]);
+        }
+        let (mut best, mut dearest, mut compared): (Option<Priced<'_>>, _, _) = (None, 0, 0);
+        for rides in &ways {
+            let Some(legs) = self.legs(tariffs, rides) else {
+                continue;
+            };
+            let times: Vec<CardTime> = ask.at.map_or_else(|| hours().collect(), |at| vec![at]);
+            for at in times {
+                let rider = Rider::of_kind(kind);
+                let Some(quotes) = self.price_city(tariffs, &legs, rider, at) else {
+                    continue;
+                };
+                let priced = Priced { rides, at, quotes };
+                compared += 1;
+                dearest = priced.total().max(dearest);
+                let rank = |p: &Priced<'_>| (p.total(), p.quotes.len(), p.rides.len());
+                if best.as_ref().is_none_or(|kept| rank(&priced) < rank(kept)) {
+                    best = Some(priced);
+                }
+            }
+        }
+        let best = best.ok_or(AskError::NoFare(ways.len()))?;
+        let mut quote = self.explain_city(&best, name, (dearest, compared));
+        if ask.at.is_none() {
+            quote.notes.push(format!("at the cheapest full hour of a Wednesday and a Sunday, {}; give --at for a time of your own", best.at));
+        }
+        Ok(quote)
+    }
+
+    /// Prices legs that begin at `at`, one by one; `None` where a leg has no tariff.
+    fn price_city(
+        &self,
+        tariffs: &Tariffs,
+        legs: &[Leg<'_>],
+        rider: Rider,
+        at: CardTime,
+    ) -> Option<Vec<Quote>> {
+        let (mut clock, mut prior) = (clock::seconds(at), None);
+        let mut quotes = Vec::new();
+        for leg in legs {
+            let (from, to) = (leg.rides.first()?.from, leg.rides.last()?.to);
+            let starts = clock::time(clock)?;
+            clock += leg
+                .rides
+                .iter()
+                .map(|ride| i64::from(ride.seconds))
+                .sum::<i64>();
+            let ends = clock::time(clock)?;
+            let id = |stop: StopIx| Some(StopId::from(&*self.network.stops.get(stop as usize)?.id));
+            let (quote, recorded) = if leg.gated {
+                let ride = MetroRide {
+                    operator: leg.operator.clone(),
+                    from_stop: id(from)?,
+                    to_stop: id(to)?,
+                    entered_at: starts,
+                    exited_at: ends,
+                    rider,
+                    prior,
+                    state: None,
+                };
+                (tariffs.quote_metro(&ride).ok()?, ends)
+            } else {
+                let Run::Route(route) = leg.rides.first()?.run else {
+                    return None;
+                };
+                let ride = BusRide {
+                    operator: leg.operator.clone(),
+                    route: RouteId::from(&*self.network.routes.get(route as usize)?.id),
+                    ridden: Ridden::Between {
+                        from: id(from)?,
+                        to: id(to)?,
+                    },
+                    at: starts,
+                    rider,
+                    prior,
+                    state: None,
+                };
+                (tariffs.quote_bus(&ride).ok()?, starts)
+            };
+            let city = tariffs.operator(&leg.operator)?.city.into();
+            prior = quote.leg.window.map(|window| PriorLeg {
+                class: window.class,
+                city,
+                at: recorded,
+                age_seconds: window.age_seconds,
+            });
+            quotes.push(quote);
+        }
+        Some(quotes)
+    }
+
+    /// Cuts rides where a card is tapped: at every bus, and at the gates of a network.
+    fn legs<'a>(&self, tariffs: &Tariffs, rides: &'a [Ride]) -> Option<Vec<Leg<'a>>> {
+        let of = |ride: &Ride| -> Option<(OperatorId, bool)> {
+            let Run::Route(route) = ride.run else {
+                return self.gates(tariffs, ride).map(|operator| (operator, true));
+            };
+            let agency = self.network.routes.get(route as usize)?.agency.as_deref()?;
+            let operator = tariffs.operator(&OperatorId::from(agency))?;
+            let gated = matches!(operator.kind, OperatorKind::Metro | OperatorKind::Brt);
+            Some((operator.id.clone(), gated))
+        };
+        rides
+            .chunk_by(|a, b| match (of(a), of(b)) {
+                (Some((a, true)), Some((b, true))) => a == b,
+                _ => false,
+            })
+            .map(|rides| {
+                let (operator, gated) = of(rides.first()?)?;
+                Some(Leg {
+                    rides,
+                    operator,
+                    gated,
+                })
+            })
+            .collect()
+    }
+
+    /// The gated network that has both ends of a ride.
+    fn gates(&self, tariffs: &Tariffs, ride: &Ride) -> Option<OperatorId> {
+        let id = |ix: StopIx| self.network.stops.get(ix as usize).map(|stop| &*stop.id);
+        let (from, to) = (id(ride.from)?, id(ride.to)?);
+        tariffs
+            .operators()
+            .filter(|operator| self.network.agencies.contains(operator.id.as_str()))
+            .find(|operator| {
+                let stations = tariffs.stations(&operator.id);
+                let has = |id: &str| stations.iter().any(|stop| stop.id.as_str() == id);
+                has(from) && has(to)
+            })
+            .map(|operator| operator.id.clone())
+    }
+
+    fn explain_city(
+        &self,
+        best: &Priced<'_>,
+        rider: &str,
+        (dearest, compared): (i64, usize),
+    ) -> FeedQuote {
+        let total = best.total();
+        let steps = best.quotes.iter().flat_map(|quote| {
+            quote.steps.iter().map(|step| QuotedStep {
+                file: step.rule.clone(),
+                line: None,
+                product: quote.tariff.id.to_string(),
+                amount_minor: step.delta.0,
+                why: format!("{} {}", step.zh, step.en),
+            })
+        });
+        let mut sources: Vec<String> = Vec::new();
+        for tariff in best
+            .quotes
+            .iter()
+            .flat_map(|q| std::iter::once(&q.tariff).chain(&q.also))
+        {
+            let told = told(tariff);
+            if !sources.contains(&told) {
+                sources.push(told);
+            }
+        }
+        if best.quotes.len() > 1 {
+            sources
+                .push("time limits of transfers are held against riding time without waits".into());
+        }
+        FeedQuote {
+            amount_minor: total,
+            amount: Currency::CNY.decimal(total),
+            currency: Currency::CNY,
+            rider: rider.to_owned(),
+            media: String::new(),
+            rides: self.quoted_rides(best.rides),
+            steps: steps.collect(),
+            separate_minor: best.quotes.iter().map(|quote| quote.base.0).sum(),
+            dearest_minor: dearest,
+            saved_minor: dearest - total,
+            compared,
+            notes: sources,
+        }
+    }
+
+    /// The cheapest of rides that are one leg each, at any time: price and tariff.
+    pub(super) fn cheapest_leg(
+        &self,
+        tariffs: &Tariffs,
+        rides: &[Ride],
+        kind: CardKind,
+    ) -> Option<(i64, Box<str>)> {
+        let mut best: Option<(i64, Box<str>)> = None;
+        for ride in rides {
+            let Some(legs) = self.legs(tariffs, std::slice::from_ref(ride)) else {
+                continue;
+            };
+            for at in hours() {
+                let quotes = self.price_city(tariffs, &legs, Rider::of_kind(kind), at);
+                let Some([quote]) = quotes.as_deref() else {
+                    continue;
+                };
+                if best
+                    .as_ref()
+                    .is_none_or(|(least, _)| quote.amount.0 < *least)
+                {
+                    best = Some((quote.amount.0, quote.tariff.id.as_str().into()));
+                }
+            }
+        }
+        best
+    }
+}
+
+/// Where a tariff's figures come from and how far they can be trusted.
+fn told(tariff: &TariffRef) -> String {
+    let provenance = &tariff.provenance;
+    let status = match provenance.status {
+        crate::Status::Published => "published",
+        crate::Status::Unverified => "unverified",
+        crate::Status::Derived => "derived",
+        crate::Status::Synthetic => "synthetic",
+    };
+    format!(
+        "{}: {status}, {}, {}",
+        tariff.id, provenance.date, provenance.source
+    )
+}
