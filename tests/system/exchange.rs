@@ -53,7 +53,7 @@ fn backup_restore_and_follow_in_a_terminal() {
 
     // After the backup: a key is compromised, another one rotated.
     let state = |config: &str, key: &[&str], to| {
-        let act = ["hsm", "key", "state", "--config", config];
+        let act = ["hsm", "key", "state", "--stopped", "--config", config];
         officers_run(&[&act[..], key, &[to]].concat());
     };
     let dtk = ["--key", "DTK", "--index", "01", "--suite", "aes"];
@@ -66,6 +66,7 @@ fn backup_restore_and_follow_in_a_terminal() {
         "hsm",
         "key",
         "rotate",
+        "--stopped",
         "--config",
         &a,
         "--components",
