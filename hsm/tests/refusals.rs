@@ -268,7 +268,7 @@ fn every_refused_call_leaves_a_line() {
                 &hsm,
                 &hsm_client::RotationOrder {
                     rotation: hsm_client::Rotation::Service(ServiceKey::Pin),
-                    components: vec![],
+                    source: hsm_client::KeySource::Components(vec![]),
                 },
             )
         }),

@@ -278,6 +278,26 @@ fn keys_are_rotated_while_the_hsm_serves() {
         .map(|k| (k["version"].as_u64().unwrap(), k["state"].as_str().unwrap()))
         .collect();
     assert_eq!(states, [(1, "destroyed"), (2, "active"), (3, "pre-active")]);
+
+    // Drawn: not what the components would have given, nor twice the same.
+    let generate = with(&["hsm", "key", "generate"], &served);
+    let early = site.refused(&generate);
+    assert!(early.contains("HSM 6"), "nobody has approved: {early}");
+    site.approve("a drawn IRK");
+    site.good(&generate);
+    site.good(&generate);
+    let keys: serde_json::Value =
+        serde_json::from_str(&site.good(&["hsm", "keys", "--json"])).unwrap();
+    let mut kcvs: Vec<&str> = keys["masters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|k| k["key_type"] == "irk" && k["index"] == 1 && k["suite"] == "aes")
+        .filter(|k| k["version"].as_u64() > Some(3))
+        .map(|k| k["kcv"].as_str().unwrap())
+        .collect();
+    kcvs.dedup();
+    assert_eq!(kcvs.len(), 2, "{kcvs:?}");
 }
 
 /// Certificates of the running HSM: issued, listed, revoked.

@@ -104,6 +104,6 @@ pub trait Administration {
     /// Changes the state of a key. Dual control.
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()>;
 
-    /// Forms the roots again and makes the next version of keys, pre-active. Dual control.
+    /// Makes the next version of keys, pre-active: from the roots, formed again, or drawn. Dual control.
     fn rotate(&self, order: &RotationOrder) -> Result<Vec<KeyId>>;
 }

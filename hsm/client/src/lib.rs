@@ -34,7 +34,7 @@ pub use own::{
     SignPurpose, SigningKeyInfo,
 };
 pub use remote::{ITEMS_MAX, RemoteHsm};
-pub use rotation::{RootComponent, Rotation, RotationOrder};
+pub use rotation::{KeySource, RootComponent, Rotation, RotationOrder};
 pub use wire::{Request, Response};
 
 use card_spec::{

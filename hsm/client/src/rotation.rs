@@ -48,12 +48,21 @@ impl core::fmt::Debug for RootComponent {
     }
 }
 
-/// A rotation: the HSM forms the roots and derives the next versions. No part is enough alone.
+/// Where the values of next versions come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeySource {
+    /// The HSM forms the roots and derives them. Every component of every root, custodian by
+    /// custodian; the roots of each in the order of [`SuiteId::ALL`]. No part is enough alone.
+    Components(Vec<RootComponent>),
+    /// The HSM draws them: no custodian can make them again, only a backup or an export can.
+    Drawn,
+}
+
+/// A rotation: the next versions of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RotationOrder {
     /// Which keys.
     pub rotation: Rotation,
-    /// Every component of every root, custodian by custodian; the roots of each in the order of
-    /// [`SuiteId::ALL`].
-    pub components: Vec<RootComponent>,
+    /// Their values.
+    pub source: KeySource,
 }

@@ -13,7 +13,7 @@ use hsm_client::{
     Account, Approval, Approved, AuthenticateRequest, CardRef, CertificateRequest, DataItem, Hold,
     HsmError, KeyId, KeyOrder, KeyState, LimitOrder, LoadRequest, MutualRequest, OPERATIONS,
     OverdraftRequest, PinBlock, PinCheck, ProofCheck, Request, Response, Role, RootComponent,
-    Rotation, RotationOrder, ServiceKey, SessionId, SignPurpose, State, Status, Subject,
+    KeySource, Rotation, RotationOrder, ServiceKey, SessionId, SignPurpose, State, Status, Subject,
     frame::{Header, Kind, answer_frame, request_frame},
 };
 use std::{fs, path::Path};
@@ -219,12 +219,12 @@ fn requests() -> Vec<Request> {
                     index: Some(1),
                     suite: None,
                 },
-                components: vec![RootComponent {
+                source: KeySource::Components(vec![RootComponent {
                     custodian: "Wu".to_owned(),
                     suite: SuiteId::Aes,
                     value: Zeroizing::new([6; 16]),
                     check: [1, 2, 3],
-                }],
+                }]),
             },
         },
         Request::Certify {

@@ -137,6 +137,18 @@ pub struct Formed(Vec<(Subject, Zeroizing<Vec<u8>>)>);
 /// The formed roots, one a suite. No `Debug`, no serialisation; wiped on drop.
 pub struct Roots(pub(crate) Vec<(SuiteId, Key)>);
 
+impl Roots {
+    /// Roots that nobody carries; `occasion` never comes twice.
+    pub(crate) fn drawn(entropy: &crate::Entropy, occasion: &[u8]) -> hsm_client::Result<Self> {
+        let mut roots = Vec::with_capacity(SuiteId::ALL.len());
+        for (suite, counter) in SuiteId::ALL.into_iter().zip(0..) {
+            let mut stream = entropy.stream("drawn-root", occasion, counter);
+            roots.push((suite, Key::new(stream.array()?)));
+        }
+        Ok(Self(roots))
+    }
+}
+
 /// A formed transport or backup key.
 pub struct FormedKey(pub(crate) Key256);
 

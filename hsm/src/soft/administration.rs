@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use card_spec::id::Pan;
 use hsm_client::{
     Administration, Approval, Approved, CertificateInfo, CertificateRequest, Issued, KeyId,
-    KeyState, Result, Revocation, RotationOrder, Serial, SignPurpose, Subject,
+    KeySource, KeyState, Result, Revocation, RotationOrder, Serial, SignPurpose, Subject,
 };
 use serde_json::json;
 
@@ -137,7 +137,11 @@ impl Administration for Calls<'_> {
     fn rotate(&self, order: &RotationOrder) -> Result<Vec<KeyId>> {
         let _wipe = WipeStack;
         let control = self.authorised()?;
-        let formed = from_components(&control, &order.components, (self.clock)());
+        let components = match &order.source {
+            KeySource::Components(components) => components,
+            KeySource::Drawn => return self.try_generate_keys(order.rotation),
+        };
+        let formed = from_components(&control, components, (self.clock)());
         let (roots, transcript) = formed.map_err(refused)?;
         self.try_rotate_keys(&roots, &transcript, order.rotation)
     }

@@ -40,6 +40,21 @@ impl SoftHsm {
         })
     }
 
+    /// Makes the next version of keys from roots that are drawn here and known nowhere else, for a
+    /// moment: the values are random and no ceremony can form them again. Dual control.
+    pub(super) fn try_generate_keys(&self, rotation: Rotation) -> Result<Vec<KeyId>> {
+        let _wipe = WipeStack;
+        let control = self.authorised()?;
+        let (at, entropy) = ((self.clock)(), self.entropy.clone());
+        let lines = self.logs()?.audit.lines().to_be_bytes();
+        let roots = Roots::drawn(&entropy, &lines)?;
+        self.change(&control, "key-generation", |draft| {
+            let made = draft.rotate(&roots, &entropy, rotation, at)?;
+            let names: Vec<String> = made.iter().map(|key| label(*key)).collect();
+            Ok((made, json!({ "keys": names })))
+        })
+    }
+
     /// Draws the storage key anew and writes the store under it and a new passphrase, as one act:
     /// whatever is cut, the store opens with the old passphrase or with the new one. Earlier copies
     /// of the store, those in backups among them, still open with the old one. Dual control.

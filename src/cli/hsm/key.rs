@@ -17,7 +17,8 @@ use card_spec::{
 use clap::{Args, Subcommand};
 use hsm::Officers;
 use hsm_client::{
-    Administration, HsmError, KeyId, KeyState, Rotation, RotationOrder, ServiceKey, SignPurpose,
+    Administration, HsmError, KeyId, KeySource, KeyState, Rotation, RotationOrder, ServiceKey,
+    SignPurpose,
 };
 use std::path::PathBuf;
 
@@ -51,6 +52,16 @@ pub enum Key {
         /// written where not
         #[arg(long, value_name = "DIR")]
         components: PathBuf,
+        /// Who and where
+        #[command(flatten)]
+        with: With,
+    },
+    /// Make the next version of a key from values that the HSM draws: no custodian can form it again,
+    /// only a backup or an export brings it back; it waits as pre-active 生成密钥
+    Generate {
+        /// Which key; without --suite or --index every suite or index of the type
+        #[command(flatten)]
+        key: Named,
         /// Who and where
         #[command(flatten)]
         with: With,
@@ -216,7 +227,7 @@ pub fn run(command: &Key) -> Done {
             let components = components::read(&strs(custodians), folder, &mut files)?;
             let order = RotationOrder {
                 rotation,
-                components,
+                source: KeySource::Components(components),
             };
             let made = match hsm.rotate(&order) {
                 // It may be done: what was drawn for it must not be lost.
@@ -227,16 +238,26 @@ pub fn run(command: &Key) -> Done {
                 result => result.map_err(stop)?,
             };
             files.keep();
-            if with.json {
-                return json(&made);
-            }
-            say!("{} keys made, pre-active. Next:", made.len());
-            say!("  1. give them to the SAMs (a new order, or WRITE KEY in the field)");
-            say!("  2. onecard hsm key state ... active: from then on cards get them");
-            say!(
-                "  3. onecard hsm key state ... verify-only for the version before, once no card has it"
-            );
-            Ok(())
+            made_known(&made, with)
+        }
+        Key::Generate { key, with } => {
+            let order = RotationOrder {
+                rotation: key.rotation()?,
+                source: KeySource::Drawn,
+            };
+            let made = with.hsm("onecard hsm key generate")?.rotate(&order);
+            made_known(&made.map_err(stop)?, with)
         }
     }
+}
+
+fn made_known(made: &[KeyId], with: &With) -> Done {
+    if with.json {
+        return json(&made);
+    }
+    say!("{} keys made, pre-active. Next:", made.len());
+    say!("  1. give them to the SAMs (a new order, or WRITE KEY in the field)");
+    say!("  2. onecard hsm key state ... active: from then on cards get them");
+    say!("  3. onecard hsm key state ... verify-only for the version before, once no card has it");
+    Ok(())
 }
