@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod medical;
 mod pension;
+mod publish;
 pub mod settle;
 pub mod store;
 pub mod topup;

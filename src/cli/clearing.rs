@@ -1,5 +1,7 @@
 //! `onecard clearing`: the clearing house.
 
+mod publish;
+
 use super::{hsm as hsm_cli, interrupted, json, secret, wait_for};
 use crate::out::say;
 use crate::{
@@ -57,6 +59,12 @@ pub enum Clearing {
         #[arg(long)]
         json: bool,
     },
+    /// Propose limits and tariffs for every device 参数发布
+    Publish(publish::Publish),
+    /// Propose to take a card off the hotlist 解除黑名单
+    Unlist(publish::Unlist),
+    /// Agree to another person's proposal, which is carried out 复核
+    Approve(publish::Approve),
     /// A party's statement of a day, as CSV 对账单
     Statement {
         /// Day, YYYY-MM-DD
@@ -85,8 +93,11 @@ pub fn run(command: &Clearing) -> Done {
             config,
             json,
         } => report(config, *day, *close, *json),
+        Clearing::Publish(args) => publish::publish(args),
+        Clearing::Unlist(args) => publish::unlist(args),
+        Clearing::Approve(args) => publish::approve(args),
         Clearing::Statement { day, party, config } => {
-            let text = client(config)?.statement(*day, party).map_err(stop)?;
+            let text = client(config, 1)?.statement(*day, party).map_err(stop)?;
             crate::out::write(format_args!("{text}"));
             Ok(())
         }
@@ -130,7 +141,7 @@ fn init(path: &Path) -> Done {
         &format!("{}\n", hex::encode(public.to_bytes())),
     )?;
     let mut tokens = String::new();
-    for role in ["issuance", "staff", "auditor"] {
+    for role in ["issuance", "staff", "staff", "auditor"] {
         tokens.push_str(&format!("{role} {}\n", word()?));
     }
     files.write(&clearing.tokens_file, &tokens)?;
@@ -234,17 +245,22 @@ fn serve(path: &Path) -> Done {
     Ok(())
 }
 
-fn client(path: &Path) -> Done<Client> {
+/// With the token of the n-th person of the staff, from 1.
+fn client(path: &Path, person: usize) -> Done<Client> {
     let settings = settings(path)?;
     let token = tokens(&settings.tokens_file)?
         .into_iter()
-        .find(|(role, _)| role == "staff")
-        .ok_or_else(|| Stop::new(Code::Auth, "the tokens file has no staff token"))?;
+        .filter(|(role, _)| role == "staff")
+        .nth(person.saturating_sub(1))
+        .ok_or_else(|| {
+            let text = format!("the tokens file has no staff token number {person}");
+            Stop::new(Code::Auth, text)
+        })?;
     Ok(Client::new(&format!("http://{}", settings.address)).with_token(&token.1))
 }
 
 fn report(path: &Path, day: CardDate, close: bool, as_json: bool) -> Done {
-    let client = client(path)?;
+    let client = client(path, 1)?;
     let report = if close {
         client.close_day(day)
     } else {

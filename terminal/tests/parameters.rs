@@ -62,7 +62,10 @@ fn sign(bundle: &Bundle) -> SignedBundle {
 
 /// A storage that outlives its device and loses power at its n-th replacement, before or after it.
 #[derive(Clone, Default)]
-struct Disk(Rc<RefCell<(Vec<u8>, Option<(u32, bool)>)>>);
+struct Disk(Rc<RefCell<(Vec<u8>, Cut)>>);
+
+/// Replacements until the cut, and whether that one is still written.
+type Cut = Option<(u32, bool)>;
 
 impl Storage for Disk {
     fn load(&mut self) -> io::Result<Vec<u8>> {

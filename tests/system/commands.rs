@@ -359,3 +359,26 @@ fn the_hsm_benchmark_runs_and_every_tac_verifies() {
         "{report}"
     );
 }
+
+#[test]
+fn the_hotlist_benchmark_has_its_keys() {
+    let output = onecard(&[
+        "bench",
+        "hotlist",
+        "--json",
+        "--entries",
+        "20000",
+        "--rounds",
+        "2000",
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["entries"], 20_000);
+    // Number, filter and reason of each card, and little more.
+    let bytes = report["bytes"].as_u64().expect("bytes");
+    assert!((200_000..230_000).contains(&bytes), "{bytes}");
+    for key in ["lookup_ns", "sorted_lookup_ns"] {
+        assert!(report[key].as_u64().is_some(), "{key}");
+    }
+}

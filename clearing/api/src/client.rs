@@ -4,6 +4,7 @@ use crate::{
     Problem, SIGNATURE_HEADER,
     day::{CardShadow, DayReport},
     national,
+    parameters::{ParametersAnswer, ParametersRequest, Proposal, Proposed},
     pension::Pension,
     record::BatchAnswer,
     registry::{Card, Device, Hotlist, HotlistEntry, Insured, ListCard, Operator, Sam},
@@ -127,6 +128,30 @@ impl Client {
     /// Lists a card generation. Listing it again answers the first entry.
     pub fn list_card(&self, entry: &ListCard) -> Result<HotlistEntry, ClientError> {
         self.send("POST", "/v1/hotlist", &json(entry)?)
+    }
+
+    /// Proposes what another person must agree to.
+    pub fn propose(&self, proposal: &Proposal) -> Result<Proposed, ClientError> {
+        self.send("POST", "/v1/proposals", &json(proposal)?)
+    }
+
+    /// Agrees to another person's proposal, which is carried out.
+    pub fn approve(&self, number: u64) -> Result<Proposed, ClientError> {
+        self.send("POST", &format!("/v1/proposals/{number}/approval"), b"")
+    }
+
+    /// Asks for parameters and the time ([`ParametersRequest`] as JSON bytes).
+    pub fn parameters(
+        &self,
+        body: &[u8],
+        signature: &[u8],
+    ) -> Result<ParametersAnswer, ClientError> {
+        self.signed("/v1/parameters", body, signature)
+    }
+
+    /// What each device told last of its parameters and clock.
+    pub fn parameter_reports(&self) -> Result<Vec<ParametersRequest>, ClientError> {
+        self.get("/v1/parameters")
     }
 
     /// Registers a party.

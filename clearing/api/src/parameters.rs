@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use card_spec::{id::DeviceNo, time::CardTime};
+use card_spec::{
+    id::{DeviceNo, Generation, Pan},
+    time::CardTime,
+};
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +70,30 @@ impl SignedBundle {
         verify(key, &signing_bytes(&self.body), &self.signature)?;
         serde_json::from_str(&self.body).map_err(|why| SignedError::Form(why.to_string()))
     }
+}
+
+/// What one person proposes and another agrees to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Proposal {
+    /// Parameters for every device.
+    Publish(Bundle),
+    /// A card off the hotlist.
+    Unlist {
+        /// Card number.
+        pan: Pan,
+        /// Generation.
+        generation: Generation,
+    },
+}
+
+/// A proposal as it is kept or was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// Its number.
+    pub number: u64,
+    /// What happened.
+    pub what: String,
 }
 
 /// A version that a device would not or could not use.

@@ -12,7 +12,7 @@ use actix_web::{
     web::{self, Bytes, Data, Path, Payload},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use clearing_api::{SIGNATURE_HEADER, national, registry};
+use clearing_api::{SIGNATURE_HEADER, national, parameters, registry};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Largest upload: a full batch with room to spare.
@@ -100,6 +100,28 @@ async fn hotlist_base(app: Data<App>) -> Answer {
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
         .body(file))
+}
+
+async fn propose(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
+    let who = allow(&request, &app.tokens, &[Role::Staff])?;
+    let proposal: parameters::Proposal = parse(&body(payload).await?)?;
+    json(&app.house.propose(&who, &proposal).await?)
+}
+
+async fn approve(app: Data<App>, request: HttpRequest, number: Path<String>) -> Answer {
+    let who = allow(&request, &app.tokens, &[Role::Staff])?;
+    let number = value(&number, "the number of a proposal")?;
+    json(&app.house.approve(&who, number).await?)
+}
+
+async fn device_parameters(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
+    let body = body(payload).await?;
+    json(&app.house.parameters(&body, &signature(&request)).await?)
+}
+
+async fn parameter_reports(app: Data<App>, request: HttpRequest) -> Answer {
+    allow(&request, &app.tokens, &[Role::Staff, Role::Auditor])?;
+    json(&app.house.parameter_reports().await?)
 }
 
 async fn list_card(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
@@ -285,6 +307,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::post().to(list_card)
     );
     resource!("/v1/hotlist/base", "GET", web::get().to(hotlist_base));
+    resource!("/v1/proposals", "POST", web::post().to(propose));
+    resource!(
+        "/v1/proposals/{number}/approval",
+        "POST",
+        web::post().to(approve)
+    );
+    resource!(
+        "/v1/parameters",
+        "GET, POST",
+        web::get().to(parameter_reports),
+        web::post().to(device_parameters)
+    );
     resource!("/v1/operators/{id}", "PUT", web::put().to(put_operator));
     resource!("/v1/devices/{id}", "PUT", web::put().to(put_device));
     resource!("/v1/sams/{id}", "PUT", web::put().to(put_sam));

@@ -16,6 +16,7 @@ use card_spec::{
 };
 use clearing_api::{
     BatchAnswer,
+    parameters::{ParametersRequest, SignedBundle},
     record::Batch,
     registry::{Card, Device, Hotlist, HotlistEntry, ListCard},
     topup::TopUpRequest,
@@ -54,6 +55,37 @@ pub trait Store: Send + Sync + 'static {
     fn hotlist_version(&self) -> impl Future<Output = Result<u64>> + Send;
     /// Entries after a version; the signature is empty.
     fn hotlist(&self, since: u64) -> impl Future<Output = Result<Hotlist>> + Send;
+
+    /// Keeps a proposal until a second person agrees; answers its number.
+    fn propose(
+        &self,
+        body: &str,
+        who: &str,
+        now: CardTime,
+    ) -> impl Future<Output = Result<u64>> + Send;
+    /// A proposal.
+    fn proposal(&self, number: u64) -> impl Future<Output = Result<Option<ProposalRow>>> + Send;
+    /// Notes who agreed and does it, together; false when it was done before.
+    fn carry_out(
+        &self,
+        number: u64,
+        who: &str,
+        effect: &Effect,
+        now: CardTime,
+    ) -> impl Future<Output = Result<bool>> + Send;
+    /// The newest published parameters above a version.
+    fn newest_parameters(
+        &self,
+        above: u64,
+    ) -> impl Future<Output = Result<Option<SignedBundle>>> + Send;
+    /// Keeps what a device told of its parameters, in place of what it told before.
+    fn note_report(
+        &self,
+        report: &ParametersRequest,
+        now: CardTime,
+    ) -> impl Future<Output = Result<()>> + Send;
+    /// What each device told last.
+    fn reports(&self) -> impl Future<Output = Result<Vec<ParametersRequest>>> + Send;
 
     /// Admits a batch.
     fn admit(&self, admission: &Admission<'_>) -> impl Future<Output = Result<Admitted>> + Send;

@@ -10,6 +10,7 @@ use card_spec::{
 use clearing_api::{
     BatchAnswer, Outcome,
     day::Pending,
+    parameters::SignedBundle,
     record::{Batch, Record},
     registry::{Card, Device, Insured, Operator, Sam},
     topup::{TopUpRequest, TopUpState},
@@ -38,6 +39,36 @@ pub struct Listing {
     pub version: u64,
     /// Day.
     pub on: CardDate,
+}
+
+/// A proposal as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalRow {
+    /// A `clearing_api::parameters::Proposal` as JSON.
+    pub body: String,
+    /// Who proposed.
+    pub proposed_by: String,
+    /// Who agreed; then it was carried out.
+    pub approved_by: Option<String>,
+}
+
+/// What a proposal does when a second person agrees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Publishes parameters.
+    Publish {
+        /// Their version.
+        version: u64,
+        /// Signed.
+        bundle: SignedBundle,
+    },
+    /// Takes a card off the hotlist.
+    Unlist {
+        /// Card number.
+        pan: Pan,
+        /// Generation.
+        generation: Generation,
+    },
 }
 
 /// Everything that judging one batch depends on besides the batch.

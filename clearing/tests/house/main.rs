@@ -10,5 +10,6 @@ mod ingest;
 mod medical;
 mod order;
 mod pension;
+mod publish;
 mod topup;
 mod world;

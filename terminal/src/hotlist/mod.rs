@@ -5,15 +5,17 @@
 //! them off the list again. A later base takes the changes' place.
 
 pub mod bench;
+mod changes;
 mod fetch;
 mod store;
 
 pub use fetch::{FetchError, Hotlists, fetch};
 pub use store::HotlistStore;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use card_spec::id::{Generation, Pan};
+use changes::Changes;
 use clearing_api::{
     hotlist::{Base, BaseError, Key},
     registry::Hotlist as Signed,
@@ -68,8 +70,7 @@ pub enum HotlistError {
 pub struct Hotlist {
     version: u64,
     base: Option<Arc<Base>>,
-    /// Reasons of cards listed since the base; `None` for cards taken off.
-    changes: BTreeMap<Key, Option<String>>,
+    changes: Changes,
     listed: usize,
 }
 
@@ -100,7 +101,7 @@ impl Hotlist {
     }
 
     fn reason_of(&self, key: Key) -> Option<&str> {
-        match self.changes.get(&key) {
+        match self.changes.get(key) {
             Some(change) => change.as_deref(),
             None => self.base.as_ref()?.reason(key),
         }
@@ -123,7 +124,7 @@ impl Hotlist {
             version: base.version(),
             listed: base.len(),
             base: Some(Arc::new(base)),
-            changes: BTreeMap::new(),
+            changes: Changes::default(),
         }
     }
 
@@ -162,7 +163,8 @@ impl Hotlist {
                 return Ok(());
             }
             let changes = listed.map(|(key, reason)| (key, Some(reason.to_owned())));
-            self.changes = changes.collect();
+            self.changes = Changes::default();
+            self.changes.extend(changes);
             (self.base, self.listed) = (None, self.changes.len());
         } else {
             if self.changes.len() + update.entries.len() > CHANGES_MAX {

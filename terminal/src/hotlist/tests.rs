@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use clearing_api::registry::HotlistEntry;
 use ed25519_dalek::{Signer, SigningKey};
@@ -187,4 +189,21 @@ fn a_spoilt_base_is_refused() {
         assert!(read(&file[..at]).is_err(), "cut at {at}");
     }
     assert!(read(&[file.as_slice(), &[0]].concat()).is_err());
+}
+
+/// More changes than any bitmap first had room for: each is found, and no other.
+#[test]
+fn every_change_is_found() {
+    let mut changes = Changes::default();
+    let all = many(3_000);
+    changes.extend(all.iter().map(|(key, _)| (*key, None)));
+    assert_eq!(changes.len(), 3_000);
+    assert!(all.iter().all(|(key, _)| changes.get(*key) == Some(&None)));
+    let other = |n: u64| {
+        Key::new(
+            format!("0950{n:016}").parse().expect("digits"),
+            Generation(1),
+        )
+    };
+    assert!((0..3_000).all(|n| changes.get(other(n)).is_none()));
 }

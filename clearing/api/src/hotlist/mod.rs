@@ -35,7 +35,7 @@ impl Key {
     }
 
     /// What the filter is asked for. Two issuers may share one: a filter's hit is only a hint.
-    fn hint(self) -> u64 {
+    pub const fn hint(self) -> u64 {
         hint(self.iin, self.number)
     }
 }

@@ -3,6 +3,7 @@
 mod acts;
 mod ingest;
 mod medical;
+mod parameters;
 mod registry;
 mod schema;
 mod settle;
@@ -16,7 +17,13 @@ use card_spec::{
     Fen,
     id::{Generation, SamNo},
 };
-use clearing_api::{Outcome, day::Pending, registry::Insured, topup::TopUpState};
+use clearing_api::{
+    Outcome,
+    day::Pending,
+    parameters::{ParametersRequest, SignedBundle},
+    registry::Insured,
+    topup::TopUpState,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction, sqlite::SqliteRow};
 use std::collections::BTreeMap;
@@ -196,6 +203,30 @@ impl Store for SqliteStore {
     }
     async fn hotlist(&self, since: u64) -> Result<Hotlist> {
         registry::hotlist(self, since).await
+    }
+    async fn propose(&self, what: &str, who: &str, now: CardTime) -> Result<u64> {
+        parameters::propose(self, what, who, now).await
+    }
+    async fn proposal(&self, number: u64) -> Result<Option<ProposalRow>> {
+        parameters::proposal(self, number).await
+    }
+    async fn carry_out(
+        &self,
+        number: u64,
+        who: &str,
+        effect: &Effect,
+        now: CardTime,
+    ) -> Result<bool> {
+        parameters::carry_out(self, number, who, effect, now).await
+    }
+    async fn newest_parameters(&self, above: u64) -> Result<Option<SignedBundle>> {
+        parameters::newest(self, above).await
+    }
+    async fn note_report(&self, report: &ParametersRequest, now: CardTime) -> Result<()> {
+        parameters::report(self, report, now).await
+    }
+    async fn reports(&self) -> Result<Vec<ParametersRequest>> {
+        parameters::reports(self).await
     }
     async fn pension(&self, psn_no: &str) -> Result<Option<PensionTrail>> {
         registry::pension(self, psn_no).await

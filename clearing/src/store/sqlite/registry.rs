@@ -159,18 +159,21 @@ pub(super) async fn listing(
     pan: Pan,
     generation: Generation,
 ) -> Result<Option<Listing>> {
-    sqlx::query("SELECT version, listed_on FROM hotlist WHERE pan = $1 AND generation = $2")
-        .bind(pan.to_string())
-        .bind(i64::from(generation.0))
-        .fetch_optional(connection)
-        .await?
-        .map(|row| {
-            Ok(Listing {
-                version: unum(&row, "version")?,
-                on: text(&row, "listed_on")?,
-            })
+    sqlx::query(
+        "SELECT version, listed_on FROM hotlist
+         WHERE pan = $1 AND generation = $2 AND removed = 0",
+    )
+    .bind(pan.to_string())
+    .bind(i64::from(generation.0))
+    .fetch_optional(connection)
+    .await?
+    .map(|row| {
+        Ok(Listing {
+            version: unum(&row, "version")?,
+            on: text(&row, "listed_on")?,
         })
-        .transpose()
+    })
+    .transpose()
 }
 
 pub(super) async fn list(
@@ -181,7 +184,9 @@ pub(super) async fn list(
     sqlx::query(
         "INSERT INTO hotlist (version, pan, generation, reason, listed_on)
          VALUES ((SELECT coalesce(max(version), 0) + 1 FROM hotlist), $1, $2, $3, $4)
-         ON CONFLICT (pan, generation) DO NOTHING",
+         ON CONFLICT (pan, generation) DO UPDATE SET version = excluded.version,
+             reason = excluded.reason, listed_on = excluded.listed_on, removed = 0
+         WHERE removed = 1",
     )
     .bind(entry.pan.to_string())
     .bind(i64::from(entry.generation.0))
@@ -190,7 +195,8 @@ pub(super) async fn list(
     .execute(&mut *tx)
     .await?;
     let row = sqlx::query(
-        "SELECT version, pan, generation, reason FROM hotlist WHERE pan = $1 AND generation = $2",
+        "SELECT version, pan, generation, reason, removed FROM hotlist
+         WHERE pan = $1 AND generation = $2",
     )
     .bind(entry.pan.to_string())
     .bind(i64::from(entry.generation.0))
@@ -205,7 +211,7 @@ fn hotlist_entry(row: &SqliteRow) -> Result<HotlistEntry> {
         generation: Generation(unum(row, "generation")?),
         version: unum(row, "version")?,
         reason: row.try_get("reason")?,
-        removed: false,
+        removed: row.try_get::<i64, _>("removed")? != 0,
     })
 }
 
@@ -220,7 +226,7 @@ pub(super) async fn hotlist(store: &SqliteStore, since: u64) -> Result<Hotlist> 
     let mut connection = store.pool.acquire().await?;
     let version = hotlist_version(&mut connection).await?;
     let entries = sqlx::query(
-        "SELECT version, pan, generation, reason FROM hotlist
+        "SELECT version, pan, generation, reason, removed FROM hotlist
          WHERE version > $1 AND version <= $2 ORDER BY version",
     )
     .bind(num(since)?)

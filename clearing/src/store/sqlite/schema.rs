@@ -3,7 +3,7 @@
 use crate::error::{ClearingError, Result};
 use sqlx::{Row, SqlitePool};
 
-const MIGRATIONS: [(i64, &str); 9] = [
+const MIGRATIONS: [(i64, &str); 10] = [
     (1, include_str!("../migrations/0001_registry.sql")),
     (2, include_str!("../migrations/0002_ingest.sql")),
     (3, include_str!("../migrations/0003_ledger.sql")),
@@ -13,6 +13,7 @@ const MIGRATIONS: [(i64, &str); 9] = [
     (7, include_str!("../migrations/0007_proofs.sql")),
     (8, include_str!("../migrations/0008_topup.sql")),
     (9, include_str!("../migrations/0009_acts.sql")),
+    (10, include_str!("../migrations/0010_parameters.sql")),
 ];
 
 pub(super) async fn migrate(pool: &SqlitePool) -> Result<()> {

@@ -1,0 +1,149 @@
+//! Parameters and hotlist removals by two persons; the hotlist's base; what devices are answered.
+
+use crate::world::*;
+use card_spec::id::Generation;
+use clearing_api::{
+    client::sign_body,
+    hotlist::{Base, Key},
+    parameters::{Bundle, ParametersAnswer, ParametersRequest, Proposal},
+    registry::ListCard,
+};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+
+const NONCE: &str = "00112233445566778899aabbccddeeff";
+
+fn hsm_key() -> VerifyingKey {
+    SigningKey::from_bytes(&[0x51; 32]).verifying_key()
+}
+
+fn bundle(version: u64) -> Bundle {
+    Bundle {
+        version,
+        starts: time("2026-11-24T04:30:00"),
+        limits: Default::default(),
+        tariffs: Default::default(),
+    }
+}
+
+async fn ask(
+    world: &World,
+    known: u64,
+    key: &SigningKey,
+) -> clearing::error::Result<ParametersAnswer> {
+    let request = ParametersRequest {
+        device: device(1),
+        held: 0,
+        known,
+        refused: None,
+        at: time("2026-11-23T09:59:00"),
+        nonce: NONCE.to_owned(),
+    };
+    let body = serde_json::to_vec(&request).unwrap();
+    world.house.parameters(&body, &sign_body(key, &body)).await
+}
+
+fn status(error: clearing::ClearingError) -> u16 {
+    match error {
+        clearing::ClearingError::Refused(refusal) => refusal.status,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn parameters_need_two_persons_and_go_to_registered_devices() {
+    let world = World::new().await;
+    let publish = Proposal::Publish(bundle(5));
+    let proposed = world.house.propose("Staff:lin", &publish).await.unwrap();
+    let nothing = ask(&world, 0, &device_key(1)).await.unwrap();
+    assert_eq!(nothing.bundle, None, "one person publishes nothing");
+    let number = proposed.number;
+    let alone = world.house.approve("Staff:lin", number).await.unwrap_err();
+    assert_eq!(status(alone), 403);
+    assert_eq!(
+        status(world.house.approve("Staff:chen", 99).await.unwrap_err()),
+        404
+    );
+    world.house.approve("Staff:chen", number).await.unwrap();
+    let again = world.house.approve("Staff:wu", number).await.unwrap_err();
+    assert_eq!(status(again), 409);
+
+    let answer = ask(&world, 4, &device_key(1)).await.unwrap();
+    assert_eq!(answer.bundle.unwrap().open(&hsm_key()).unwrap(), bundle(5));
+    let now = clearing::Clock::now(&*world.clock);
+    assert_eq!(answer.clock.open(&hsm_key(), NONCE), Ok(now));
+    assert_eq!(ask(&world, 5, &device_key(1)).await.unwrap().bundle, None);
+    let stranger = ask(&world, 0, &device_key(2)).await.unwrap_err();
+    assert_eq!(status(stranger), 401, "signed by another device's key");
+    let reports = world.house.parameter_reports().await.unwrap();
+    assert_eq!((reports.len(), reports[0].known), (1, 5));
+
+    for old in [1, 5] {
+        let proposal = Proposal::Publish(bundle(old));
+        let error = world
+            .house
+            .propose("Staff:lin", &proposal)
+            .await
+            .unwrap_err();
+        assert_eq!(status(error), 409);
+    }
+}
+
+async fn list(world: &World, n: u32) {
+    let entry = ListCard {
+        pan: pan(n),
+        generation: Generation(1),
+        reason: "lost".into(),
+    };
+    world.house.list_card(&entry).await.unwrap();
+}
+
+/// Taken off, a card is in the changes as a removal, in no base, and can be listed anew.
+#[tokio::test]
+async fn a_card_comes_off_the_hotlist_by_two_persons() {
+    let world = World::new().await;
+    for n in 1..=3 {
+        list(&world, n).await;
+    }
+    let proposal = Proposal::Unlist {
+        pan: pan(2),
+        generation: Generation(1),
+    };
+    let number = world
+        .house
+        .propose("Staff:lin", &proposal)
+        .await
+        .unwrap()
+        .number;
+    assert_eq!(world.house.hotlist(3).await.unwrap().entries.len(), 0);
+    world.house.approve("Staff:chen", number).await.unwrap();
+    let change = world.house.hotlist(3).await.unwrap();
+    assert_eq!((change.version, change.entries.len()), (4, 1));
+    assert!(change.entries[0].removed && change.entries[0].pan == pan(2));
+    assert!(!world.house.card_shadow(pan(2)).await.unwrap().hotlisted);
+    let file = world.house.hotlist_base().await.unwrap();
+    let base = Base::read(&file[..], &hsm_key()).unwrap();
+    assert_eq!((base.version(), base.len()), (4, 2));
+    assert_eq!(base.reason(Key::new(pan(2), Generation(1))), None);
+    assert_eq!(base.reason(Key::new(pan(3), Generation(1))), Some("lost"));
+    list(&world, 2).await;
+    let change = world.house.hotlist(4).await.unwrap();
+    assert_eq!((change.version, change.entries[0].removed), (5, false));
+    assert!(world.house.card_shadow(pan(2)).await.unwrap().hotlisted);
+    // A base some changes old serves: what changed since can be asked for.
+    assert_eq!(world.house.hotlist_base().await.unwrap(), file);
+}
+
+/// A list too long for one answer sends a device that is far behind for the base.
+#[tokio::test]
+async fn a_long_list_comes_as_a_base() {
+    let world = World::new().await;
+    for n in 1..=4_100 {
+        list(&world, n).await;
+    }
+    assert_eq!(status(world.house.hotlist(0).await.unwrap_err()), 409);
+    let file = world.house.hotlist_base().await.unwrap();
+    let base = Base::read(&file[..], &hsm_key()).unwrap();
+    assert_eq!((base.version(), base.len()), (4_100, 4_100));
+    let change = world.house.hotlist(4_000).await.unwrap();
+    assert_eq!((change.since, change.entries.len()), (4_000, 100));
+}
