@@ -49,14 +49,15 @@ fn sample_card_through_pcscd() {
     let mut channel = reader.connect().unwrap();
     assert_eq!(channel.atr(), atr);
 
-    // The reads of public readers (issue 2 and facts/cards.md), Le present or not.
+    // The reads of public readers, Le present or not.
     let mut hex = |bytes: &[u8]| {
         let reply = exchange(&mut channel, bytes).unwrap();
         assert!(reply.sw.is_ok(), "{bytes:02X?} {}", reply.sw);
         reply.data.to_vec()
     };
     let fci = hex(&apdu::select(aid::T_UNION)[..13]);
-    assert_eq!(fci.len(), 51);
+    // T-Union's 51 bytes, and `C1 01 kind`.
+    assert_eq!(fci.len(), 54);
     assert_eq!(
         hex(&[0x80, 0x5C, 0x00, 0x02, 0x04]),
         10_000u32.to_be_bytes()
