@@ -10,7 +10,9 @@
 //! before it. Whoever rewrites the log with a fresh chain cannot make these. Beside the log lies
 //! `audit.pub`, that key; an auditor keeps a copy elsewhere, with the head of the last audit.
 
+mod pages;
 mod query;
+mod reader;
 mod since;
 mod verify;
 
@@ -28,7 +30,9 @@ use crate::{
     store,
 };
 
+use pages::Marks;
 pub use query::{Query, query};
+pub use reader::{ReadError, query_server};
 pub(crate) use since::{Change, since};
 use verify::published;
 pub use verify::{Head, Report, public_keys, verify, verify_with};
@@ -88,36 +92,54 @@ fn checkpoint_bytes(n: u64, head: &[u8; 32]) -> Vec<u8> {
     bytes
 }
 
+fn verifying(keys: &[[u8; 32]]) -> Result<Vec<VerifyingKey>, &'static str> {
+    let keys: Result<_, _> = keys.iter().map(VerifyingKey::from_bytes).collect();
+    keys.map_err(|_| "the audit key is no Ed25519 key")
+}
+
 /// Checks line by line: numbers, and checkpoints where they must be.
-fn checker(
+struct Checker {
     keys: Vec<VerifyingKey>,
-    mut each: impl FnMut(&Line),
-) -> impl FnMut(&[u8; 32], &[u8]) -> Result<(), &'static str> {
-    let mut expected = 0;
-    move |before, body| {
-        expected += 1;
+    passed: u64,
+}
+
+impl Checker {
+    const fn new(keys: Vec<VerifyingKey>) -> Self {
+        Self { keys, passed: 0 }
+    }
+
+    /// Number of the last line that was checked.
+    const fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    fn check(&mut self, before: &[u8; 32], body: &[u8]) -> Result<Line, &'static str> {
         let line: Line = serde_json::from_slice(body).map_err(|_| "is no audit line")?;
-        if line.n != expected {
+        if line.n != self.passed + 1 {
             return Err("has another number");
         }
         if line.act == CHECKPOINT {
-            let signature = line.detail["signature"].as_str().unwrap_or_default();
-            let authentic = hex::decode(signature)
-                .ok()
-                .and_then(|bytes| Signature::from_slice(&bytes).ok())
-                .is_some_and(|signature| {
-                    let signed = checkpoint_bytes(line.n, before);
-                    keys.iter()
-                        .any(|key| key.verify_strict(&signed, &signature).is_ok())
-                });
-            if !authentic {
+            if !self.signed(&line, before) {
                 return Err("is a checkpoint that the audit key did not sign");
             }
         } else if line.n.is_multiple_of(CHECKPOINT_EVERY) {
             return Err("must be a checkpoint and is none");
         }
-        each(&line);
-        Ok(())
+        self.passed = line.n;
+        Ok(line)
+    }
+
+    fn signed(&self, checkpoint: &Line, before: &[u8; 32]) -> bool {
+        let signature = checkpoint.detail["signature"].as_str().unwrap_or_default();
+        let signature = hex::decode(signature)
+            .ok()
+            .and_then(|bytes| Signature::from_slice(&bytes).ok());
+        signature.is_some_and(|signature| {
+            let signed = checkpoint_bytes(checkpoint.n, before);
+            self.keys
+                .iter()
+                .any(|key| key.verify_strict(&signed, &signature).is_ok())
+        })
     }
 }
 
@@ -143,14 +165,20 @@ pub(crate) struct Entry<'a> {
 }
 
 /// The open log.
-pub(crate) struct Audit(Chain);
+pub(crate) struct Audit {
+    chain: Chain,
+    marks: Marks,
+}
 
 impl Audit {
     pub(crate) fn create(path: &Path, signer: &Signer) -> hsm_client::Result<Self> {
         let failed = |e| store::io_error(path, "cannot create", &e);
         let public = hex::encode(signer.public_key()?);
         fs::write(path.with_file_name(PUBLIC_KEY), format!("{public}\n")).map_err(failed)?;
-        Chain::create(path, LABEL).map(Self).map_err(failed)
+        Ok(Self {
+            chain: Chain::create(path, LABEL).map_err(failed)?,
+            marks: Marks::default(),
+        })
     }
 
     /// Opens the log after checking all of it, by the keys in the store: every version of the audit
@@ -158,32 +186,34 @@ impl Audit {
     pub(crate) fn open(
         path: &Path,
         keys: &[[u8; 32]],
-        each: impl FnMut(&Line),
+        mut each: impl FnMut(&Line),
     ) -> Result<Self, AuditError> {
         let wrong = |why: &str| AuditError {
             path: path.display().to_string(),
             why: why.to_owned(),
         };
-        let verifying = keys
-            .iter()
-            .map(VerifyingKey::from_bytes)
-            .collect::<Result<_, _>>();
-        let verifying = verifying.map_err(|_| wrong("the store holds no audit key"))?;
-        let chain =
-            Chain::open(path, LABEL, checker(verifying, each)).map_err(|e| tampered(path, &e))?;
+        let mut checker = Checker::new(verifying(keys).map_err(wrong)?);
+        let mut marks = Marks::default();
+        let chain = Chain::open(path, LABEL, |place, body| {
+            let line = checker.check(&place.before, body)?;
+            marks.pass(place, &line);
+            each(&line);
+            Ok(())
+        })
+        .map_err(|e| tampered(path, &e))?;
         publish(path, keys).map_err(|e| wrong(&format!("{PUBLIC_KEY}: {e}")))?;
-        Ok(Self(chain))
+        Ok(Self { chain, marks })
     }
 
     /// Notes an act. It must succeed before the act's result is given out.
     pub(crate) fn note(&mut self, signer: &Signer, mut entry: Entry<'_>) -> hsm_client::Result<()> {
-        if (self.0.lines() + 1).is_multiple_of(CHECKPOINT_EVERY) {
+        if (self.chain.lines() + 1).is_multiple_of(CHECKPOINT_EVERY) {
             self.checkpoint(signer, entry.time)?;
         }
         let keys = entry.detail.as_object_mut().and_then(|d| d.remove("keys"));
         let keys = keys.and_then(|keys| serde_json::from_value(keys).ok());
         self.append(&Line {
-            n: self.0.lines() + 1,
+            n: self.chain.lines() + 1,
             time: entry.time,
             actor: entry.actor.to_owned(),
             role: entry.role.to_owned(),
@@ -196,8 +226,8 @@ impl Audit {
 
     /// Signs everything so far.
     pub(crate) fn checkpoint(&mut self, signer: &Signer, time: CardTime) -> hsm_client::Result<()> {
-        let n = self.0.lines() + 1;
-        let signature = signer.sign(&checkpoint_bytes(n, &self.0.head()))?;
+        let n = self.chain.lines() + 1;
+        let signature = signer.sign(&checkpoint_bytes(n, &self.chain.head()))?;
         self.append(&Line {
             n,
             time,
@@ -211,20 +241,23 @@ impl Audit {
     }
 
     fn append(&mut self, line: &Line) -> hsm_client::Result<()> {
-        self.0.append(line).map_err(|e| refused(&e))
+        let place = self.chain.end();
+        self.chain.append(line).map_err(|e| refused(&e))?;
+        self.marks.pass(&place, line);
+        Ok(())
     }
 
     /// Makes all notes durable.
     pub(crate) fn sync(&mut self) -> hsm_client::Result<()> {
-        self.0.sync().map_err(|e| refused(&e))
+        self.chain.sync().map_err(|e| refused(&e))
     }
 
     pub(crate) const fn lines(&self) -> u64 {
-        self.0.lines()
+        self.chain.lines()
     }
 
     pub(crate) fn head(&self) -> String {
-        hex::encode(self.0.head())
+        hex::encode(self.chain.head())
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hsm_client::AuditPlace as Place;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -46,6 +47,14 @@ pub(crate) struct Walked {
     length: u64,
 }
 
+/// Before the first line.
+pub(crate) fn beginning(label: &str) -> Place {
+    Place {
+        offset: 0,
+        before: genesis(label),
+    }
+}
+
 fn genesis(label: &str) -> [u8; 32] {
     Sha256::digest(format!("onecard-chain-v1|{label}")).into()
 }
@@ -63,12 +72,12 @@ fn head_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Checks the whole file against its chain and its head; `each` sees the hash before every entry and
-/// its JSON, and says what is wrong with it.
+/// Checks the whole file against its chain and its head; `each` sees where every entry begins and its
+/// JSON, and says what is wrong with it.
 pub(crate) fn walk(
     path: &Path,
     label: &str,
-    mut each: impl FnMut(&[u8; 32], &[u8]) -> Result<(), &'static str>,
+    mut each: impl FnMut(&Place, &[u8]) -> Result<(), &'static str>,
 ) -> Result<Walked, ChainError> {
     let (head_lines, head_hash) = read_head(path)?;
     let mut reader = BufReader::new(File::open(path)?);
@@ -89,14 +98,13 @@ pub(crate) fn walk(
         if line.pop() != Some(b'\n') {
             break;
         }
-        let (body, hash) = split(&line).ok_or(ChainError::Broken(number))?;
-        let before = walked.head;
-        walked.head = link(&before, &body);
-        // As text: hex in another case is another line.
-        if hex::encode(walked.head).as_bytes() != hash {
-            return Err(ChainError::Broken(number));
-        }
-        each(&before, &body).map_err(|why| ChainError::Entry { line: number, why })?;
+        let place = Place {
+            offset: walked.length,
+            before: walked.head,
+        };
+        let (body, hash) = follow(&place.before, &line).ok_or(ChainError::Broken(number))?;
+        walked.head = hash;
+        each(&place, &body).map_err(|why| ChainError::Entry { line: number, why })?;
         walked.lines = number;
         walked.length += n as u64;
         if number == head_lines {
@@ -110,6 +118,14 @@ pub(crate) fn walk(
         Some(hash) if hash != head_hash => Err(ChainError::Head),
         Some(_) => Ok(walked),
     }
+}
+
+/// The object in a line, without its newline, and its hash; if it follows that before it.
+pub(crate) fn follow(before: &[u8; 32], line: &[u8]) -> Option<(Vec<u8>, [u8; 32])> {
+    let (body, written) = split(line)?;
+    let hash = link(before, &body);
+    // As text: hex in another case is another line.
+    (hex::encode(hash).as_bytes() == written).then_some((body, hash))
 }
 
 /// The object without its hash member, and the hash.
@@ -172,7 +188,7 @@ impl Chain {
     pub(crate) fn open(
         path: &Path,
         label: &str,
-        each: impl FnMut(&[u8; 32], &[u8]) -> Result<(), &'static str>,
+        each: impl FnMut(&Place, &[u8]) -> Result<(), &'static str>,
     ) -> Result<Self, ChainError> {
         let walked = walk(path, label, each)?;
         let file = OpenOptions::new().read(true).write(true).open(path)?;
@@ -240,6 +256,14 @@ impl Chain {
     /// Number of lines.
     pub(crate) const fn lines(&self) -> u64 {
         self.lines
+    }
+
+    /// After the last line.
+    pub(crate) const fn end(&self) -> Place {
+        Place {
+            offset: self.length,
+            before: self.head,
+        }
     }
 
     /// Hash of the last line.

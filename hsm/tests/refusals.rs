@@ -16,10 +16,10 @@ use common::{
 };
 use hsm::{Kek, Quorum, SoftHsm, Zeroizing, exchange};
 use hsm_client::{
-    Administration, Approval, AuthenticateRequest, CardCommand, CardFile, CardOrder,
-    CertificateRequest, DataItem, Hsm, KeyId, KeyOrder, KeyState, LimitOrder, MutualRequest,
-    NewPin, OPERATIONS, OverdraftRequest, PinBlock, PinCheck, PinOf, Role, SamKeyRequest,
-    ServiceKey, SessionId, Subject,
+    Administration, Approval, AuditFrom, AuditPlace, AuthenticateRequest, CardCommand, CardFile,
+    CardOrder, CertificateRequest, DataItem, Hsm, KeyId, KeyOrder, KeyState, LimitOrder,
+    MutualRequest, NewPin, OPERATIONS, OverdraftRequest, PinBlock, PinCheck, PinOf, Role,
+    SamKeyRequest, ServiceKey, SessionId, Subject,
 };
 
 /// An operation, or an act of two officers; the number expected; the call.
@@ -262,6 +262,10 @@ fn every_refused_call_leaves_a_line() {
         }),
         case("revoke-certificate", 6, || {
             hsm.revoke(&hsm_client::Revocation::Subject("x".to_owned()))
+        }),
+        case("audit-lines", 7, || {
+            let (offset, before) = (u64::MAX, [0; 32]);
+            hsm.audit_lines(AuditFrom::Place(AuditPlace { offset, before }))
         }),
         case("rotate", 6, || {
             Administration::rotate(

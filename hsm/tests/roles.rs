@@ -45,6 +45,7 @@ revoke-certificate  officer             two
 certificates        officer auditor
 authenticate-mutually terminal-gateway issuance
 key-check-value     officer auditor
+audit-lines         auditor
 ";
 
 /// Operations and roles as agreed.

@@ -190,6 +190,28 @@ fn officers_issue_a_certificate(run: &dyn Fn(&[&str]) -> Output, folder: &std::p
     assert_eq!(last["actor"], "Lin + Chen");
     let none = run(&["hsm", "audit", "query", "--key", "no such key"]);
     assert_eq!(none.status.code(), Some(3));
+    // The same, asked of the server and verified here.
+    let at_server = |more: &[&str]| {
+        let asked = ["hsm", "audit", "query", "--server"];
+        run(&[
+            &asked[..],
+            more,
+            &["--operation", "certify", "--officer", "Chen", "--json"],
+        ]
+        .concat())
+    };
+    let lines = at_server(&[]);
+    assert_eq!(String::from_utf8_lossy(&lines.stdout), text);
+    assert!(String::from_utf8_lossy(&lines.stderr).contains("--head "));
+    let other = folder.join("other.pub");
+    std::fs::write(
+        &other,
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    )
+    .unwrap();
+    let unsigned = at_server(&["--audit-key", &other.display().to_string()]);
+    assert_eq!(unsigned.status.code(), Some(1));
+    assert!(unsigned.stdout.is_empty(), "nothing that is not proved");
 }
 
 /// The services alone, as README's tour starts them: they find each other by one file.

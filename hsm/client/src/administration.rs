@@ -3,7 +3,10 @@
 use card_spec::id::Pan;
 use serde::{Deserialize, Serialize};
 
-use crate::{CertificateInfo, KeyId, KeyState, Result, Revocation, Role, RotationOrder, Serial};
+use crate::{
+    AuditFrom, AuditPage, CertificateInfo, KeyId, KeyState, Result, Revocation, Role,
+    RotationOrder, Serial,
+};
 
 /// Longest reason of an approval, in bytes.
 pub const REASON_MAX: usize = 200;
@@ -100,6 +103,9 @@ pub trait Administration {
 
     /// Every certificate that was issued or revoked here.
     fn certificates(&self) -> Result<Vec<CertificateInfo>>;
+
+    /// Lines of the audit log, to be verified where they are read.
+    fn audit_lines(&self, from: AuditFrom) -> Result<AuditPage>;
 
     /// Changes the state of a key. Dual control.
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()>;

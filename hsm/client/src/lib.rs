@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod administration;
+mod audit;
 mod breaker;
 mod certificates;
 mod credential;
@@ -21,6 +22,7 @@ mod wire;
 pub use administration::{
     Administration, Approval, Approved, CertificateRequest, MINUTES_MAX, REASON_MAX, Subject,
 };
+pub use audit::{AuditFrom, AuditPage, AuditPlace};
 pub use certificates::{CertificateInfo, Issued, Revocation, Serial};
 pub use credential::{Credential, LeafKey};
 pub use life::{KeyEvent, KeyId, KeyState};

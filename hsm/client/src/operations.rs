@@ -175,6 +175,8 @@ operations! {
     Certificates   "certificates"      CONTROL,                      again, First, one;
     AuthenticateMutually "authenticate-mutually" &[TerminalGateway, Issuance], again, Any, one;
     KeyCheckValue  "key-check-value"   CONTROL,                      again, Any, one;
+    // Each server has its own log.
+    AuditLines     "audit-lines"       &[Auditor],                   again, First, one;
 }
 
 /// Who may ask for a signature of a purpose. Nobody signs audit checkpoints or certificates from

@@ -23,11 +23,11 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 use zeroize::Zeroize as _;
 
 use crate::{
-    Administration, Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo,
-    CertificateRequest, Credential, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder, KeyState,
-    LoadRequest, MutualRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter,
-    ProofCheck, ReadyCommand, Request, Response, Result, Revocation, RotationOrder, Route,
-    SamKeyRequest, Serial, SessionId, SignPurpose, Status,
+    Administration, Approval, Approved, AuditFrom, AuditPage, AuthenticateRequest, CardCommand,
+    CertificateInfo, CertificateRequest, Credential, DataItem, Hsm, HsmError, KeyId, KeyInfo,
+    KeyOrder, KeyState, LoadRequest, MutualRequest, Opened, OverdraftRequest, OwnKeys, PinBlock,
+    PinCheck, PinLetter, ProofCheck, ReadyCommand, Request, Response, Result, Revocation,
+    RotationOrder, Route, SamKeyRequest, Serial, SessionId, SignPurpose, Status,
     breaker::Breaker,
     frame::{FrameError, Kind, parse_response, read_frame, request_frame, write_frame},
 };
@@ -613,6 +613,10 @@ impl Administration for RemoteHsm {
 
     fn certificates(&self) -> Result<Vec<CertificateInfo>> {
         answer!(self, Request::Certificates, Response::Certificates(all) => all)
+    }
+
+    fn audit_lines(&self, from: AuditFrom) -> Result<AuditPage> {
+        answer!(self, Request::AuditLines { from }, Response::AuditPage(page) => page)
     }
 
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo, CertificateRequest,
-    DataItem, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest, MutualRequest, Opened,
-    OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck, ReadyCommand, Result,
-    Revocation, RotationOrder, SamKeyRequest, Serial, SessionId, SignPurpose, Status,
+    Approval, Approved, AuditFrom, AuditPage, AuthenticateRequest, CardCommand, CertificateInfo,
+    CertificateRequest, DataItem, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest,
+    MutualRequest, Opened, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter, ProofCheck,
+    ReadyCommand, Result, Revocation, RotationOrder, SamKeyRequest, Serial, SessionId, SignPurpose,
+    Status,
 };
 
 /// One call of [`crate::Hsm`], with its arguments. The order is that of [`crate::OPERATIONS`]: a new
@@ -196,6 +197,11 @@ pub enum Request {
         /// Which kind.
         kind: card_spec::keys::KcvKind,
     },
+    /// [`crate::Administration::audit_lines`].
+    AuditLines {
+        /// Where the page begins.
+        from: AuditFrom,
+    },
 }
 
 /// The answer to one [`Request`].
@@ -244,4 +250,6 @@ pub enum Response {
     Certificates(Vec<CertificateInfo>),
     /// To `KeyCheckValue`.
     CheckValue([u8; 3]),
+    /// To `AuditLines`.
+    AuditPage(AuditPage),
 }

@@ -10,10 +10,11 @@ use card_spec::{
 };
 use hsm::Zeroizing;
 use hsm_client::{
-    Account, Approval, Approved, AuthenticateRequest, CardRef, CertificateRequest, DataItem, Hold,
-    HsmError, KeyId, KeyOrder, KeyState, LimitOrder, LoadRequest, MutualRequest, OPERATIONS,
-    OverdraftRequest, PinBlock, PinCheck, ProofCheck, Request, Response, Role, RootComponent,
-    KeySource, Rotation, RotationOrder, ServiceKey, SessionId, SignPurpose, State, Status, Subject,
+    Account, Approval, Approved, AuditFrom, AuditPage, AuditPlace, AuthenticateRequest, CardRef,
+    CertificateInfo, CertificateRequest, DataItem, Hold, HsmError, Issued, KeyId, KeyOrder,
+    KeySource, KeyState, LimitOrder, LoadRequest, MutualRequest, OPERATIONS, OverdraftRequest,
+    PinBlock, PinCheck, ProofCheck, Request, Response, Revocation, Role, RootComponent, Rotation,
+    RotationOrder, ServiceKey, SessionId, SignPurpose, State, Status, Subject,
     frame::{Header, Kind, answer_frame, request_frame},
 };
 use std::{fs, path::Path};
@@ -237,7 +238,21 @@ fn requests() -> Vec<Request> {
                 days: 30,
             },
         },
+        Request::Revoke {
+            revocation: Revocation::Serial("4f0c".parse().expect("serial")),
+        },
+        Request::Certificates,
+        Request::AuditLines {
+            from: AuditFrom::Place(place()),
+        },
     ]
+}
+
+fn place() -> AuditPlace {
+    AuditPlace {
+        offset: 300,
+        before: [7; 32],
+    }
 }
 
 fn responses() -> Vec<Response> {
@@ -264,6 +279,22 @@ fn responses() -> Vec<Response> {
             purpose: SignPurpose::Hotlist,
             version: 2,
         }]),
+        Response::Revoked(vec!["4f0c".parse().expect("serial")]),
+        Response::Certificates(vec![CertificateInfo {
+            serial: "4f0c".parse().expect("serial"),
+            issued: Some(Issued {
+                subject: "clearing-2".to_owned(),
+                role: "clearing".to_owned(),
+                at: "2026-11-23T08:00:00".parse().expect("time"),
+                days: 30,
+            }),
+            revoked: None,
+        }]),
+        Response::AuditPage(AuditPage {
+            place: place(),
+            lines: "{\"n\":2}\n".to_owned(),
+            last: 9,
+        }),
     ]
 }
 

@@ -23,7 +23,7 @@ pub struct Query {
 }
 
 impl Query {
-    fn matches(&self, line: &Line) -> bool {
+    pub(super) fn matches(&self, line: &Line) -> bool {
         let part_of = |part: &Option<String>, all: &[String]| {
             part.as_ref().is_none_or(|part| {
                 let part = part.to_lowercase();

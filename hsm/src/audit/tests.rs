@@ -1,3 +1,5 @@
+mod pages;
+
 use super::*;
 use hsm_client::SignPurpose;
 use proptest::prelude::*;

@@ -2,10 +2,9 @@
 
 use std::{fs, path::Path, str::FromStr};
 
-use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
-use super::{AuditError, CHECKPOINT, LABEL, PUBLIC_KEY, checker, tampered};
+use super::{AuditError, CHECKPOINT, Checker, LABEL, PUBLIC_KEY, tampered, verifying};
 use crate::chain::walk;
 
 /// What [`verify`] found.
@@ -70,25 +69,22 @@ pub fn verify_with(
             ))
         })?,
     };
-    let keys: Result<Vec<_>, _> = keys.iter().map(VerifyingKey::from_bytes).collect();
-    let keys = keys.map_err(|_| wrong("the audit key is no Ed25519 key".to_owned()))?;
+    let keys = verifying(&keys).map_err(|why| wrong(why.to_owned()))?;
     let (mut checkpoints, mut signed) = (0, 0);
-    let mut check = checker(keys, |line| {
+    let mut checker = Checker::new(keys);
+    // The hash before a line is that of the line before it.
+    let mut holds = kept.is_none_or(|kept| kept.lines == 0);
+    let walked = walk(path, LABEL, |place, body| {
+        let before = &place.before;
+        holds |= kept.is_some_and(|k| k.lines == checker.passed() && k.hash == hex::encode(before));
+        let line = checker.check(before, body)?;
         if line.act == CHECKPOINT {
             checkpoints += 1;
             signed = line.n;
         }
-    });
-    // The hash before a line is that of the line before it.
-    let mut holds = kept.is_none_or(|kept| kept.lines == 0);
-    let mut passed = 0;
-    let walked = walk(path, LABEL, |before, body| {
-        holds |= kept.is_some_and(|k| k.lines == passed && k.hash == hex::encode(before));
-        passed += 1;
-        check(before, body)
+        Ok(())
     })
     .map_err(|e| tampered(path, &e))?;
-    drop(check);
     let report = Report {
         lines: walked.lines,
         head: hex::encode(walked.head),

@@ -347,6 +347,7 @@ fn answer(hsm: &SoftHsm, request: Request) -> Result<Response> {
         Request::Certify { request } => Response::Bytes(hsm.certify(&request)?),
         Request::Revoke { revocation } => Response::Revoked(hsm.revoke(&revocation)?),
         Request::Certificates => Response::Certificates(hsm.certificates()?),
+        Request::AuditLines { from } => Response::AuditPage(hsm.audit_lines(from)?),
         Request::SetKeyState { key, to } => {
             hsm.set_key_state(key, to)?;
             Response::Done

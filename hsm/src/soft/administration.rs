@@ -4,12 +4,13 @@ use std::time::{Instant, SystemTime};
 
 use card_spec::id::Pan;
 use hsm_client::{
-    Administration, Approval, Approved, CertificateInfo, CertificateRequest, Issued, KeyId,
-    KeySource, KeyState, Result, Revocation, RotationOrder, Serial, SignPurpose, Subject,
+    Administration, Approval, Approved, AuditFrom, AuditPage, CertificateInfo, CertificateRequest,
+    Issued, KeyId, KeySource, KeyState, Result, Revocation, RotationOrder, Serial, SignPurpose,
+    Subject,
 };
 use serde_json::json;
 
-use super::{backup::refused, locked, refusals::Calls};
+use super::{AUDIT, backup::refused, locked, refusals::Calls};
 use crate::{
     ceremony::from_components,
     certificates,
@@ -128,6 +129,18 @@ impl Administration for Calls<'_> {
     fn certificates(&self) -> Result<Vec<CertificateInfo>> {
         self.sound()?;
         Ok(locked(&self.registry).list())
+    }
+
+    fn audit_lines(&self, from: AuditFrom) -> Result<AuditPage> {
+        let mut logs = self.logs()?;
+        let stretch = {
+            let vault = self.vault();
+            let signer = vault.signer(SignPurpose::Audit)?;
+            logs.audit.stretch(signer, (self.clock)(), from)?
+        };
+        // What is written meanwhile comes after it.
+        drop(logs);
+        stretch.read(&self.directory.join(AUDIT))
     }
 
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {

@@ -12,11 +12,11 @@ use card_spec::{
     keys::{KcvKind, KeyHeader},
 };
 use hsm_client::{
-    Administration, Approval, Approved, AuthenticateRequest, CardCommand, CertificateInfo,
-    CertificateRequest, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder, KeyState, LoadRequest,
-    MutualRequest, Opened, Operation, OverdraftRequest, OwnKeys, PinBlock, PinCheck, PinLetter,
-    ProofCheck, ReadyCommand, Result, Revocation, RotationOrder, SamKeyRequest, Serial, SessionId,
-    SignPurpose, Status, Subject,
+    Administration, Approval, Approved, AuditFrom, AuditPage, AuthenticateRequest, CardCommand,
+    CertificateInfo, CertificateRequest, DataItem, Hsm, HsmError, KeyId, KeyInfo, KeyOrder,
+    KeyState, LoadRequest, MutualRequest, Opened, Operation, OverdraftRequest, OwnKeys, PinBlock,
+    PinCheck, PinLetter, ProofCheck, ReadyCommand, Result, Revocation, RotationOrder,
+    SamKeyRequest, Serial, SessionId, SignPurpose, Status, Subject,
 };
 use serde_json::{Value, json};
 
@@ -323,6 +323,11 @@ impl Administration for SoftHsm {
             nothing,
             self.calls().certificates(),
         )
+    }
+
+    fn audit_lines(&self, from: AuditFrom) -> Result<AuditPage> {
+        let page = self.calls().audit_lines(from);
+        self.answered(Operation::AuditLines, nothing, page)
     }
 
     fn set_key_state(&self, key: KeyId, to: KeyState) -> Result<()> {

@@ -1,6 +1,7 @@
-//! `onecard hsm audit`: the log of a key store, verified and searched where it lies.
+//! `onecard hsm audit`: the log of a key store, verified and searched where it lies; or asked for at a
+//! running server and verified here.
 
-use super::settings;
+use super::{connect, settings, stop};
 use crate::{
     cli::json,
     exit::{Code, Done, Stop},
@@ -9,8 +10,9 @@ use crate::{
 };
 use card_spec::time::{CardDate, CardTime};
 use clap::{Args, Subcommand};
-use hsm::audit::{Head, Query, public_keys, query, verify_with};
-use std::path::PathBuf;
+use hsm::audit::{Head, Line, Query, ReadError, public_keys, query, query_server, verify_with};
+use hsm_client::Role;
+use std::path::{Path, PathBuf};
 
 /// `onecard hsm audit`
 #[derive(Subcommand)]
@@ -62,6 +64,13 @@ pub struct Verify {
 pub struct Ask {
     #[command(flatten)]
     log: Log,
+    /// Ask a running server with the auditor's certificate: this one, or the configuration's first.
+    /// Every line is verified here, by the audit key
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, conflicts_with = "log")]
+    server: Option<Option<String>>,
+    /// File with the audit key (hex), for `--server`; audit.pub beside the certificates by default
+    #[arg(long, value_name = "FILE", requires = "server")]
+    audit_key: Option<PathBuf>,
     /// Part of an officer's or client's name
     #[arg(long, value_name = "NAME")]
     officer: Option<String>,
@@ -106,19 +115,7 @@ pub(super) fn run(command: &Audit) -> Done {
 
 fn verify(args: &Verify) -> Done {
     let log = args.log.path()?;
-    let keys = match &args.key {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Stop::new(
-                    Code::NotFound,
-                    format!("cannot read {}: {error}", path.display()),
-                )
-            })?;
-            let wrong = "the audit key's file holds 64 hex digits a line";
-            Some(public_keys(&text).ok_or_else(|| Stop::new(Code::Auth, wrong))?)
-        }
-        None => None,
-    };
+    let keys = args.key.as_deref().map(audit_keys).transpose()?;
     let report = verify_with(&log, keys, args.head.as_ref()).map_err(Stop::because("audit log"))?;
     if args.json {
         return json(&serde_json::json!({
@@ -141,8 +138,40 @@ fn verify(args: &Verify) -> Done {
     Ok(())
 }
 
+fn audit_keys(path: &Path) -> Done<Vec<[u8; 32]>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Stop::new(
+            Code::NotFound,
+            format!("cannot read {}: {error}", path.display()),
+        )
+    })?;
+    let wrong = "the audit key's file holds 64 hex digits a line";
+    public_keys(&text).ok_or_else(|| Stop::new(Code::Auth, wrong))
+}
+
+/// The lines of a server that runs; its head, for the next audit, goes to standard error.
+fn ask(args: &Ask, server: Option<&str>, wanted: &Query, mut each: impl FnMut(&Line)) -> Done<u64> {
+    let mut settings = settings(&args.log.config)?;
+    if let Some(server) = server {
+        settings.servers = vec![server.to_owned()];
+    }
+    let beside = settings.certificates.join("audit.pub");
+    let keys = audit_keys(args.audit_key.as_deref().unwrap_or(&beside))?;
+    let auditor = connect(&settings, Role::Auditor.name())?;
+    let mut found = 0;
+    let head = query_server(&auditor, &keys, wanted, |line| {
+        found += 1;
+        each(line);
+    });
+    let (lines, hash) = head.map_err(|error| match error {
+        ReadError::Hsm(error) => stop(error),
+        wrong => Stop::new(Code::Failure, wrong),
+    })?;
+    eprintln!("Verified; keep this for the next audit: --head {lines}:{hash}");
+    Ok(found)
+}
+
 fn search(args: &Ask) -> Done {
-    let log = args.log.path()?;
     let wanted = Query {
         officer: args.officer.clone(),
         key: args.key.clone(),
@@ -160,7 +189,7 @@ fn search(args: &Ask) -> Done {
         "keys 密钥",
         "detail 详情",
     ]);
-    let found = query(&log, &wanted, |line| {
+    let each = |line: &Line| {
         if args.json {
             if let Ok(text) = serde_json::to_string(line) {
                 say!("{text}");
@@ -177,8 +206,11 @@ fn search(args: &Ask) -> Done {
             line.keys.join(", "),
             line.detail.to_string(),
         ]);
-    })
-    .map_err(Stop::because("audit log"))?;
+    };
+    let found = match &args.server {
+        Some(server) => ask(args, server.as_deref(), &wanted, each)?,
+        None => query(&args.log.path()?, &wanted, each).map_err(Stop::because("audit log"))?,
+    };
     if !args.json {
         say!("{table}");
         say!("{found} lines");

@@ -9,9 +9,7 @@ use crate::{
 };
 use clap::Args;
 use hsm::{Officers, SoftHsm};
-use hsm_client::{
-    Administration as _, Approval, Approved, Credential, Hsm as _, Role, SignPurpose, Subject,
-};
+use hsm_client::{Administration as _, Approval, Approved, Credential, Role, Subject};
 use std::path::{Path, PathBuf};
 
 /// Days that certificates of `hsm init` are valid.
@@ -137,8 +135,8 @@ pub(super) fn place_for_certificates(settings: &config::Hsm, officers: [&str; 2]
     Ok(())
 }
 
-/// The certificates that a new HSM and its first clients need, made while the officers of the
-/// ceremony are authorised.
+/// The certificates that a new or restored HSM and its first clients need, made while the officers of
+/// the ceremony are authorised.
 pub(super) fn first_certificates(
     hsm: &SoftHsm,
     settings: &config::Hsm,
@@ -171,9 +169,8 @@ pub(super) fn first_certificates(
     for officer in officers {
         client(&officer_file(officer), officer, Role::Officer)?;
     }
-    let public = hsm.public_key(SignPurpose::Audit).map_err(stop)?;
-    files.write(
-        &folder.join("audit.pub"),
-        &format!("{}\n", hex::encode(public)),
-    )
+    // Every version of the audit key: a restored log has lines by each.
+    let audit = settings.store.join("audit.pub");
+    let keys = std::fs::read_to_string(audit).map_err(Stop::because("the audit key's file"))?;
+    files.write(&folder.join("audit.pub"), &keys)
 }

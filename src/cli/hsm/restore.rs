@@ -8,6 +8,7 @@ use super::{
     now, open_config, people, settings, stop,
 };
 use crate::{
+    cli::secret::NewFiles,
     exit::{Code, Done, Stop},
     out::say,
 };
@@ -63,6 +64,7 @@ pub fn restore(args: &RestoreArgs) -> Done {
     let header = Header::of(&file).map_err(stop)?;
     let config = open_config(&settings, "onecard hsm restore")?;
     let officers = steps::officers(&mut console)?;
+    people::place_for_certificates(&settings, officers.names())?;
     let plan = header.plan().map_err(failed)?;
     let (formed, transcript) = steps::hold(&mut console, plan, &officers, now(), cards.as_ref())?;
     let mut refused = None;
@@ -76,6 +78,9 @@ pub fn restore(args: &RestoreArgs) -> Done {
         })
     });
     let hsm = restored.map_err(|error| refused.unwrap_or_else(|| stop(error)))?;
+    let mut files = NewFiles::default();
+    people::first_certificates(&hsm, &settings, officers.names(), &mut files)?;
+    files.keep();
     let keys = hsm.keys().map_err(stop)?.len();
     console.screen("恢复完成", "restored");
     console.both(
@@ -85,6 +90,16 @@ pub fn restore(args: &RestoreArgs) -> Done {
     console.both(
         "备份之后授权的圈存不在其中：圈存、透支与 PIN 校验已关闭，与清算核对后再开放。",
         "Loads authorised after the backup are not in it: loads, overdraft limits and PIN checks are closed. Reconcile with clearing, then open them.",
+    );
+    console.both(
+        &format!(
+            "新证书在 {}：服务器、各服务与两位负责人。",
+            settings.certificates.display()
+        ),
+        &format!(
+            "New certificates are in {}: the server's, the services', both officers'.",
+            settings.certificates.display()
+        ),
     );
     console.line(&format!(
         "下一步 · Next: onecard hsm reopen --config {}",
