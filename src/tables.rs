@@ -252,6 +252,7 @@ fn mode_name(mode: &str) -> String {
         "taxi" => "出租车",
         "parking_meter" => "泊车计时表",
         "car_park" => "停车场",
+        "retail" => "消费",
         "top_up" => "充值",
         "medical" => "就医",
         "pension" => "养老资格认证",

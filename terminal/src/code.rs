@@ -69,6 +69,12 @@ codes! {
     Identified = 12, Open, "身份已核验", "Identified", "请继续", "Continue";
     /// A card was read in test mode.
     TestPassed = 13, Open, "测试通过", "Test passed", "未扣款", "Nothing was charged";
+    /// A desk wrote the missing entry or closed the journey.
+    JourneyCorrected = 14, Open, "补票成功", "Journey corrected", "请过闸", "Go to the gate";
+    /// What a card holds was read.
+    ReadOut = 15, Open, "查询成功", "Card read", "请取卡", "Take your card";
+    /// An inspector found the ride paid.
+    RidePaid = 16, Open, "本次已付费", "This ride is paid", "谢谢配合", "Thank you";
 
     /// Not a card of this system.
     UnknownCard = 101, Refuse, "无法识别的卡", "Unknown card", "请使用一卡通", "Use a OneCard";
@@ -96,6 +102,12 @@ codes! {
     NoEntry = 112, Refuse, "无进站记录", "No entry record", "请到客服中心", "Go to the service desk";
     /// The number or card of nobody who works here.
     NoOperator = 113, Refuse, "不是本机操作员", "No operator of this device", "请重新输入", "Try again";
+    /// A desk finds nothing to correct.
+    UseTheGate = 114, Refuse, "卡片正常", "Nothing to correct", "请直接过闸", "Go to the gate";
+    /// An inspector found no payment for this ride.
+    RideUnpaid = 115, Refuse, "未查到本次付费", "No payment for this ride", "请补票", "Pay the fare";
+    /// Emergency release: nothing is written.
+    GateStandsOpen = 116, Refuse, "紧急放行，不扣款", "Gates stand open", "请直接通行", "Walk through";
     /// The card answered something impossible.
     BadCard = 120, Refuse, "卡片异常", "Card fault", "请到网点检查卡片", "Have the card checked";
     /// The card could not prove a payment.

@@ -1,4 +1,4 @@
-//! The point of sale 充值终端: online top-up 圈存.
+//! The point of sale 销售与充值终端: sales, and online top-up 圈存.
 
 use card_spec::{
     Channel, Fen,
@@ -16,7 +16,6 @@ use clearing_api::{
 use ed25519_dalek::SigningKey;
 
 use crate::{
-    admit::Acceptance,
     card::{CardError, purse::PurseSession},
     code::Code,
     hotlist::Hotlist,
@@ -24,25 +23,25 @@ use crate::{
     machine::TopUp,
     online::{TopUps, no_answer},
     result::{Note, Refusal, TapResult},
+    tap::{PurseTerminal, Setup},
 };
 
 /// Rules of a point of sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PosSetup {
-    /// Which cards are accepted.
-    pub acceptance: Acceptance,
+    /// The rules of its sales.
+    pub sale: Setup,
     /// Terminal number that goes into INIT FOR LOAD and every MAC of a load.
     pub terminal: SamNo,
     /// Highest single top-up.
     pub load_max: Fen,
 }
 
-/// A point of sale. Its journal keeps loads between CREDIT FOR LOAD and their confirmation.
+/// A point of sale. Its journal keeps sales, and loads between CREDIT FOR LOAD and their confirmation.
 #[derive(Debug)]
 pub struct Pos<S> {
     setup: PosSetup,
-    journal: Journal<S>,
-    hotlist: Hotlist,
+    till: PurseTerminal<S>,
     key: SigningKey,
 }
 
@@ -51,20 +50,29 @@ impl<S: Storage> Pos<S> {
     pub fn new(setup: PosSetup, journal: Journal<S>, key: SigningKey) -> Self {
         Self {
             setup,
-            journal,
-            hotlist: Hotlist::default(),
+            till: PurseTerminal::new(setup.sale, journal),
             key,
         }
     }
 
     /// The hotlist, to update.
     pub const fn hotlist_mut(&mut self) -> &mut Hotlist {
-        &mut self.hotlist
+        self.till.hotlist_mut()
     }
 
     /// The journal.
     pub const fn journal(&self) -> &Journal<S> {
-        &self.journal
+        self.till.journal()
+    }
+
+    /// The journal, for its upload.
+    pub const fn journal_mut(&mut self) -> &mut Journal<S> {
+        self.till.journal_mut()
+    }
+
+    /// The till, that sells.
+    pub const fn till(&mut self) -> &mut PurseTerminal<S> {
+        &mut self.till
     }
 
     /// Loads the card: PIN, INIT FOR LOAD, authorisation, CREDIT FOR LOAD, confirmation. When the
@@ -79,7 +87,7 @@ impl<S: Storage> Pos<S> {
     ) -> TapResult {
         let mut note = Note::default();
         let outcome = self.serve(card, wish, at, online, &mut note);
-        note.finish(self.journal.device(), at, outcome)
+        note.finish(self.till.journal().device(), at, outcome)
     }
 
     fn serve<C: Channel + ?Sized>(
@@ -99,9 +107,12 @@ impl<S: Storage> Pos<S> {
         let mut purse = PurseSession::select(card)?;
         let public = *purse.public();
         note.pan = Some(public.pan);
-        self.setup.acceptance.check_public(&public, at.date())?;
-        self.setup.acceptance.check_region(&purse.region()?)?;
-        if let Some(reason) = self.hotlist.reason(public.pan, public.generation) {
+        self.setup
+            .sale
+            .acceptance
+            .check_public(&public, at.date())?;
+        self.setup.sale.acceptance.check_region(&purse.region()?)?;
+        if let Some(reason) = self.till.hotlist().reason(public.pan, public.generation) {
             return Err(Refusal::new(Code::Blocked, format!("listed as {reason}")));
         }
         purse.verify_pin(wish.pin)?;
@@ -111,7 +122,7 @@ impl<S: Storage> Pos<S> {
             return Ok(code);
         }
         let request = TopUpRequest {
-            device: self.journal.device(),
+            device: self.till.journal().device(),
             terminal: self.setup.terminal,
             card: facts(&public, &init)?,
             amount: wish.amount_fen,
@@ -133,17 +144,17 @@ impl<S: Storage> Pos<S> {
             amount: wish.amount_fen,
             tac: None,
         };
-        self.journal.load(load)?;
+        self.till.journal_mut().load(load)?;
         match purse.credit_load(grant.time, grant.mac2) {
             Ok(tac) => load.tac = Some(tac),
             Err(error @ CardError::Status { .. }) => {
                 // The card said no: the clearing house returns the money at the next INIT.
-                self.journal.load_closed(load.id)?;
+                self.till.journal_mut().load_closed(load.id)?;
                 return Err(error.into());
             }
             Err(error) => return Err(Refusal::new(Code::SameCardAgain, error)),
         }
-        self.journal.load(load)?;
+        self.till.journal_mut().load(load)?;
         note.amount = Some(wish.amount_fen);
         note.balance = init.balance.checked_add(wish.amount_fen);
         self.confirm(load, online)
@@ -159,7 +170,8 @@ impl<S: Storage> Pos<S> {
     ) -> Result<Option<Code>, Refusal> {
         let pan = purse.public().pan;
         let Some(mut load) = self
-            .journal
+            .till
+            .journal()
             .open_loads()
             .find(|l| l.pan == pan && l.tac.is_none())
             .copied()
@@ -169,11 +181,11 @@ impl<S: Storage> Pos<S> {
         if Some(init.seq) != load.seq.checked_add(1) {
             // Not taken (the same sequence), or long past: the clearing house decides from the
             // request that follows, which carries the card's own MAC1 over that sequence.
-            self.journal.load_closed(load.id)?;
+            self.till.journal_mut().load_closed(load.id)?;
             return Ok(None);
         }
         load.tac = Some(purse.prove(TxType::Load, init.seq)?.tac);
-        self.journal.load(load)?;
+        self.till.journal_mut().load(load)?;
         note.amount = Some(load.amount);
         self.confirm(load, online).map(Some)
     }
@@ -200,13 +212,13 @@ impl<S: Storage> Pos<S> {
             return Ok(Ok(()));
         };
         let body = encode(&TopUpConfirm {
-            device: self.journal.device(),
+            device: self.till.journal().device(),
             id: load.id,
             tac,
         })?;
         let answer = online.confirm(load.id, &body, &sign_body(&self.key, &body));
         if answer.is_ok() {
-            self.journal.load_closed(load.id)?;
+            self.till.journal_mut().load_closed(load.id)?;
         }
         Ok(answer.map(|_| ()))
     }
@@ -214,7 +226,8 @@ impl<S: Storage> Pos<S> {
     /// Sends the confirmations that are still outstanding; answers how many went through.
     pub fn confirm_open(&mut self, online: &mut dyn TopUps) -> Result<usize, Refusal> {
         let open: Vec<LoadNote> = self
-            .journal
+            .till
+            .journal()
             .open_loads()
             .filter(|l| l.tac.is_some())
             .copied()

@@ -41,11 +41,15 @@ pub enum Kind {
     Hospital,
     /// Self-service kiosk.
     Kiosk,
+    /// Fare-adjustment desk of a metro.
+    FareDesk,
+    /// Inspector's hand-held.
+    Inspector,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Bus,
         Self::MetroEntry,
         Self::MetroExit,
@@ -56,6 +60,8 @@ impl Kind {
         Self::Pos,
         Self::Hospital,
         Self::Kiosk,
+        Self::FareDesk,
+        Self::Inspector,
     ];
 
     /// The name on command lines and in profiles.
@@ -71,6 +77,8 @@ impl Kind {
             Self::Pos => "pos",
             Self::Hospital => "hospital",
             Self::Kiosk => "kiosk",
+            Self::FareDesk => "fare-desk",
+            Self::Inspector => "inspector",
         }
     }
 
@@ -87,6 +95,8 @@ impl Kind {
             Self::Pos => "销售终端",
             Self::Hospital => "医院窗口",
             Self::Kiosk => "自助终端",
+            Self::FareDesk => "补票亭",
+            Self::Inspector => "稽查终端",
         }
     }
 
@@ -103,6 +113,8 @@ impl Kind {
             Self::Pos => "Point of sale",
             Self::Hospital => "Hospital window",
             Self::Kiosk => "Self-service kiosk",
+            Self::FareDesk => "Fare desk",
+            Self::Inspector => "Inspector",
         }
     }
 
@@ -112,6 +124,7 @@ impl Kind {
             Self::Taxi | Self::ParkingMeter | Self::CarParkEntry | Self::CarParkExit => {
                 class::PARKING_TAXI
             }
+            Self::Pos => class::RETAIL,
             _ => class::TRANSIT,
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     admit::Acceptance,
     card::{
         CardError,
-        purse::{CacheUpdate, PurseSession, context},
+        purse::{PurseSession, context},
     },
     clock,
     code::Code,
@@ -216,19 +216,27 @@ impl<S: Storage> PurseTerminal<S> {
         note: &mut Note,
     ) -> Result<Code, Refusal> {
         let class = self.setup.class;
-        let init = purse.init_purchase(class, offer.amount, sam.number(), TxType::Capp)?;
+        let tx = match (&offer.journey, &offer.metro) {
+            (None, None) => TxType::Purchase,
+            _ => TxType::Capp,
+        };
+        let init = purse.init_purchase(class, offer.amount, sam.number(), tx)?;
         note.balance = Some(init.balance);
         if init.balance < offer.least_balance || init.balance < offer.amount {
             return Err(Code::Insufficient.into());
         }
         let balance_after = init.balance - offer.amount;
         let updates = offer.updates(balance_after);
-        let context = context_for(init.suite, purse, view, &updates);
+        let context = match (init.suite, tx) {
+            (SuiteId::Aes, TxType::Capp) => context(purse.fci(), view.metro.as_ref(), &updates),
+            // Neither the PBOC suites nor plain purchases have a journey context.
+            _ => Context::default(),
+        };
         let public = view.public;
         let request = InitForPurchase::new(
             &init,
             offer.amount,
-            TxType::Capp,
+            tx,
             at,
             public.pan.serial8(),
             public.issuer,
@@ -241,7 +249,7 @@ impl<S: Storage> PurseTerminal<S> {
             sam: sam.number(),
             terminal_seq: mac1.terminal_seq,
             key_index: class,
-            tx: TxType::Capp,
+            tx,
             seq: init.seq,
             amount: offer.amount,
             balance_before: init.balance,
@@ -363,18 +371,5 @@ fn facts(view: &CardView, init: &PurchaseInit) -> CardFacts {
         region: view.public.issuer.region().unwrap_or(view.region.region),
         suite: init.suite,
         key_version: init.key_version,
-    }
-}
-
-/// The PBOC suites have no journey context: their records carry zeros.
-fn context_for<C: Channel + ?Sized>(
-    suite: SuiteId,
-    purse: &PurseSession<'_, C>,
-    view: &CardView,
-    updates: &[CacheUpdate],
-) -> Context {
-    match suite {
-        SuiteId::Aes => context(purse.fci(), view.metro.as_ref(), updates),
-        SuiteId::Sm4 | SuiteId::Tdes => Context::default(),
     }
 }

@@ -141,7 +141,7 @@ impl TopUps for Issuer {
 
 fn pos() -> Pos<MemoryStorage> {
     let setup = PosSetup {
-        acceptance: acceptance(),
+        sale: setup(class::RETAIL),
         terminal: "350100000555".parse().unwrap(),
         load_max: Fen::yuan(500),
     };

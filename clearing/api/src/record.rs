@@ -147,6 +147,9 @@ pub enum Service {
         age: Option<u8>,
         /// Card kind the terminal priced by.
         kind: card_spec::purse::files::CardKind,
+        /// Paid for a companion of the holder: at the ordinary price, whoever holds the card.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        companion: bool,
     },
     /// Metro entry: amount zero.
     MetroEntry {
@@ -174,6 +177,32 @@ pub enum Service {
         age: Option<u8>,
         /// Card kind.
         kind: card_spec::purse::files::CardKind,
+    },
+    /// A journey that a fare-adjustment desk 补票亭 closed.
+    MetroDesk {
+        /// Operator.
+        operator: String,
+        /// Stop id of the desk.
+        desk: String,
+        /// Inside the gates.
+        paid_area: bool,
+        /// Entry stop id and time on the card; `None` without an entry.
+        entry: Option<(String, CardTime)>,
+        /// The stop that the rider named.
+        named: Option<String>,
+        /// Leg before the entry, as its 48 bytes in hex.
+        prior: Option<String>,
+        /// Age in years.
+        age: Option<u8>,
+        /// Card kind.
+        kind: card_spec::purse::files::CardKind,
+    },
+    /// A sale at a point of sale 消费.
+    Retail {
+        /// Operator.
+        operator: String,
+        /// The till's receipt number.
+        receipt: String,
     },
     /// A taxi trip.
     Taxi {
@@ -219,17 +248,21 @@ impl Service {
             Self::Bus { operator, .. }
             | Self::MetroEntry { operator, .. }
             | Self::MetroExit { operator, .. }
+            | Self::MetroDesk { operator, .. }
+            | Self::Retail { operator, .. }
             | Self::Taxi { operator, .. }
             | Self::ParkingMeter { operator, .. }
             | Self::CarPark { operator, .. } => operator,
         }
     }
 
-    /// Name of the mode in reports: `bus`, `metro`, `taxi`, `parking_meter`, `car_park`.
+    /// Name of the mode in reports: `bus`, `metro`, `taxi`, `parking_meter`, `car_park`,
+    /// `retail`.
     pub const fn mode(&self) -> &'static str {
         match self {
             Self::Bus { .. } => "bus",
-            Self::MetroEntry { .. } | Self::MetroExit { .. } => "metro",
+            Self::MetroEntry { .. } | Self::MetroExit { .. } | Self::MetroDesk { .. } => "metro",
+            Self::Retail { .. } => "retail",
             Self::Taxi { .. } => "taxi",
             Self::ParkingMeter { .. } => "parking_meter",
             Self::CarPark { .. } => "car_park",

@@ -35,7 +35,7 @@ pub enum OperatorKind {
     Taxi,
     /// Parking operator.
     Parking,
-    /// Point of sale for top-ups.
+    /// Point of sale: goods and top-ups.
     TopUp,
     /// Hospital or clinic.
     Hospital,

@@ -464,7 +464,10 @@ fn check_settlement(visit: &Visit, facts: &Facts) -> Result<(), Found> {
 const fn kind_of(service: &Service) -> OperatorKind {
     match service {
         Service::Bus { .. } => OperatorKind::Bus,
-        Service::MetroEntry { .. } | Service::MetroExit { .. } => OperatorKind::Metro,
+        Service::MetroEntry { .. } | Service::MetroExit { .. } | Service::MetroDesk { .. } => {
+            OperatorKind::Metro
+        }
+        Service::Retail { .. } => OperatorKind::TopUp,
         Service::Taxi { .. } => OperatorKind::Taxi,
         Service::ParkingMeter { .. } | Service::CarPark { .. } => OperatorKind::Parking,
     }

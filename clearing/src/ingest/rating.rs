@@ -3,11 +3,14 @@
 
 use super::checks::holder_age;
 use crate::store::Facts;
-use card_spec::{Fen, purse::files::Journey};
+use card_spec::{
+    Fen,
+    purse::files::{CardKind, Journey},
+};
 use clearing_api::record::{Purchase, Service};
 use fare::{
-    BusRide, CarParkStay, FareState, MeterStay, MetroRide, OperatorId, PriorLeg, Ridden, Rider,
-    Tariffs, TaxiTrip, VehicleClass,
+    Area, BusRide, CarParkStay, DeskAdvice, DeskVisit, FareState, MeterStay, MetroExit, MetroRide,
+    ModeHistory, OperatorId, Passage, PriorLeg, Ridden, Rider, Tariffs, TaxiTrip, VehicleClass,
 };
 
 /// What re-rating found.
@@ -24,9 +27,12 @@ pub enum Rated {
 /// Highest price of one sale by mode; beyond it a record is wrong, not dear.
 const fn maximum(service: &Service) -> Fen {
     match service {
-        Service::Bus { .. } | Service::MetroEntry { .. } | Service::MetroExit { .. } => {
-            Fen::yuan(50)
-        }
+        Service::Bus { .. }
+        | Service::MetroEntry { .. }
+        | Service::MetroExit { .. }
+        | Service::MetroDesk { .. } => Fen::yuan(50),
+        // The goods are not known here; the till's limit is.
+        Service::Retail { .. } => Fen::yuan(1_000),
         Service::ParkingMeter { .. } | Service::CarPark { .. } => Fen::yuan(500),
         Service::Taxi { .. } => Fen::yuan(2_000),
     }
@@ -92,16 +98,57 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             state,
             age,
             kind: _,
+            companion,
         } => tariffs.quote_bus(&BusRide {
             operator: id(operator),
             route: route.as_str().into(),
             ridden: sections.map_or(Ridden::Unknown, Ridden::Sections),
             at,
-            rider: rider(purchase, facts, *age),
+            rider: match companion {
+                true => Rider::of_kind(CardKind::Normal),
+                false => rider(purchase, facts, *age),
+            },
             prior: prior_leg(prior.as_ref(), state.as_ref()),
             state: fare_state(state.as_ref()),
         }),
         Service::MetroEntry { .. } => return Ok(Fen::ZERO),
+        Service::Retail { .. } => return Ok(purchase.amount),
+        Service::MetroDesk {
+            operator,
+            desk,
+            paid_area,
+            entry,
+            named,
+            prior,
+            age,
+            kind: _,
+        } => {
+            let passage = match entry {
+                Some((stop, at)) => Passage::Inside {
+                    stop: stop.as_str().into(),
+                    at: *at,
+                    maximum: Fen::ZERO,
+                },
+                None => Passage::Outside { left: None },
+            };
+            let visit = DeskVisit {
+                exit: MetroExit {
+                    operator: id(operator),
+                    stop: desk.as_str().into(),
+                    at,
+                    rider: rider(purchase, facts, *age),
+                    prior: prior_leg(prior.as_ref(), None),
+                    state: None,
+                },
+                area: if *paid_area { Area::Paid } else { Area::Unpaid },
+                named: named.as_deref().map(Into::into),
+            };
+            match tariffs.desk(&visit, &passage, &ModeHistory::default()) {
+                Ok(DeskAdvice::CloseJourney { quote }) => Ok(*quote),
+                Ok(DeskAdvice::WriteEntry { .. } | DeskAdvice::UseTheGate) => return Ok(Fen::ZERO),
+                Err(why) => Err(why),
+            }
+        }
         Service::MetroExit {
             operator,
             from,

@@ -169,6 +169,7 @@ pub(crate) fn purchase(tap: Tap) -> Purchase {
             state: None,
             age: None,
             kind: CardKind::Normal,
+            companion: false,
         },
     }
 }

@@ -64,6 +64,13 @@ pub(crate) struct BusTariff {
 }
 
 impl BusTariff {
+    pub(crate) fn sections(&self, route: &RouteId) -> usize {
+        match self.routes.get(route).map(|route| &route.price) {
+            Some(Price::Sections(sections)) => sections.count(),
+            Some(Price::Flat { .. }) | None => 0,
+        }
+    }
+
     pub(crate) fn new(file: &str, raw: BusFile, feed: &Feed) -> Result<Self, FareError> {
         let mut routes = BTreeMap::new();
         let mut codes = BTreeMap::new();

@@ -74,6 +74,11 @@ impl Sections {
         Ok(Some(Self { stops, fares }))
     }
 
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.fares.len()
+    }
+
     /// The section of a stop.
     fn of(&self, route: &RouteId, stop: &StopId) -> Result<usize, QuoteError> {
         let found = self.stops.iter().find(|(id, _)| id == stop);

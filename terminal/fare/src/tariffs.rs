@@ -136,6 +136,11 @@ impl Tariffs {
         of(&self.taxi, &trip.operator)?.quote(trip)
     }
 
+    /// How many sections a bus route has; 0 on a route with a flat fare.
+    pub fn bus_sections(&self, operator: &OperatorId, route: &RouteId) -> usize {
+        of(&self.bus, operator).map_or(0, |tariff| tariff.sections(route))
+    }
+
     /// Below this speed a taxi of `operator` counts time; `None` for an operator without a tariff.
     pub fn taxi_low_speed_kmh(&self, operator: &OperatorId) -> Option<u16> {
         of(&self.taxi, operator).ok().map(TaxiTariff::below_kmh)

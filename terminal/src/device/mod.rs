@@ -1,12 +1,20 @@
 //! What devices sell: pure decisions over values. No reader, no clock, no file in here.
 
+mod bus;
+mod desk;
+mod inspector;
+mod metro;
 mod parking;
 mod taxi;
-mod transit;
+mod till;
 
+pub use bus::BusValidator;
+pub use desk::{Desk, FareDesk};
+pub use inspector::Inspection;
+pub use metro::{MetroEntryGate, MetroExitGate};
 pub use parking::{CarParkEntry, CarParkExit, ParkingMeter};
 pub use taxi::TaxiMeter;
-pub use transit::{BusValidator, MetroEntryGate, MetroExitGate};
+pub use till::Till;
 
 use card_spec::{
     Fen,
@@ -108,8 +116,9 @@ pub struct Offer {
     pub amount: Fen,
     /// The card must hold at least this much, or the gate stays shut.
     pub least_balance: Fen,
-    /// Journey record to append; its balance is filled in when the card has told it.
-    pub journey: Journey,
+    /// Journey record to append; its balance is filled in when the card has told it. Without one
+    /// the sale is a plain purchase: what is bought in a shop is no journey.
+    pub journey: Option<Journey>,
     /// Metro record to write; likewise.
     pub metro: Option<Metro>,
     /// What the back office re-rates.
@@ -123,10 +132,6 @@ pub struct Offer {
 impl Offer {
     /// The CAPP updates of the sale, in the order they are sent.
     pub fn updates(&self, balance_after: Fen) -> Vec<CacheUpdate> {
-        let journey = Journey {
-            balance: balance_after,
-            ..self.journey
-        };
         let metro = self.metro.map(|metro| CacheUpdate {
             sfi: sfi::METRO,
             number: 1,
@@ -137,17 +142,24 @@ impl Offer {
             .to_bytes()
             .to_vec(),
         });
-        let journey = CacheUpdate {
+        let journey = self.journey.map(|journey| CacheUpdate {
             sfi: sfi::JOURNEY,
             number: 0,
-            data: journey.to_bytes().to_vec(),
-        };
-        metro.into_iter().chain([journey]).collect()
+            data: Journey {
+                balance: balance_after,
+                ..journey
+            }
+            .to_bytes()
+            .to_vec(),
+        });
+        metro.into_iter().chain(journey).collect()
     }
 }
 
 /// A device's rule: what it sells to a card at a time.
 pub trait Seller {
+    /// Takes over the network's modes of the last seven days.
+    fn learn(&mut self, _history: &fare::ModeHistory) {}
     /// Which files it needs.
     fn reads(&self) -> Reads;
     /// Whether the same card may pay again at once.

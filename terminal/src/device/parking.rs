@@ -68,7 +68,15 @@ impl Seller for ParkingMeter {
         Ok(Offer {
             amount: quote.amount,
             least_balance: quote.amount,
-            journey: journey(&self.site, kind, mode, place, quote.amount, at, leg),
+            journey: Some(journey(
+                &self.site,
+                kind,
+                mode,
+                place,
+                quote.amount,
+                at,
+                leg,
+            )),
             metro: None,
             service: Service::ParkingMeter {
                 operator: self.site.operator.clone(),
@@ -167,7 +175,15 @@ impl Seller for CarParkEntry {
         Ok(Offer {
             amount: Fen::ZERO,
             least_balance: Fen::ZERO,
-            journey: journey(&park.site, kind, Mode::CarPark, place, Fen::ZERO, at, leg),
+            journey: Some(journey(
+                &park.site,
+                kind,
+                Mode::CarPark,
+                place,
+                Fen::ZERO,
+                at,
+                leg,
+            )),
             metro: None,
             service: park.service(at),
             code: Code::ParkEntered,
@@ -220,7 +236,7 @@ impl Seller for CarParkExit {
         Ok(Offer {
             amount: quote.amount,
             least_balance: quote.amount,
-            journey: journey(
+            journey: Some(journey(
                 &park.site,
                 kind,
                 Mode::CarPark,
@@ -228,7 +244,7 @@ impl Seller for CarParkExit {
                 quote.amount,
                 at,
                 leg,
-            ),
+            )),
             metro: None,
             service: park.service(entry.time),
             code: Code::ServicePaid,

@@ -56,7 +56,15 @@ impl Seller for TaxiMeter {
         Ok(Offer {
             amount: quote.amount,
             least_balance: quote.amount,
-            journey: journey(&self.site, kind, mode, place, quote.amount, at, leg),
+            journey: Some(journey(
+                &self.site,
+                kind,
+                mode,
+                place,
+                quote.amount,
+                at,
+                leg,
+            )),
             metro: None,
             service: Service::Taxi {
                 operator: self.site.operator.clone(),

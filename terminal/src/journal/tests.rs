@@ -53,6 +53,7 @@ fn purchase(n: u64, journal_seq: u64) -> Record {
             state: None,
             age: None,
             kind: CardKind::Normal,
+            companion: false,
         },
     };
     Record {

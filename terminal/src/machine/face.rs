@@ -28,8 +28,10 @@ pub(super) fn present(task: &Task) -> Face {
         ("请刷卡", "Present your card"),
         ("请将卡片贴近读卡区", "Hold the card to the reader"),
     );
-    if let Task::TopUp(wish) = task {
-        face.rows = vec![Row::new("充值金额", "To load", wish.amount_fen)];
+    match task {
+        Task::TopUp(wish) => face.rows = vec![Row::new("充值金额", "To load", wish.amount_fen)],
+        Task::Goods(goods) => face.amount = Some(Amount::Due(goods.sale_fen)),
+        _ => {}
     }
     face
 }

@@ -317,7 +317,7 @@ impl Machine {
             }
             return;
         }
-        if let Some(task) = self.order.take_if(|task| has_card || !task.needs_card()) {
+        if let Some(task) = self.order.take_if(|_| has_card) {
             self.give(task, true, actions);
         } else if has_card
             && self.order.is_none()

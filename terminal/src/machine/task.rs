@@ -1,6 +1,7 @@
 //! What a device is to do with the card that is presented.
 
 use card_spec::{Fen, time::CardTime};
+use fare::{Area, StopId};
 use serde::Deserialize;
 
 use super::{Row, shift::Flow};
@@ -19,6 +20,14 @@ pub enum Task {
     Trip(Trip),
     /// Take a kerb-side parking fee.
     Stay(Stay),
+    /// Take the price of goods.
+    Goods(Goods),
+    /// Correct a metro journey, or tell how it would be corrected.
+    Correct(Correction),
+    /// Tell what the card says of this ride.
+    Inspect,
+    /// Tell balance and last trips.
+    Balance,
     /// Load the purse.
     TopUp(TopUp),
     /// Proof of life.
@@ -37,6 +46,29 @@ pub struct Sale {
     /// For a companion of the holder: at the ordinary price, without transfer, although the card
     /// was presented a moment ago.
     pub companion: bool,
+    /// Sectional bus: sections that the rider goes through, if the driver keyed them.
+    pub sections: Option<u8>,
+}
+
+/// A sale of goods.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Goods {
+    /// Price, fen.
+    pub sale_fen: Fen,
+    /// Receipt number.
+    pub receipt: String,
+}
+
+/// A rider at a fare-adjustment desk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// Where the rider stands.
+    pub area: Area,
+    /// The station that the rider names.
+    pub named: Option<StopId>,
+    /// Only look: tell what would be done.
+    pub look: bool,
 }
 
 /// A taxi trip at flag-up.
@@ -98,15 +130,18 @@ impl Task {
     /// Which way its money goes; `None` where a shift does not count it.
     pub(super) const fn flow(&self) -> Option<Flow> {
         match self {
-            Self::Sell(_) | Self::Trip(_) | Self::Stay(_) | Self::Bill(_) => Some(Flow::Paid),
+            Self::Sell(_) | Self::Trip(_) | Self::Stay(_) | Self::Goods(_) | Self::Bill(_) => {
+                Some(Flow::Paid)
+            }
+            Self::Correct(correction) if !correction.look => Some(Flow::Paid),
             Self::TopUp(_) => Some(Flow::Loaded),
-            Self::ProofOfLife(_) | Self::Operator | Self::TestCard => None,
+            Self::Correct(_)
+            | Self::Inspect
+            | Self::Balance
+            | Self::ProofOfLife(_)
+            | Self::Operator
+            | Self::TestCard => None,
         }
-    }
-
-    /// Whether it is done with a card; what is not, is done at once.
-    pub(super) const fn needs_card(&self) -> bool {
-        true
     }
 }
 

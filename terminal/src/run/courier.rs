@@ -148,9 +148,7 @@ impl Courier {
             return Ok(Some(Errand::Hotlist(held, key)));
         }
         let key = device.key.clone();
-        let Some(journal) = device.journal_mut() else {
-            return Ok(None);
-        };
+        let journal = device.journal_mut();
         match next_batch(journal, &key, self.batch_records) {
             Ok(batch) => Ok(batch.map(Errand::Upload)),
             Err(error) => {
@@ -172,9 +170,7 @@ impl Courier {
         let taken = match report {
             Report::Upload(batch, Ok(answer)) => {
                 let records = answer.items.len();
-                let accepted = device
-                    .journal_mut()
-                    .map_or(Ok(()), |j| accept_answer(j, &batch, &answer));
+                let accepted = accept_answer(device.journal_mut(), &batch, &answer);
                 if accepted.is_ok() {
                     let waiting = device.journal().waiting().len();
                     around.print(&Line::Upload { records, waiting })?;
@@ -218,15 +214,14 @@ impl Courier {
     ) -> Result<(), RunError> {
         let (key, mut records) = (device.key.clone(), 0);
         let mut fault = None;
-        if let Some(journal) = device.journal_mut() {
-            loop {
-                match upload(journal, &key, self.batch_records, client) {
-                    Ok(Some(answer)) => records += answer.items.len(),
-                    Ok(None) => break,
-                    Err(error) => {
-                        fault = Some(error.to_string());
-                        break;
-                    }
+        let journal = device.journal_mut();
+        loop {
+            match upload(journal, &key, self.batch_records, client) {
+                Ok(Some(answer)) => records += answer.items.len(),
+                Ok(None) => break,
+                Err(error) => {
+                    fault = Some(error.to_string());
+                    break;
                 }
             }
         }

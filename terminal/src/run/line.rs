@@ -97,14 +97,20 @@ fn request(line: &str, kind: Kind) -> Result<Task, serde_json::Error> {
     match kind {
         Kind::Taxi => serde_json::from_str(line).map(Task::Trip),
         Kind::ParkingMeter => serde_json::from_str(line).map(Task::Stay),
-        Kind::Pos => serde_json::from_str(line).map(Task::TopUp),
+        Kind::Pos => serde_json::from_str(line)
+            .map(Task::Goods)
+            .or_else(|_| serde_json::from_str(line).map(Task::TopUp)),
         Kind::Kiosk => serde_json::from_str(line).map(Task::ProofOfLife),
         Kind::Hospital => serde_json::from_str(line).map(|bill| Task::Bill(Box::new(bill))),
-        Kind::Bus | Kind::MetroEntry | Kind::MetroExit | Kind::CarParkEntry | Kind::CarParkExit => {
-            Err(serde::de::Error::custom(
-                "this device takes key, mode and driven lines only",
-            ))
-        }
+        Kind::Bus
+        | Kind::MetroEntry
+        | Kind::MetroExit
+        | Kind::CarParkEntry
+        | Kind::CarParkExit
+        | Kind::FareDesk
+        | Kind::Inspector => Err(serde::de::Error::custom(
+            "this device takes key, mode and driven lines only",
+        )),
     }
 }
 

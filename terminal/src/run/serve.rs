@@ -228,7 +228,12 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
     fn feed(&mut self, event: Event) -> Result<(), RunError> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for action in self.machine.on(event) {
+            let is_order = matches!(event, Event::Mode(_));
+            let actions = self.machine.on(event);
+            if is_order {
+                self.device.learn(self.machine.modes());
+            }
+            for action in actions {
                 (self.around.watch)(&action);
                 match action {
                     Action::Serve(task) => {

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use card_spec::{Channel, time::CardTime};
 use clearing_api::{Client, national};
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use fare::Tariffs;
+use fare::{ModeHistory, ModeSpan, StationMode, Tariffs};
 
 use super::{RunError, read};
 use crate::{
     code::Code,
     device::{
-        BusValidator, CarParkEntry, CarParkExit, MetroEntryGate, MetroExitGate, ParkingMeter,
-        Seller, Site, TaxiMeter,
+        BusValidator, CarParkEntry, CarParkExit, FareDesk, Inspection, MetroEntryGate,
+        MetroExitGate, ParkingMeter, Seller, Site, TaxiMeter, Till,
     },
     hospital::HospitalWindow,
     hotlist::{self, Hotlist},
     journal::{Journal, Storage},
     kiosk::Kiosk,
-    machine::{self, BillOrder, Model, Served, Task},
+    machine::{self, BillOrder, Mode, Model, Modes, Served, Task},
     online::NationalLink,
     person::Randoms,
     pos::{Pos, PosSetup},
@@ -32,6 +32,8 @@ use crate::{
 enum Work<S> {
     Sells(PurseTerminal<S>, Box<dyn Seller>),
     Bus(PurseTerminal<S>, BusValidator),
+    Desk(PurseTerminal<S>, FareDesk),
+    Inspector(PurseTerminal<S>, Inspection),
     Taxi(PurseTerminal<S>),
     Meter(PurseTerminal<S>, fare::ZoneClass, fare::VehicleClass),
     Pos(Pos<S>),
@@ -44,6 +46,7 @@ pub struct Device<S> {
     work: Work<S>,
     site: Site,
     plate: String,
+    has_sam_reader: bool,
     tariffs: Option<Arc<Tariffs>>,
     pub(super) key: SigningKey,
     pub(super) hotlist_key: Option<VerifyingKey>,
@@ -61,7 +64,11 @@ impl<S: Storage> Device<S> {
             operator: profile.operator.clone(),
             region: profile.region,
         };
-        let is_priced = !matches!(profile.kind, Kind::Pos | Kind::Hospital | Kind::Kiosk);
+        let is_priced = match profile.kind {
+            Kind::Pos | Kind::Hospital | Kind::Kiosk => false,
+            Kind::Inspector => profile.route.is_some(),
+            _ => true,
+        };
         let tariffs = match is_priced {
             true => {
                 let folder = profile.need("tariffs", profile.tariffs.as_deref())?;
@@ -80,6 +87,7 @@ impl<S: Storage> Device<S> {
             work,
             site,
             plate,
+            has_sam_reader: profile.sam_reader.is_some(),
             tariffs,
             key,
             hotlist_key,
@@ -100,6 +108,14 @@ impl<S: Storage> Device<S> {
                 class: class.clone(),
                 vehicle: *vehicle,
             },
+            (Work::Bus(_, bus), _) => Model::Bus {
+                companions: profile.companions,
+                sections: bus.sections(),
+            },
+            (Work::Desk(_, desk), _) => Model::FareDesk {
+                stations: desk.stations(),
+            },
+            (Work::Inspector(..), _) => Model::Inspector,
             _ => match profile.kind {
                 Kind::MetroEntry => Model::MetroEntry,
                 Kind::MetroExit => Model::MetroExit,
@@ -108,9 +124,10 @@ impl<S: Storage> Device<S> {
                 Kind::Pos => Model::Pos,
                 Kind::Kiosk => Model::Kiosk,
                 Kind::Hospital => Model::Hospital,
-                Kind::Bus | Kind::Taxi | Kind::ParkingMeter => Model::Bus {
-                    companions: profile.companions,
-                },
+                // Above; a taxi or meter without tariffs cannot be built.
+                Kind::Bus | Kind::FareDesk | Kind::Inspector | Kind::Taxi | Kind::ParkingMeter => {
+                    Model::Inspector
+                }
             },
         };
         machine::Setup {
@@ -123,12 +140,19 @@ impl<S: Storage> Device<S> {
 
     /// Whether it has a SAM.
     pub(super) const fn needs_sam(&self) -> bool {
-        !matches!(self.work, Work::Pos(_))
+        match &self.work {
+            Work::Pos(_) => self.has_sam_reader,
+            Work::Inspector(..) => false,
+            _ => true,
+        }
     }
 
     /// Whether every service begins with a line: it ends when no more can come.
     pub(super) const fn needs_request(&self) -> bool {
-        !matches!(self.work, Work::Sells(..) | Work::Bus(..))
+        matches!(
+            self.work,
+            Work::Taxi(_) | Work::Meter(..) | Work::Pos(_) | Work::Kiosk(_) | Work::Hospital(..)
+        )
     }
 
     /// Opens the SAM that this kind uses.
@@ -141,30 +165,29 @@ impl<S: Storage> Device<S> {
 
     pub(super) const fn journal(&self) -> &Journal<S> {
         match &self.work {
-            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => t.journal(),
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Desk(t, _) => t.journal(),
+            Work::Taxi(t) | Work::Meter(t, ..) | Work::Inspector(t, _) => t.journal(),
             Work::Pos(pos) => pos.journal(),
             Work::Kiosk(kiosk) => kiosk.journal(),
             Work::Hospital(window, _) => window.journal(),
         }
     }
 
-    /// The journal to upload from; a point of sale uploads nothing.
-    pub(super) const fn journal_mut(&mut self) -> Option<&mut Journal<S>> {
+    /// The journal to upload from.
+    pub(super) const fn journal_mut(&mut self) -> &mut Journal<S> {
         match &mut self.work {
-            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => {
-                Some(t.journal_mut())
-            }
-            Work::Pos(_) => None,
-            Work::Kiosk(kiosk) => Some(kiosk.journal_mut()),
-            Work::Hospital(window, _) => Some(window.journal_mut()),
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Desk(t, _) => t.journal_mut(),
+            Work::Taxi(t) | Work::Meter(t, ..) | Work::Inspector(t, _) => t.journal_mut(),
+            Work::Pos(pos) => pos.journal_mut(),
+            Work::Kiosk(kiosk) => kiosk.journal_mut(),
+            Work::Hospital(window, _) => window.journal_mut(),
         }
     }
 
     pub(super) const fn hotlist_mut(&mut self) -> &mut Hotlist {
         match &mut self.work {
-            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => {
-                t.hotlist_mut()
-            }
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Desk(t, _) => t.hotlist_mut(),
+            Work::Taxi(t) | Work::Meter(t, ..) | Work::Inspector(t, _) => t.hotlist_mut(),
             Work::Pos(pos) => pos.hotlist_mut(),
             Work::Kiosk(kiosk) => kiosk.hotlist_mut(),
             Work::Hospital(window, _) => window.hotlist_mut(),
@@ -218,6 +241,20 @@ impl<S: Storage> Device<S> {
         if let (Work::Pos(pos), Task::TopUp(wish)) = (&mut self.work, task) {
             return Ok(pos.top_up(card, wish, at, client).into());
         }
+        let device = self.site.device;
+        match (&self.work, task) {
+            (Work::Inspector(terminal, inspection), Task::Inspect) => {
+                let hotlist = terminal.hotlist();
+                return Ok(read::inspect(card, inspection, hotlist, at));
+            }
+            (Work::Desk(_, desk), Task::Correct(wish)) if wish.look => {
+                return Ok(read::examine(card, desk, wish, device, at));
+            }
+            (Work::Pos(_) | Work::Kiosk(_), Task::Balance) => {
+                return Ok(read::balance(card, device, at));
+            }
+            _ => {}
+        }
         let sam = sam.ok_or(Code::SamFault)?;
         let (site, tariffs) = (&self.site, self.tariffs.as_ref());
         let served = match (&mut self.work, task) {
@@ -226,7 +263,20 @@ impl<S: Storage> Device<S> {
             }
             (Work::Bus(terminal, bus), Task::Sell(sale)) => {
                 let bus = bus.clone().for_companion(sale.companion);
+                let bus = bus.through(sale.sections);
                 terminal.tap(card, sam, at, &bus).into()
+            }
+            (Work::Desk(terminal, desk), Task::Correct(wish)) => {
+                let desk = desk.visit(wish.area, wish.named.clone());
+                terminal.tap(card, sam, at, &desk).into()
+            }
+            (Work::Pos(pos), Task::Goods(goods)) => {
+                let till = Till {
+                    site: site.clone(),
+                    amount: goods.sale_fen,
+                    receipt: goods.receipt.clone(),
+                };
+                pos.till().tap(card, sam, at, &till).into()
             }
             (Work::Taxi(terminal), Task::Trip(trip)) => {
                 let meter = TaxiMeter {
@@ -266,11 +316,39 @@ impl<S: Storage> Device<S> {
     /// The torn card did not come back: its record goes on as unknown.
     pub(super) fn give_up(&mut self) -> Result<(), Refusal> {
         match &mut self.work {
-            Work::Sells(t, _) | Work::Bus(t, _) | Work::Taxi(t) | Work::Meter(t, ..) => {
-                t.give_up().map(|_| ())
-            }
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Desk(t, _) => t.give_up().map(|_| ()),
+            Work::Taxi(t) | Work::Meter(t, ..) | Work::Inspector(t, _) => t.give_up().map(|_| ()),
+            Work::Pos(pos) => pos.till().give_up().map(|_| ()),
             // These ask for the card again as long as it takes.
-            Work::Pos(_) | Work::Kiosk(_) | Work::Hospital(..) => Ok(()),
+            Work::Kiosk(_) | Work::Hospital(..) => Ok(()),
+        }
+    }
+
+    /// Takes over the modes of the last seven days: gates and desks judge unfinished journeys by
+    /// them. An order is for the whole network.
+    pub(super) fn learn(&mut self, modes: &Modes) {
+        let operator = fare::OperatorId::from(self.site.operator.as_str());
+        let ends = modes.history().iter().skip(1).map(|next| Some(next.from));
+        let spans = modes.history().iter().zip(ends.chain([None]));
+        let history = spans.filter_map(|(order, to)| {
+            let mode = match order.mode {
+                Mode::TrainFailure => StationMode::TrainFailure,
+                Mode::EmergencyRelease => StationMode::EmergencyRelease,
+                Mode::Normal | Mode::Closed | Mode::Degraded | Mode::Test => return None,
+            };
+            Some(ModeSpan {
+                operator: operator.clone(),
+                stops: Vec::new(),
+                mode,
+                from: order.from,
+                to,
+            })
+        });
+        let history = ModeHistory(history.collect());
+        match &mut self.work {
+            Work::Sells(_, seller) => seller.learn(&history),
+            Work::Desk(_, desk) => desk.learn(&history),
+            _ => {}
         }
     }
 }
@@ -331,6 +409,29 @@ fn work<S: Storage>(
             let bus = BusValidator::new(site, tariffs()?, route).map_err(RunError::Place)?;
             return Ok(Work::Bus(PurseTerminal::new(setup, journal), bus));
         }
+        Kind::FareDesk => {
+            let (line, stop) = (route()?.as_str().into(), stop()?.as_str().into());
+            let desk = FareDesk::new(site, tariffs()?, &line, stop).map_err(RunError::Place)?;
+            return Ok(Work::Desk(PurseTerminal::new(setup, journal), desk));
+        }
+        Kind::Inspector => {
+            let operator = fare::OperatorId::from(profile.operator.as_str());
+            let line = match &profile.route {
+                Some(route) => {
+                    let route = route.as_str().into();
+                    let tariffs = tariffs()?;
+                    let known = tariffs.route(&operator, &route).map(|route| route.code);
+                    let unknown = || RunError::Place(Refusal::new(Code::TariffFault, &route));
+                    Some(known.ok_or_else(unknown)?)
+                }
+                None => None,
+            };
+            let inspection = Inspection { site, line };
+            return Ok(Work::Inspector(
+                PurseTerminal::new(setup, journal),
+                inspection,
+            ));
+        }
         Kind::MetroEntry => {
             let (line, stop) = (route()?.as_str().into(), stop()?.as_str().into());
             Box::new(MetroEntryGate::new(site, tariffs()?, &line, stop).map_err(RunError::Place)?)
@@ -365,7 +466,7 @@ fn work<S: Storage>(
         }
         Kind::Pos => {
             let setup = PosSetup {
-                acceptance: profile.acceptance(),
+                sale: setup,
                 terminal: *profile.need("terminal", profile.terminal.as_ref())?,
                 load_max: profile.limits.load_max_fen,
             };

@@ -178,7 +178,7 @@ impl<S: Storage> PurseTerminal<S> {
         let opens = (0..=ride).contains(&clock::elapsed(torn_at, at));
         if opens {
             let (service, amount) = (purchase.service.clone(), purchase.amount);
-            let offer = zero_offer(view, service).ok_or_else(|| {
+            let offer = zero_offer(view, purchase.tx, service).ok_or_else(|| {
                 Refusal::new(
                     Code::NotProved,
                     "the card holds no journey record of the torn debit",
@@ -218,9 +218,17 @@ impl<S: Storage> PurseTerminal<S> {
     }
 }
 
-/// A zero-amount CAPP that writes the newest journey record once more and changes nothing else.
-fn zero_offer(view: &CardView, service: clearing_api::record::Service) -> Option<Offer> {
-    let newest = view.journeys.first()?.record;
+/// A zero-amount transaction like the torn one: a CAPP writes the newest journey record once more
+/// and changes nothing else.
+fn zero_offer(
+    view: &CardView,
+    tx: TxType,
+    service: clearing_api::record::Service,
+) -> Option<Offer> {
+    let newest = match tx {
+        TxType::Capp => Some(view.journeys.first()?.record),
+        _ => None,
+    };
     Some(Offer {
         amount: Fen::ZERO,
         least_balance: Fen::ZERO,

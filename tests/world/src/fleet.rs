@@ -142,11 +142,19 @@ fn machine(
         region,
         sample_cards: false,
     };
+    let setup = Setup {
+        acceptance,
+        class: post.class().unwrap_or(class::TRANSIT),
+        per_tap_max: Fen::yuan(300),
+        passback_seconds: 60,
+        same_card_seconds: 10,
+        torn_ride_seconds: 1_800,
+    };
     Ok(match post.kind {
         DeviceKind::Pos => {
             let terminal = sam_no(index)?;
             let setup = PosSetup {
-                acceptance,
+                sale: setup,
                 terminal,
                 load_max: Fen::yuan(1_000),
             };
@@ -172,17 +180,7 @@ fn machine(
                 link,
             )))
         }
-        _ => {
-            let setup = Setup {
-                acceptance,
-                class: post.class().unwrap_or(class::TRANSIT),
-                per_tap_max: Fen::yuan(300),
-                passback_seconds: 60,
-                same_card_seconds: 10,
-                torn_ride_seconds: 1_800,
-            };
-            Machine::Purse(PurseTerminal::new(setup, journal))
-        }
+        _ => Machine::Purse(PurseTerminal::new(setup, journal)),
     })
 }
 

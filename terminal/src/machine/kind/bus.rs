@@ -5,20 +5,26 @@ use card_spec::time::CardTime;
 use super::{Behaviour, Step};
 use crate::{
     code::Verdict,
-    machine::{Colour, Face, Key, Sale, Served, SoftKey, Task},
+    machine::{Colour, Face, Key, Row, Sale, Served, SoftKey, Task},
 };
 
 #[derive(Debug)]
 pub(super) struct Bus {
     companions: bool,
+    /// How many sections the route has; 0 with a flat fare.
+    sections: u8,
+    /// Sections that the next rider goes through, as the driver keyed them.
+    ridden: Option<u8>,
     /// The driver lets the next presentation pay for a companion of the card's holder.
     companion: bool,
 }
 
 impl Bus {
-    pub(super) const fn new(companions: bool) -> Self {
+    pub(super) const fn new(companions: bool, sections: u8) -> Self {
         Self {
             companions,
+            sections,
+            ridden: None,
             companion: false,
         }
     }
@@ -41,18 +47,32 @@ impl Behaviour for Bus {
         if self.companions {
             face.keys.push(SoftKey::new("同行", "Companion"));
         }
+        if self.sections > 0 {
+            let ridden = self.ridden.map_or_else(
+                || "全程 to the end".to_owned(),
+                |ridden| format!("{ridden} / {}", self.sections),
+            );
+            face.rows = vec![Row::new("乘坐段数", "Sections", ridden)];
+        }
         face
     }
 
     fn card(&mut self, _now: CardTime) -> Option<Task> {
         let companion = self.companion;
-        Some(Task::Sell(Sale { companion }))
+        let sections = self.ridden;
+        Some(Task::Sell(Sale {
+            companion,
+            sections,
+        }))
     }
 
     fn key(&mut self, key: Key, _now: CardTime) -> Step {
         match key {
             Key::Soft(0) if self.companions => self.companion = !self.companion,
-            Key::Cancel if self.companion => self.companion = false,
+            Key::Digit(digit) if (1..=self.sections).contains(&digit.value()) => {
+                self.ridden = Some(digit.value());
+            }
+            Key::Cancel if self.companion || self.ridden.is_some() => self.leave(),
             _ => return Step::Ignored,
         }
         Step::Taken
@@ -60,12 +80,13 @@ impl Behaviour for Bus {
 
     fn served(&mut self, _task: &Task, served: &Served, _now: CardTime) {
         if served.result.verdict == Verdict::Open {
-            self.companion = false;
+            self.leave();
         }
     }
 
     fn leave(&mut self) {
         self.companion = false;
+        self.ridden = None;
     }
 
     fn is_attended(&self) -> bool {

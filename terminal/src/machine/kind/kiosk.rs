@@ -25,7 +25,10 @@ impl Behaviour for SelfService {
                     ("请选择业务", "Choose a service"),
                     ("插卡后按功能键", "Insert your card, press a key"),
                 );
-                face.keys = vec![SoftKey::new("养老资格认证", "Proof of life")];
+                face.keys = vec![
+                    SoftKey::new("余额与行程", "Balance and trips"),
+                    SoftKey::new("养老资格认证", "Proof of life"),
+                ];
                 face
             }
             At::Pin(entry) => {
@@ -51,7 +54,8 @@ impl Behaviour for SelfService {
             return if was_away { Step::Taken } else { Step::Ignored };
         }
         match (&mut self.0, key) {
-            (At::Menu, Key::Soft(0)) => self.0 = At::Pin(Entry::pin()),
+            (At::Menu, Key::Soft(0)) => return Step::Do(Box::new(Task::Balance)),
+            (At::Menu, Key::Soft(1)) => self.0 = At::Pin(Entry::pin()),
             (At::Pin(entry), Key::Enter) => {
                 let Some(pin) = entry.secret() else {
                     return Step::Ignored;

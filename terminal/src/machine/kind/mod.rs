@@ -1,8 +1,10 @@
 //! What one kind of device adds to what all share. One file each.
 
 mod bus;
+mod desk;
 mod gate;
 mod hospital;
+mod inspector;
 mod kiosk;
 mod parking;
 mod pos;
@@ -11,9 +13,9 @@ mod taxi;
 use std::sync::Arc;
 
 use card_spec::{Fen, time::CardTime};
-use fare::{OperatorId, Tariffs, VehicleClass, ZoneClass};
+use fare::{OperatorId, StopId, Tariffs, VehicleClass, ZoneClass};
 
-use super::{Face, Key, Served, Task, face};
+use super::{Face, Key, Served, Task, Text, face};
 
 /// A kind, with what it needs to decide.
 #[derive(Debug, Clone)]
@@ -22,11 +24,20 @@ pub enum Model {
     Bus {
         /// The driver may let several riders pay with one card.
         companions: bool,
+        /// How many sections the route has; 0 with a flat fare.
+        sections: u8,
     },
     /// Metro entry gate.
     MetroEntry,
     /// Metro exit gate.
     MetroExit,
+    /// Fare-adjustment desk.
+    FareDesk {
+        /// The network's stations: number on cards, id, name.
+        stations: Vec<(u16, StopId, Text)>,
+    },
+    /// Inspector's hand-held.
+    Inspector,
     /// Car park entry.
     CarParkEntry,
     /// Car park exit.
@@ -60,7 +71,12 @@ pub enum Model {
 impl Model {
     pub(super) fn behaviour(self) -> Box<dyn Behaviour> {
         match self {
-            Self::Bus { companions } => Box::new(bus::Bus::new(companions)),
+            Self::Bus {
+                companions,
+                sections,
+            } => Box::new(bus::Bus::new(companions, sections)),
+            Self::FareDesk { stations } => Box::new(desk::Desk::new(stations)),
+            Self::Inspector => Box::new(inspector::Inspector),
             Self::MetroEntry => Box::new(gate::METRO_ENTRY),
             Self::MetroExit => Box::new(gate::METRO_EXIT),
             Self::CarParkEntry => Box::new(gate::CAR_PARK_ENTRY),
