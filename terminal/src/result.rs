@@ -68,6 +68,15 @@ pub struct PriceLine {
 }
 
 impl TapResult {
+    /// A bare result of `code`, of no particular card.
+    pub fn of(device: DeviceNo, at: CardTime, code: Code) -> Self {
+        let outcome = match code.verdict() {
+            Verdict::Open => Ok(code),
+            _ => Err(code.into()),
+        };
+        Note::default().finish(device, at, outcome)
+    }
+
     /// The exit code of a command that ends with this result: 0 served, 5 present the card again
     /// or reader lost, 6 card refused, 1 any other fault of the device.
     pub const fn exit_code(&self) -> u8 {

@@ -13,6 +13,7 @@ mod availability;
 mod entry;
 mod event;
 mod face;
+mod gallery;
 mod kind;
 mod mode;
 mod screen;
@@ -23,6 +24,7 @@ mod task;
 
 pub use action::{Action, Barrier, Tone};
 pub use event::{Digit, Event, Key, Presence, Store, TariffState, UnknownKey};
+pub use gallery::gallery;
 pub use kind::Model;
 pub use mode::{Mode, ModeOrder, Modes};
 pub use screen::{Amount, Colour, Face, Field, Row, Screen, SoftKey, Status, Text};
