@@ -13,7 +13,7 @@ use terminal::{
 #[derive(clap::Args)]
 pub struct Args {
     /// bus, metro-entry, metro-exit, taxi, parking-meter, car-park-entry, car-park-exit, pos,
-    /// hospital or kiosk
+    /// hospital, kiosk, fare-desk or inspector
     #[arg(value_parser = kind)]
     kind: Kind,
     /// The device's profile, TOML

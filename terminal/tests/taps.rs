@@ -103,7 +103,9 @@ fn metro_entry_and_exit_in_every_suite() {
             "{entered:?}"
         );
         let twice = rig.tap("2026-11-23T08:15:30", &entry);
-        assert_eq!(twice.code, Code::AlreadyInside);
+        assert_eq!(twice.code, Code::TooSoon, "one person, two taps");
+        let inside = rig.tap("2026-11-23T08:22:00", &entry);
+        assert_eq!(inside.code, Code::AlreadyInside);
         // FZM101 to FZM103: 1,336 + 1,098 m of the true distances: the first band, 2 yuan.
         let left = rig.tap("2026-11-23T08:25:00", &exit);
         assert_eq!(

@@ -168,10 +168,9 @@ impl Behaviour for Meter {
     }
 
     fn served(&mut self, task: &Task, served: &Served, _now: CardTime) {
-        if matches!(task, Task::Stay(_)) && served.result.verdict == Verdict::Open {
-            if let Some(space) = self.leaving.take() {
-                self.taken.remove(&space);
-            }
+        let paid = matches!(task, Task::Stay(_)) && served.result.verdict == Verdict::Open;
+        if let Some(space) = self.leaving.take_if(|_| paid) {
+            self.taken.remove(&space);
         }
     }
 
