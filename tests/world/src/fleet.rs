@@ -43,10 +43,10 @@ use virtual_card::VirtualCard;
 
 /// The software of a device.
 enum Machine {
-    Purse(PurseTerminal<FileStorage>),
-    Pos(Pos<FileStorage>),
+    Purse(Box<PurseTerminal<FileStorage>>),
+    Pos(Box<Pos<FileStorage>>),
     Window(Box<(HospitalWindow<FileStorage>, NationalLink)>),
-    Kiosk(Kiosk<FileStorage>),
+    Kiosk(Box<Kiosk<FileStorage>>),
 }
 
 /// One device.
@@ -158,9 +158,9 @@ fn machine(
                 terminal,
                 load_max: Fen::yuan(1_000),
             };
-            Machine::Pos(Pos::new(setup, journal, key.clone()))
+            Machine::Pos(Box::new(Pos::new(setup, journal, key.clone())))
         }
-        DeviceKind::Kiosk => Machine::Kiosk(Kiosk::new(acceptance, journal)),
+        DeviceKind::Kiosk => Machine::Kiosk(Box::new(Kiosk::new(acceptance, journal))),
         DeviceKind::Window => {
             let caller = Caller {
                 fixmedins_code: post.operator.to_owned(),
@@ -180,7 +180,7 @@ fn machine(
                 link,
             )))
         }
-        _ => Machine::Purse(PurseTerminal::new(setup, journal)),
+        _ => Machine::Purse(Box::new(PurseTerminal::new(setup, journal))),
     })
 }
 
