@@ -252,11 +252,33 @@ pub(crate) fn must_be_empty(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the files into a directory that has none yet; all or nothing.
+/// There while a restore is not whole: files without the line that closes loads. Such a directory does
+/// not open.
+const RESTORING: &str = "restoring";
+
+/// The restore is whole.
+pub(crate) fn restored(directory: &Path) -> Result<()> {
+    let path = directory.join(RESTORING);
+    fs::remove_file(&path).map_err(|e| io_error(&path, "cannot remove", &e))
+}
+
+/// That no restore was cut here.
+pub(crate) fn must_be_whole(directory: &Path) -> Result<()> {
+    if directory.join(RESTORING).exists() {
+        return Err(store(&format!(
+            "a restore into {} was cut: empty the directory and restore again",
+            directory.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the files into a directory that has none yet; all or nothing. It opens after [`restored`].
 pub(crate) fn write_files(directory: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     must_be_empty(directory)?;
     let mut written: Vec<PathBuf> = Vec::new();
-    for (name, bytes) in files {
+    let marker = (RESTORING.to_owned(), Vec::new());
+    for (name, bytes) in core::iter::once(&marker).chain(files) {
         let result = crate::store::write_new(directory, name, bytes);
         written.push(directory.join(name));
         if let Err(error) = result {

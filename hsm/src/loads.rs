@@ -45,7 +45,7 @@ pub struct LoadLimits {
 pub struct AccountLimits {
     /// Most in one load.
     pub per_load: Fen,
-    /// Most in one day, by the time of the ledger's holds.
+    /// Most in one day, by the HSM's clock: the ledger dates its holds as it likes.
     pub per_day: Fen,
 }
 
@@ -160,6 +160,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) seq: u16,
     pub(crate) given: Given,
     pub(crate) time: CardTime,
+    /// The day it counts on.
+    pub(crate) day: CardDate,
     /// Id of the hold or the order.
     pub(crate) order_id: &'a str,
 }

@@ -1,7 +1,7 @@
 //! Changes of state, and new versions of keys from another ceremony's roots.
 
 use card_spec::{SuiteId, keys::KeyHeader, time::CardTime};
-use hsm_client::{HsmError, KeyId, KeyState, Result, Rotation, ServiceKey};
+use hsm_client::{HsmError, KeyId, KeyState, Result, Rotation, ServiceKey, SignPurpose};
 
 use crate::{
     Entropy, KdfCost, Roots,
@@ -78,6 +78,27 @@ impl Draft {
                 Ok(vec![KeyId::Signing { purpose, version }])
             }
         }
+    }
+
+    /// The HSM cannot work without a key that signs its log and one that signs certificates: where a
+    /// change leaves none active, the next version is drawn and takes over in the same change.
+    pub(crate) fn replace_signers(
+        &mut self,
+        entropy: &Entropy,
+        at: CardTime,
+    ) -> Result<Vec<KeyId>> {
+        let mut drawn = Vec::new();
+        for purpose in [SignPurpose::Audit, SignPurpose::ClientCa] {
+            if self.vault.signer(purpose).is_ok() {
+                continue;
+            }
+            let all = self.vault.signing.range((purpose, 0)..=(purpose, u8::MAX));
+            let version = next(all.map(|(k, _)| k.1))?;
+            let held = Held::active(Signer::draw(entropy, purpose, version)?, at);
+            self.vault.signing.insert((purpose, version), held);
+            drawn.push(KeyId::Signing { purpose, version });
+        }
+        Ok(drawn)
     }
 
     /// The next storage key, and an envelope for it under a new passphrase. The old one is destroyed.

@@ -197,6 +197,7 @@ impl SoftHsm {
         let _wipe = WipeStack;
         let directory = config.directory.clone();
         let lock = lock(&directory)?;
+        crate::backup::must_be_whole(&directory)?;
         let sealed = store::read(&directory.join(StoreFile::NAME))?;
         let unsealed = store::unseal(&sealed, &config.passphrase, open)?;
         Self::opened_with(config, disk, unsealed, lock)
@@ -485,6 +486,9 @@ fn check_transcript(roots: &Roots, transcript: &Transcript) -> Result<()> {
     Err(malformed("the transcript is of another ceremony"))
 }
 
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(LOCK);
     let mut options = OpenOptions::new();
@@ -493,14 +497,20 @@ fn lock(directory: &Path) -> Result<File> {
     let file = options
         .open(&path)
         .map_err(|e| store::io_error(&path, "cannot open", &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(store::store(&format!(
-            "{} is in use by another process: stop that one, or connect to it",
-            directory.display()
-        ))),
-        Err(fs::TryLockError::Error(e)) => Err(store::io_error(&path, "cannot lock", &e)),
+    // A child that some thread has just forked keeps the last owner's lock until it runs its program.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::Error(e)) => {
+                return Err(store::io_error(&path, "cannot lock", &e));
+            }
+        }
     }
+    Err(store::store(&format!(
+        "{} is in use by another process: stop that one, or connect to it",
+        directory.display()
+    )))
 }
 
 #[cfg(test)]

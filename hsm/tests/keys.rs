@@ -394,3 +394,24 @@ fn what_no_card_holds_rotates_too() {
     let refused = hsm.rotate_keys(&roots, &transcript, storage);
     assert_eq!(refused.unwrap_err().code(), 4);
 }
+
+/// The key that signs the log is compromised at once: the next one is drawn in the same act, and the
+/// HSM goes on, also after a restart.
+#[test]
+fn a_compromised_audit_key_has_a_successor() {
+    let directory = tempfile::tempdir().unwrap();
+    let hsm = create(directory.path());
+    for purpose in [SignPurpose::Audit, SignPurpose::ClientCa] {
+        let before = hsm.public_key(purpose).unwrap();
+        let key = KeyId::Signing {
+            purpose,
+            version: 1,
+        };
+        hsm.set_key_state(key, KeyState::Compromised).unwrap();
+        assert_ne!(hsm.public_key(purpose).unwrap(), before);
+        assert!(hsm.sign(SignPurpose::Hotlist, b"x").is_ok());
+    }
+    drop(hsm);
+    let hsm = SoftHsm::open(config(directory.path())).unwrap();
+    assert!(hsm.sign(SignPurpose::Hotlist, b"x").is_ok());
+}

@@ -288,3 +288,38 @@ fn loads_wait_for_clearing_and_old_holds_are_over() {
     new.hold_signature = signed.to_bytes().to_vec();
     assert!(hsm.authorize_load(&new).is_ok());
 }
+
+/// A restore that power cuts before its log says that loads are closed does not open, whenever the cut
+/// comes: its load memory is as old as the backup.
+#[test]
+fn a_restore_that_is_cut_does_not_open() {
+    let place = tempfile::tempdir().unwrap();
+    let lost = create(&place.path().join("lost"));
+    let quorum = Quorum::new(2, 2).unwrap();
+    let backup = lost.backup(quorum, &["Wu", "Zheng"]).unwrap();
+    let (formed, transcript) = form(&backup);
+    let (new, cut) = (place.path().join("new"), place.path().join("cut"));
+    let (from, to) = (new.clone(), cut.clone());
+    // The clock is read for the line that closes loads; every file is there by then.
+    let clock = move || {
+        if from.join("keystore.bin").exists() && !to.exists() {
+            std::fs::create_dir(&to).unwrap();
+            for entry in std::fs::read_dir(&from).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_name() != "lock" {
+                    std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        NOW.parse().unwrap()
+    };
+    let config_ = Config {
+        clock: Arc::new(clock),
+        ..config(&new)
+    };
+    drop(SoftHsm::restore(config_, &backup.file, formed, &transcript, None, |_| Ok(())).unwrap());
+    assert!(cut.join("keystore.bin").exists());
+    let refused = SoftHsm::open(config(&cut)).map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("restore again"), "{refused}");
+    assert!(SoftHsm::open(config(&new)).is_ok());
+}

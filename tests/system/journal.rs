@@ -51,6 +51,7 @@ fn sale(journal_seq: u64) -> Record {
                 operator: "FZBUS".into(),
                 route: "FZB17".into(),
                 sections: None,
+                companion: false,
                 prior: None,
                 state: None,
                 age: None,

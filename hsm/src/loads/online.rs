@@ -47,6 +47,7 @@ impl Online {
         let repeated = self.last.is_some_and(|last| last.seq == seq);
         if let (Given::Load(amount), false) = (given, repeated) {
             let before = self.on(day);
+            let day = self.day.map_or(day, |(of, _)| of.max(day));
             self.day = Some((day, before.checked_add(amount).unwrap_or(Fen(i64::MAX))));
         }
         self.last = Some(Last { seq, given, mac2 });
@@ -57,9 +58,10 @@ impl Online {
         self.last = Some(Last { seq, given, mac2 });
     }
 
+    /// A day never comes back: a clock that does buys no second limit.
     fn on(&self, day: CardDate) -> Fen {
         match self.day {
-            Some((of, total)) if of == day => total,
+            Some((of, total)) if of >= day => total,
             _ => Fen::ZERO,
         }
     }
@@ -103,7 +105,7 @@ impl Loads {
             )),
             // Authorised before: it counts once.
             Some(last) if asked.seq == last.seq => Ok(()),
-            _ => within_day(account, online.on(asked.time.date()), asked),
+            _ => within_day(account, online.on(asked.day), asked),
         }
     }
 
@@ -123,7 +125,7 @@ impl Loads {
                 account: asked.account,
                 seq,
                 amount,
-                day: asked.time.date(),
+                day: asked.day,
                 hold_id: order_id,
                 mac2,
             },
@@ -150,8 +152,7 @@ fn within_day(limits: AccountLimits, before: Fen, asked: &Asked<'_>) -> Result<(
         Some(total) if total <= limits.per_day => Ok(()),
         _ => refused(format!(
             "{before} yuan were loaded on {} and {amount} more exceed the day's limit of {}",
-            asked.time.date(),
-            limits.per_day
+            asked.day, limits.per_day
         )),
     }
 }

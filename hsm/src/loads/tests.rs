@@ -17,6 +17,7 @@ fn asked(seq: u16, given: Given, time: &str) -> Asked<'static> {
         seq,
         given,
         time: time.parse().expect("time"),
+        day: time.parse::<CardTime>().expect("time").date(),
         order_id: "h",
     }
 }
@@ -198,4 +199,27 @@ fn a_day_has_so_many_pin_checks() {
     loads.clear(pan(), Guess::Pin).expect("cleared");
     assert!(loads.pin_allowed(pan(), today, mark(100)).is_ok());
     assert!(loads.pin_allowed(pan(), today, mark(0)).is_err());
+}
+
+/// A clock that goes back, or swings between two days, buys no second limit.
+#[test]
+fn a_day_never_comes_back() {
+    let (_directory, path, mut loads) = memory();
+    let days = [DAY1, DAY2, DAY1, DAY2, DAY1];
+    let mut total = 0;
+    for (seq, day) in (1..).zip(days) {
+        let asked = asked(seq, load(75), day);
+        if loads.allow(limits(), &asked).is_ok() {
+            loads.authorised(&asked, [1; 4]).expect("kept");
+            total += 75;
+        }
+    }
+    assert_eq!(
+        total,
+        75 + 150,
+        "the first day's first load, and the second day's limit"
+    );
+    drop(loads);
+    let loads = Loads::open(&path).expect("opens");
+    assert!(loads.allow(limits(), &asked(9, load(1), DAY1)).is_err());
 }

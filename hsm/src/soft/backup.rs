@@ -125,7 +125,9 @@ impl SoftHsm {
                 "loads": "closed",
             }),
         )?;
+        hsm.sync()?;
         hsm.logs()?.recovery = Recovery::Closed;
+        backup::restored(&directory)?;
         hsm.keep_transcript(transcript)?;
         // As after the first ceremony: its officers are there.
         let [a, b] = &transcript.officers;

@@ -9,7 +9,8 @@
 //!
 //! The next opening finds out how far it came ([`SoftHsm::reconcile`]) and undoes 2 and 3, or does 5;
 //! so does the next change, when no power was lost and only a step failed. The number in the lines
-//! `opened` and `closed` says which changes were in force; a store of before them is refused.
+//! `opened`, `closed` and `change-in-force` says which changes were in force; a store of before them
+//! is refused.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -24,15 +25,19 @@ use crate::{
     backend::Place,
     draft::Draft,
     reconcile::{Difference, names},
+    rotation::label,
     store::StoreFile,
     vault::Vault,
 };
+
+/// Written when the store has the change: an older store beside this log is refused from now on.
+const IN_FORCE: &str = "change-in-force";
 
 /// The change that a line of the audit log says was in force; an older key store has been put in the
 /// place of the one that it was written beside.
 pub(super) fn in_force(line: &Line) -> u64 {
     match line.act.as_str() {
-        "opened" | "closed" => line.detail["change"].as_u64().unwrap_or(0),
+        "opened" | "closed" | IN_FORCE => line.detail["change"].as_u64().unwrap_or(0),
         _ => 0,
     }
 }
@@ -133,6 +138,11 @@ impl SoftHsm {
         let settled = self.noting(self.settle(&mut changes));
         let mut draft = Draft::of(&self.vault())?;
         let (result, mut detail) = change(&mut draft)?;
+        let drawn = draft.replace_signers(&self.entropy, (self.clock)())?;
+        if let (false, Some(detail)) = (drawn.is_empty(), detail.as_object_mut()) {
+            let drawn: Vec<String> = drawn.into_iter().map(label).collect();
+            detail.insert("drawn".to_owned(), json!(drawn));
+        }
         if draft.arriving().next().is_some() {
             settled?;
             self.noting(draft.fits())?;
@@ -153,6 +163,8 @@ impl SoftHsm {
             self.noting(self.note_failed(&control.actor(), &failed, &error, why))?;
             return Err(error);
         }
+        self.note_as(&control.actor(), IN_FORCE, json!({ "change": number }))?;
+        self.sync()?;
         // A new audit key signs from now on. What fails here is made good at the next opening.
         let _ = audit::publish(&self.directory.join(AUDIT), &self.vault().audit_keys());
         let settled = self.noting(self.settle(&mut changes));

@@ -119,6 +119,7 @@ impl SoftHsm {
             seq: hold.seq,
             given: Given::Load(hold.amount),
             time: hold.time,
+            day: (self.clock)().date(),
             order_id: &hold.hold_id,
         };
         self.give(&asked, right.then_some((mac2, mac2)))
@@ -132,13 +133,15 @@ impl SoftHsm {
             seq: order.seq,
             given: Given::Limit(order.new_limit),
             time: order.time,
+            day: (self.clock)().date(),
             order_id: &order.order_id,
         };
         let answer = self.noting(commands::overdraft(&self.vault(), request))?;
         self.give(&asked, answer)
     }
 
-    /// What answers a right MAC1, remembered by its MAC2 before it is given out. Wrong MAC1s of loads and limits count together: all are guesses at one card's keys.
+    /// What answers a right MAC1, remembered by its MAC2 before it is given out. Wrong MAC1s of loads
+    /// and limits count together: all are guesses at one card's keys.
     fn give<T>(&self, asked: &Asked<'_>, answer: Option<([u8; 4], T)>) -> Result<T> {
         let mut logs = self.logs()?;
         logs.recovery.allows(Some(asked.time))?;

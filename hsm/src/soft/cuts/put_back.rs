@@ -22,6 +22,24 @@ fn an_old_store_beside_its_log_is_refused() {
     at_rest(&machine);
 }
 
+/// The same when power was cut and nothing was closed.
+#[test]
+fn an_old_store_beside_the_log_of_a_cut_is_refused() {
+    let machine = Machine::new();
+    drop(machine.create().expect("made"));
+    let hsm = machine.open();
+    let path = machine.place.path().join(StoreFile::NAME);
+    let old = fs::read(&path).expect("a store");
+    let id = KeyId::Master(dtk(1));
+    hsm.set_key_state(id, KeyState::Compromised).expect("legal");
+    let cut = machine.copy();
+    drop(hsm);
+    machine.put_back(&cut);
+    fs::write(&path, old).expect("put back");
+    let refused = machine.open().sound().map(|_| ()).expect_err("tampered");
+    assert!(refused.to_string().contains("before change 1"), "{refused}");
+}
+
 /// The directory of before a rotation, put back: the newer keys stay, and are in nobody's way unseen.
 #[test]
 fn keys_that_an_old_store_does_not_know_are_left_alone() {
