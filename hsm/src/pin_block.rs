@@ -43,26 +43,32 @@ pub(crate) fn encipher(
     key: &Key256,
     pan: Pan,
     pin: &PackedPin,
-    random: [u8; 8],
+    filling: Filling,
 ) -> Result<[u8; 16]> {
     let mut field = [0xAA; 16];
     field[0] = 0x40 | DIGITS as u8;
     field[1..4].copy_from_slice(&pin[..]);
-    field[8..].copy_from_slice(&random);
+    field[8..].copy_from_slice(&filling);
     Ok(seal(&Aes256::new((&**key).into()), field, pan_field(pan)?))
 }
 
-/// The PIN inside a block of this card number; anything else is refused in one way.
-pub(crate) fn decipher(key: &Key256, pan: Pan, block: [u8; 16]) -> Result<PackedPin> {
+/// What a pad puts into one block and into no other.
+pub(crate) type Filling = [u8; 8];
+
+/// The PIN inside a block of this card number, and the block's filling; anything else is refused in one
+/// way.
+pub(crate) fn decipher(key: &Key256, pan: Pan, block: [u8; 16]) -> Result<(PackedPin, Filling)> {
     let mut field = open(&Aes256::new((&**key).into()), block, pan_field(pan)?);
     let mut pin = PackedPin::default();
     pin.copy_from_slice(&field[1..4]);
+    let mut filling = Filling::default();
+    filling.copy_from_slice(&field[8..]);
     let whole = field[0] == 0x40 | DIGITS as u8
         && field[4..8] == [0xAA; 4]
         && pin.iter().all(|b| b >> 4 < 10 && b & 0x0F < 10);
     field.zeroize();
     if whole {
-        return Ok(pin);
+        return Ok((pin, filling));
     }
     Err(HsmError::NotAuthentic {
         what: "the PIN block (another key, another card number, or not six digits)".to_owned(),
@@ -124,7 +130,10 @@ mod tests {
         let pin = Zeroizing::new([0x12, 0x34, 0x56]);
         let ours = pan("03500000000000001234");
         let block = encipher(&key, ours, &pin, [9; 8]).expect("enciphered");
-        assert_eq!(decipher(&key, ours, block).expect("ours"), pin);
+        assert_eq!(
+            decipher(&key, ours, block).expect("ours"),
+            (pin.clone(), [9; 8])
+        );
         for refused in [
             decipher(&other, ours, block),
             decipher(&key, pan("03500000000000001235"), block),

@@ -143,7 +143,7 @@ impl Offline {
         credential: &Credential,
     ) -> core::result::Result<Running, ServeError> {
         let address = self.address()?;
-        let acceptor = TlsAcceptor::from(tls(credential)?);
+        let acceptor = TlsAcceptor::from(tls(credential, &hsm)?);
         let shared = Arc::new(Shared::new(hsm, self.limits));
         let (stop, stopping) = watch::channel(false);
         let _inside = self.runtime.enter();
@@ -208,11 +208,15 @@ impl Drop for Running {
     }
 }
 
-/// TLS 1.3; a client without a certificate of our authority is nobody. No resumption: every
+/// TLS 1.3; a client without a certificate of our authority is nobody. The authority is the vault's, not
+/// a file's: who writes beside the server's certificate makes no clients. No resumption: every
 /// connection shows its certificate.
-fn tls(credential: &Credential) -> core::result::Result<Arc<ServerConfig>, ServeError> {
+fn tls(
+    credential: &Credential,
+    hsm: &SoftHsm,
+) -> core::result::Result<Arc<ServerConfig>, ServeError> {
     let provider = Arc::new(ring::default_provider());
-    let roots = Arc::new(credential.roots()?);
+    let roots = Arc::new(hsm.client_roots()?);
     let clients =
         WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
     let mut config = ServerConfig::builder_with_provider(provider)

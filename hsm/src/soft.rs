@@ -36,6 +36,7 @@ use hsm_client::{
     Administration as _, Approval, CertificateRequest, Credential, HsmError, LeafKey, Result, Role,
     SignPurpose, Subject as Holder,
 };
+use rustls::RootCertStore;
 use serde_json::{Value, json};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -304,7 +305,19 @@ impl SoftHsm {
     /// officers of a key ceremony are authorised for fifteen minutes after it.
     pub fn authorised(&self) -> Result<Authorised> {
         self.sound()?;
-        locked(&self.authority).authorised(Instant::now())
+        let control = locked(&self.authority).authorised(Instant::now())?;
+        match self.caller.role() {
+            Some(_) if !control.names().contains(&self.caller.name.as_str()) => {
+                Err(HsmError::Refused {
+                    why: format!(
+                        "{} approved, and one of them carries it out, not {}",
+                        control.actor(),
+                        self.caller.name
+                    ),
+                })
+            }
+            _ => Ok(control),
+        }
     }
 
     /// Two officers at this machine approve what this process does next, by their certificates: for
@@ -364,6 +377,19 @@ impl SoftHsm {
         certificates::authority(self.vault().signer(SignPurpose::ClientCa)?)
     }
 
+    /// Whose certificates clients may show: every version of the authority that is in use.
+    pub(crate) fn client_roots(&self) -> Result<RootCertStore> {
+        let vault = self.vault();
+        let mut roots = RootCertStore::empty();
+        for signer in vault.verifying(SignPurpose::ClientCa) {
+            let certificate = certificates::authority(signer)?;
+            roots
+                .add(certificate.into())
+                .map_err(|e| malformed(&format!("the authority's certificate: {e}")))?;
+        }
+        Ok(roots)
+    }
+
     /// The card maker's copy of the transport masters. Exporting it takes two officers.
     pub fn manufacturer(&self, control: &Authorised) -> Result<Manufacturer> {
         let masters = self.vault().isd_masters(KVN_TRANSPORT)?;
@@ -407,8 +433,11 @@ impl SoftHsm {
             .write(&self.caller.name, role, act, outcome, detail)
     }
 
-    /// What two officers did together.
-    fn note_as(&self, actor: &str, act: &str, detail: Value) -> Result<()> {
+    /// What two officers did together, and which of them carried it out.
+    fn note_as(&self, actor: &str, act: &str, mut detail: Value) -> Result<()> {
+        if let (Some(_), Some(detail)) = (self.caller.role(), detail.as_object_mut()) {
+            detail.insert("by".to_owned(), json!(self.caller.name));
+        }
         self.core.write(actor, Role::Officer.name(), act, 0, detail)
     }
 

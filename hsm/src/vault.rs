@@ -287,6 +287,13 @@ impl Vault {
             .collect()
     }
 
+    /// Every version of a signing key whose signatures count.
+    pub(crate) fn verifying(&self, purpose: SignPurpose) -> impl Iterator<Item = &Signer> {
+        let all = self.signing.range((purpose, 0)..=(purpose, u8::MAX));
+        all.filter(|(_, held)| matches!(held.life.state(), KeyState::Active | KeyState::VerifyOnly))
+            .filter_map(|(_, held)| held.value.as_deref())
+    }
+
     /// The newest active version of a signing key.
     pub(crate) fn signer(&self, purpose: SignPurpose) -> Result<&Signer> {
         newest(&self.signing, purpose).ok_or_else(|| HsmError::UnknownKey {

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Event, Guess, Loads};
+use crate::pin_block::Filling;
 
-/// What tells one PIN block from another without being it.
+/// What tells one PIN block from another without being it: of a block that can be deciphered its filling,
+/// which stays through translations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct BlockMark([u8; 8]);
 
@@ -23,6 +25,17 @@ impl From<&PinBlock> for BlockMark {
             .chain_update(b"onecard-pin-block-v1\0")
             .chain_update([block.version])
             .chain_update(block.block)
+            .finalize();
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest);
+        Self([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl From<Filling> for BlockMark {
+    fn from(filling: Filling) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"onecard-pin-filling-v1\0")
+            .chain_update(filling)
             .finalize();
         let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest);
         Self([a, b, c, d, e, f, g, h])

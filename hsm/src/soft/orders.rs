@@ -11,7 +11,6 @@ use hsm_client::{
     PinCheck, ProofCheck, ReadyCommand, Result, SamKeyRequest, ServiceKey,
 };
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -21,7 +20,7 @@ use crate::{
     hierarchy::name,
     loads::BlockMark,
     memory::WipeStack,
-    pin_block::{self, PackedPin},
+    pin_block::{self, Filling, PackedPin},
     proofs,
     sessions::malformed,
     usage::{Authenticate, Below, IssueSam, KeyName, WriteSamKey, attributes},
@@ -41,7 +40,9 @@ impl SoftHsm {
                     letter = Some(digits);
                     Ok(packed)
                 }
-                NewPin::Typed(block) => Self::typed(&vault, request.card.pan, block),
+                NewPin::Typed(block) => {
+                    Self::typed(&vault, request.card.pan, block).map(|(pin, _)| pin)
+                }
             },
             _ => Err(malformed("this order has no PIN")),
         };
@@ -88,7 +89,11 @@ impl SoftHsm {
         Ok((packed, digits))
     }
 
-    fn typed(vault: &Vault, pan: card_spec::id::Pan, block: &PinBlock) -> Result<PackedPin> {
+    fn typed(
+        vault: &Vault,
+        pan: card_spec::id::Pan,
+        block: &PinBlock,
+    ) -> Result<(PackedPin, Filling)> {
         let key = vault.service_version(ServiceKey::Pin, block.version)?;
         pin_block::decipher(key, pan, block.block)
     }
@@ -181,13 +186,11 @@ impl SoftHsm {
         let _wipe = WipeStack;
         self.sound()?;
         let vault = self.vault();
-        let pin = Self::typed(&vault, pan, block)?;
+        // With its filling: a block that a check has seen is known under the other key too.
+        let (pin, filling) = Self::typed(&vault, pan, block)?;
         let version = vault.newest_version(ServiceKey::Pin, to)?;
         let key = vault.service_version(ServiceKey::Pin, version)?;
-        // A seeded filling follows from the block: another block never meets the same one.
-        let identity = Sha256::digest([&pan.to_bytes()[..], &block.block, &[version]].concat());
-        let random = self.entropy.stream("pin-block", &identity, 0).array()?;
-        let block = pin_block::encipher(key, pan, &pin, random)?;
+        let block = pin_block::encipher(key, pan, &pin, filling)?;
         self.note("translate-pin", json!({ "pan": pan, "to": version }))?;
         Ok(PinBlock { version, block })
     }
@@ -204,8 +207,16 @@ impl SoftHsm {
     /// What cannot be deciphered counts as a wrong PIN.
     fn decide_pin_check(&self, check: &PinCheck) -> Result<bool> {
         let (vault, day) = (self.vault(), (self.clock)().date());
-        let marks = [&check.typed, &check.reference].map(BlockMark::from);
-        let [typed, reference] = marks;
+        let opened = [&check.typed, &check.reference].map(|block| {
+            let opened = Self::typed(&vault, check.pan, block);
+            let mark = opened.as_ref().map_or_else(
+                |_| BlockMark::from(block),
+                |(_, filling)| BlockMark::from(*filling),
+            );
+            (mark, opened.map(|(pin, _)| pin))
+        });
+        let [(typed, typed_pin), (reference, reference_pin)] = opened;
+        let marks = [typed, reference];
         if typed == reference {
             return Err(HsmError::Refused {
                 why: "the typed PIN block is the reference itself".to_owned(),
@@ -215,10 +226,7 @@ impl SoftHsm {
         let mut logs = self.logs()?;
         logs.recovery.allows(None)?;
         logs.loads.pin_allowed(check.pan, day, typed)?;
-        let same = Self::typed(&vault, check.pan, &check.typed).and_then(|typed| {
-            let reference = Self::typed(&vault, check.pan, &check.reference)?;
-            Ok(bool::from(typed.ct_eq(&*reference)))
-        });
+        let same = typed_pin.and_then(|typed| Ok(bool::from(typed.ct_eq(&*reference_pin?))));
         if matches!(same, Ok(_) | Err(HsmError::NotAuthentic { .. })) {
             let right = same == Ok(true);
             logs.loads.pin_checked(check.pan, day, right, marks)?;
@@ -295,7 +303,7 @@ mod tests {
         assert_eq!(ready.apdu[..8], [0x80, 0x5E, 0, 0, 7, 0x24, 0x68, 0x13]);
         assert_eq!(ready.letter, None);
         let moved = hsm.translate_pin(pan, &block, CURRENT).unwrap();
-        assert_ne!(moved.block, block.block);
+        assert_eq!(moved, block, "it has the newest version already");
         let check = |typed: &PinBlock| {
             let (typed, reference) = (typed.clone(), moved.clone());
             hsm.verify_pin(&PinCheck {
@@ -305,11 +313,12 @@ mod tests {
             })
         };
         let (right, wrong) = ([0x24, 0x68, 0x13], [0x24, 0x68, 0x14]);
-        assert_eq!(check(&block), Ok(true));
-        for seen in [&block, &moved] {
+        let fresh = pad(right, 2);
+        assert_eq!(check(&fresh), Ok(true));
+        let translated = hsm.translate_pin(pan, &fresh, CURRENT).unwrap();
+        for seen in [&block, &fresh, &translated] {
             assert_eq!(check(seen).unwrap_err().code(), 4, "nobody typed it now");
         }
-        assert_eq!(check(&pad(right, 2)), Ok(true));
         assert_eq!(check(&pad(wrong, 3)), Ok(false));
         assert_eq!(check(&pad(wrong, 4)), Ok(false));
         // What is no PIN block of this card is a guess like any other.
