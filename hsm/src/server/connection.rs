@@ -54,6 +54,9 @@ pub(super) async fn serve(
         return shared.stranger(peer.to_string(), why).await;
     };
     let client = Arc::new(shared.client(caller));
+    let Some(_place) = shared.connection_place(&client) else {
+        return;
+    };
     let _open = shared.metrics.connection();
     // A connection that breaks concerns its peer alone.
     let _ = converse(&mut stream, &client, shared, &mut stopping).await;

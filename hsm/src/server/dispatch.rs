@@ -16,7 +16,7 @@ use hsm_client::{
     frame::{Header, answer_frame, parse_request},
 };
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroize as _;
 
 use super::{
@@ -24,6 +24,9 @@ use super::{
     metrics::Metrics,
 };
 use crate::{SoftHsm, caller::Caller, refusals::Refusals};
+
+/// Connections of one client: twice what [`hsm_client::RemoteHsm`] keeps.
+const CONNECTIONS_EACH_MAX: usize = 16;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -42,6 +45,7 @@ pub(super) struct Shared {
 struct Allowance {
     requests: Mutex<Bucket>,
     items: Mutex<Bucket>,
+    connections: Arc<Semaphore>,
 }
 
 /// One client as one connection knows it.
@@ -90,6 +94,7 @@ impl Shared {
             Arc::new(Allowance {
                 requests: Mutex::new(Bucket::new(self.limits.requests, now)),
                 items: Mutex::new(Bucket::new(self.limits.items, now)),
+                connections: Arc::new(Semaphore::new(CONNECTIONS_EACH_MAX)),
             })
         });
         Client {
@@ -97,6 +102,16 @@ impl Shared {
             caller,
             allowance: Arc::clone(allowance),
         }
+    }
+
+    /// A place for one more connection of this client, as long as it holds less than its share.
+    pub(super) fn connection_place(&self, client: &Client) -> Option<OwnedSemaphorePermit> {
+        let places = Arc::clone(&client.allowance.connections);
+        let place = places.try_acquire_owned().ok();
+        if place.is_none() {
+            self.metrics.turned_away();
+        }
+        place
     }
 
     /// Notes a peer that got no connection.
