@@ -192,6 +192,12 @@ impl Loads {
         Ok(Self { chain, cards })
     }
 
+    /// Lines written. The audit log's line of each answer says how many there were, so that an older
+    /// memory beside it is noticed.
+    pub(crate) const fn lines(&self) -> u64 {
+        self.chain.lines()
+    }
+
     /// Refuses a card of which three guesses in a row were wrong.
     pub(crate) fn unlocked(&self, pan: Pan, guess: Guess) -> Result<()> {
         if self.failures(pan, guess) < FAILURES_MAX {

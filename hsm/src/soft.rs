@@ -213,9 +213,10 @@ impl SoftHsm {
     ) -> Result<Self> {
         let directory = config.directory.clone();
         let mut recovery = Recovery::default();
-        let (mut in_force, mut registry) = (0, Registry::default());
+        let (mut in_force, mut remembered, mut registry) = (0, 0, Registry::default());
         let audit = Audit::open(&directory.join(AUDIT), &vault.audit_keys(), |line| {
             in_force = in_force.max(changes::in_force(line));
+            remembered = remembered.max(line.detail[ledger::MEMORY].as_u64().unwrap_or(0));
             recovery.follow(line);
             registry.read(line);
         });
@@ -232,6 +233,14 @@ impl SoftHsm {
                 "load memory {}: {e}; restore the copy from the backup",
                 directory.join(LOADS).display()
             )
+        });
+        let loads = loads.and_then(|loads| match loads.lines() < remembered {
+            true => Err(format!(
+                "load memory {}: it has {} lines where the audit log saw {remembered}; put the newer one back, or restore a backup",
+                directory.join(LOADS).display(),
+                loads.lines()
+            )),
+            false => Ok(loads),
         });
         let logs = |audit, loads| Logs {
             audit,

@@ -216,3 +216,31 @@ fn the_ledgers_order_the_limit_and_mac1_are_checked() {
     hsm.clear_load_lock(card().pan).unwrap();
     assert!(hsm.authorize_overdraft(&good).is_ok());
 }
+
+/// The load memory of an earlier day beside today's log: a sequence would get a second content.
+#[test]
+fn an_old_load_memory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let hsm = create(path);
+    let [dlk] = card_keys(&hsm, SuiteId::Aes, [KeyType::Dlk]);
+    let order = |amount| load_request(&load(7, amount), SuiteId::Aes, &dlk);
+    let names = ["loads.jsonl", "loads.jsonl.head"].map(|name| path.join(name));
+    let old = names.each_ref().map(|name| std::fs::read(name).unwrap());
+    hsm.authorize_load(&order(Fen(1_000))).unwrap();
+    drop(hsm);
+    let new = names.each_ref().map(|name| std::fs::read(name).unwrap());
+    let put = |files: [Vec<u8>; 2]| {
+        for (name, bytes) in names.iter().zip(files) {
+            std::fs::write(name, bytes).unwrap();
+        }
+    };
+    put(old);
+    let hsm = SoftHsm::open(config(path)).unwrap();
+    let error = hsm.authorize_load(&order(Fen(99_900))).unwrap_err();
+    assert_eq!(error.code(), 6, "{error}");
+    drop(hsm);
+    put(new);
+    let hsm = SoftHsm::open(config(path)).unwrap();
+    assert!(hsm.authorize_load(&order(Fen(1_000))).is_ok());
+}

@@ -24,6 +24,9 @@ use crate::{
     vault::only,
 };
 
+/// In the audit line of an answer: how many lines the load memory had when it was given.
+pub(super) const MEMORY: &str = "memory";
+
 /// The key that a load is authorised under.
 pub(super) const fn loading_key(request: &LoadRequest) -> KeyHeader {
     let key_type = match request.hold.account {
@@ -44,6 +47,7 @@ impl SoftHsm {
             &request.hold_signature,
         )?;
         let mac2 = self.decide_load(request)?;
+        let memory = self.logs()?.loads.lines();
         self.note(
             "authorize-load",
             json!({
@@ -54,6 +58,7 @@ impl SoftHsm {
                 "seq": hold.seq,
                 "amount_fen": hold.amount,
                 "terminal": request.terminal,
+                MEMORY: memory,
             }),
         )?;
         self.sync()?;
@@ -70,6 +75,7 @@ impl SoftHsm {
             &request.order_signature,
         )?;
         let command = self.decide_overdraft(request)?;
+        let memory = self.logs()?.loads.lines();
         self.note(
             "authorize-overdraft",
             json!({
@@ -80,6 +86,7 @@ impl SoftHsm {
                 "old_limit_fen": order.old_limit,
                 "new_limit_fen": order.new_limit,
                 "terminal": request.terminal,
+                MEMORY: memory,
             }),
         )?;
         self.sync()?;

@@ -14,7 +14,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{SoftHsm, calls::draw_pin};
+use super::{SoftHsm, calls::draw_pin, ledger::MEMORY};
 use crate::{
     commands,
     hierarchy::name,
@@ -199,7 +199,11 @@ impl SoftHsm {
         let _wipe = WipeStack;
         self.sound()?;
         let same = self.decide_pin_check(check)?;
-        self.note("verify-pin", json!({ "pan": check.pan, "same": same }))?;
+        let memory = self.logs()?.loads.lines();
+        self.note(
+            "verify-pin",
+            json!({ "pan": check.pan, "same": same, MEMORY: memory }),
+        )?;
         self.sync()?;
         Ok(same)
     }
