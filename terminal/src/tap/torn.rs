@@ -178,6 +178,9 @@ impl<S: Storage> PurseTerminal<S> {
         let opens = (0..=ride).contains(&clock::elapsed(torn_at, at));
         if opens {
             let (service, amount) = (purchase.service.clone(), purchase.amount);
+            if purchase.tx == TxType::Capp && view.journeys.is_empty() {
+                view.journeys = purse.journeys(1)?;
+            }
             let offer = zero_offer(view, purchase.tx, service).ok_or_else(|| {
                 Refusal::new(
                     Code::NotProved,
@@ -234,6 +237,8 @@ fn zero_offer(
         least_balance: Fen::ZERO,
         journey: newest,
         metro: None,
+        state: None,
+        sells_state: false,
         service,
         code: Code::TornCompleted,
         price: Vec::new(),
