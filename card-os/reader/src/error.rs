@@ -40,9 +40,9 @@ pub enum ReaderError {
         /// How long was waited.
         seconds: u64,
     },
-    /// There is a card that does not answer the reset.
+    /// There is a card whose reset is not answered, or not as ISO 7816 says.
     #[error(
-        "the card does not answer: turn it the other way round (chip first, facing up), or use another card"
+        "the card gives no answer that is understood: turn it the other way round (chip first, facing up), or use another card"
     )]
     Mute,
     /// Nobody may start pcscd here.
@@ -117,7 +117,10 @@ impl From<Error> for ReaderError {
         match error {
             Error::NoService | Error::ServiceStopped => Self::NoService,
             Error::NoReadersAvailable => Self::NoReader,
-            Error::UnpoweredCard | Error::UnresponsiveCard | Error::UnsupportedCard => Self::Mute,
+            Error::UnpoweredCard
+            | Error::UnresponsiveCard
+            | Error::UnsupportedCard
+            | Error::ProtoMismatch => Self::Mute,
             other => Self::Channel(channel_error(other)),
         }
     }
