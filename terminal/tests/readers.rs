@@ -302,6 +302,20 @@ fn every_failure_of_card_and_reader_has_its_code() {
 }
 
 #[test]
+fn a_result_does_not_hide_for_ever_that_the_reader_is_gone() {
+    let card = Held::card(1);
+    let sams = vec![Script::of(&[&Held::sam(SAM_1)])];
+    let mut script = vec![(READER, Seen::Card), (READER, Seen::Lost)];
+    // Time passes.
+    script.extend([(READER, Seen::Lost); 6]);
+    let lines = taps(&card, sams, &script, &Disk::default());
+    assert_eq!(
+        codes_of(&lines, "screen"),
+        numbers(&[Code::PaidConcession, Code::ReaderLost])
+    );
+}
+
+#[test]
 fn a_sam_that_dies_before_the_debit_is_replaced_while_the_card_lies_there() {
     let card = Held::card(1);
     let dying = Held::sam(SAM_1).dies_before(0x70);
