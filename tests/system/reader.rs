@@ -11,6 +11,7 @@ fn attach(arguments: &[&str]) -> Service {
     let mut child = Command::new(env!("CARGO_BIN_EXE_onecard"))
         .args(["card", "attach", "--sample", "--json"])
         .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("attach starts");
@@ -95,10 +96,22 @@ pub(crate) fn bus_profile(directory: &Path) -> PathBuf {
 /// A bus validator on two PC/SC readers: the sample card pays, the journal keeps it.
 #[test]
 fn a_terminal_taps_the_sample_card_through_pcscd() {
+    taps(&["--suite", "tdes", "--with-sam", "transit"]);
+}
+
+/// The same on the card's own microcontroller.
+#[test]
+#[ignore = "needs the image of `make firmware`, which runs this"]
+fn a_terminal_taps_the_firmware_through_pcscd() {
+    let image = "--firmware=target/firmware/thumbv8m.main-none-eabi/release/card-firmware";
+    taps(&["--suite", "aes", "--with-sam", "transit", image]);
+}
+
+fn taps(attached: &[&str]) {
     let _turn = pcscd();
     let directory = temporary();
     let profile = bus_profile(directory.path());
-    let card = attach(&["--suite", "tdes", "--with-sam", "transit"]);
+    let card = attach(attached);
     let mut terminal = Command::new(env!("CARGO_BIN_EXE_onecard"))
         .args([
             "terminal",

@@ -223,3 +223,64 @@ impl<M: Slot> SamPool<M> {
             .or(next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use card_reader::ReaderError;
+    use card_spec::{ChannelError, keys::class};
+    use virtual_card::{
+        VirtualCard,
+        sample::{SampleSam, sample_sam},
+    };
+
+    use super::*;
+
+    /// Its SAM answers from the n-th try on.
+    struct Late(u32);
+
+    impl Slot for Late {
+        type Card = VirtualCard;
+        fn connect(&mut self) -> Result<VirtualCard, ReaderError> {
+            self.0 = self.0.saturating_sub(1);
+            if self.0 > 0 {
+                return Err(ReaderError::Channel(ChannelError::CardRemoved));
+            }
+            let number = "350100000017".parse().expect("a SAM number");
+            Ok(sample_sam(SampleSam::Purse(class::TRANSIT), number, [7; 32]).expect("a SAM"))
+        }
+    }
+
+    fn pool(tries: &[u32]) -> SamPool<Late> {
+        SamPool::new(
+            tries.iter().copied().map(Late).collect(),
+            SamUnit::open_purse,
+        )
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_first_sam_or_with_the_time() {
+        let mut late = pool(&[5, u32::MAX]);
+        late.wait(Duration::from_secs(60)).expect("the fifth try");
+        assert_eq!(late.numbers().len(), 1);
+        let mut never = pool(&[u32::MAX]);
+        let error = never.wait(Duration::ZERO).expect_err("none");
+        assert_eq!(error.exit_code(), 5);
+        assert!(!never.lend(None, |sam| sam.is_some()).0);
+        assert!(pool(&[]).is_ready(), "a device that needs none");
+    }
+
+    #[test]
+    fn a_fault_is_told_once_until_it_is_over() {
+        let mut pool = pool(&[3]);
+        let mut wait = || {
+            let _ = pool.wait(Duration::ZERO);
+            (pool.faults().len(), pool.news())
+        };
+        assert_eq!(wait(), (1, Some(false)));
+        assert_eq!(wait(), (0, Some(false)));
+        assert_eq!(wait(), (0, Some(true)));
+        assert_eq!(wait(), (0, None));
+        pool.note(0, Seen::Empty);
+        assert_eq!((pool.faults().len(), pool.news()), (1, Some(false)));
+    }
+}
