@@ -46,7 +46,8 @@ pub struct Slots<R, M> {
     /// SAM slots; none for a device that needs no SAM.
     pub sams: Vec<M>,
     /// Every change, first to last. Readers are empty until told otherwise; SAM slots are tried at
-    /// the start. A device whose changes end has nobody left to serve and stops.
+    /// the start. Whoever sends from another thread unparks the device's thread. A device whose
+    /// changes end has nobody left to serve and stops.
     pub changes: Receiver<(Place, Seen)>,
 }
 
