@@ -108,6 +108,8 @@ codes! {
     RideUnpaid = 115, Refuse, "未查到本次付费", "No payment for this ride", "请补票", "Pay the fare";
     /// Emergency release: nothing is written.
     GateStandsOpen = 116, Refuse, "紧急放行，不扣款", "Gates stand open", "请直接通行", "Walk through";
+    /// The card is inside the gates of another operator.
+    InsideElsewhere = 117, Refuse, "在其他线网未出站", "Journey open in another network", "请到该线网客服中心", "Go to that network's service desk";
     /// The card answered something impossible.
     BadCard = 120, Refuse, "卡片异常", "Card fault", "请到网点检查卡片", "Have the card checked";
     /// The card could not prove a payment.

@@ -147,7 +147,7 @@ impl<S: Storage> Pos<S> {
         self.till.journal_mut().load(load)?;
         match purse.credit_load(grant.time, grant.mac2) {
             Ok(tac) => load.tac = Some(tac),
-            Err(error @ CardError::Status { .. }) => {
+            Err(error @ CardError::Status { .. }) if self.is_untouched(&mut purse, &load) => {
                 // The card said no: the clearing house returns the money at the next INIT.
                 self.till.journal_mut().load_closed(load.id)?;
                 return Err(error.into());
@@ -188,6 +188,17 @@ impl<S: Storage> Pos<S> {
         self.till.journal_mut().load(load)?;
         note.amount = Some(load.amount);
         self.confirm(load, online).map(Some)
+    }
+
+    /// Whether a card that refused a load says by its online sequence too that it did not take it.
+    fn is_untouched<C: Channel + ?Sized>(
+        &self,
+        purse: &mut PurseSession<'_, C>,
+        load: &LoadNote,
+    ) -> bool {
+        purse
+            .init_load(class::ONLY, load.amount, self.setup.terminal)
+            .is_ok_and(|init| init.seq == load.seq)
     }
 
     fn confirm(&mut self, load: LoadNote, online: &mut dyn TopUps) -> Result<Code, Refusal> {

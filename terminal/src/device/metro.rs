@@ -91,9 +91,7 @@ fn refused(why: GateRefusal) -> Refusal {
     match why {
         GateRefusal::DoubleTap => Code::TooSoon.into(),
         GateRefusal::NoEntry => Code::NoEntry.into(),
-        GateRefusal::Elsewhere => {
-            Refusal::new(Code::NoEntry, "the card entered another operator's network")
-        }
+        GateRefusal::Elsewhere => Code::InsideElsewhere.into(),
     }
 }
 

@@ -292,14 +292,11 @@ impl<S: Storage> HospitalWindow<S> {
                 }
                 Ok(Code::Settled)
             }
-            Err(refusal) if self.torn.is_some() => Err(refusal),
-            Err(refusal) => {
-                // The card is certainly not debited: no settlement may stand without it.
-                if refusal.code != Code::NotProved {
-                    self.reverse(quoted, &due.setl_id, at, online)?;
-                    quoted.reversed = true;
-                    *slip = None;
-                }
+            Err(debit::Failed::Unsure(refusal)) => Err(refusal),
+            Err(debit::Failed::Untouched(refusal)) => {
+                self.reverse(quoted, &due.setl_id, at, online)?;
+                quoted.reversed = true;
+                *slip = None;
                 Err(refusal)
             }
         }

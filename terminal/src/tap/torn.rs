@@ -6,10 +6,14 @@
 
 use card_spec::{
     Channel, ChannelError, Fen,
-    purse::{PurchaseInit, TxType},
+    id::SamNo,
+    purse::{PurchaseInit, TxType, files::Public},
     time::CardTime,
 };
-use clearing_api::record::{Debit, Event, Purchase};
+use clearing_api::{
+    Record,
+    record::{Debit, Event, Purchase},
+};
 
 use super::{PurseTerminal, Torn};
 use crate::{
@@ -21,6 +25,11 @@ use crate::{
     result::{Note, Refusal},
     sam::SamUnit,
 };
+
+/// Whether a debit was taken from this card: a replacement with its number is another.
+fn is_of(purchase: &Purchase, card: &Public) -> bool {
+    (purchase.card.pan, purchase.card.generation) == (card.pan, card.generation)
+}
 
 /// What a returned card's counter and balance say about a debit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +54,24 @@ fn compare(purchase: &Purchase, init: &PurchaseInit) -> Found {
     }
 }
 
+/// What became of a debit that the card refused, by its counter and balance. `None` when it was
+/// taken all the same, or when the card does not tell: then it is as good as torn.
+pub(super) fn refused<C: Channel + ?Sized>(
+    purse: &mut PurseSession<'_, C>,
+    purchase: &Purchase,
+    terminal: SamNo,
+) -> Option<Debit> {
+    let init = purse
+        .init_purchase(purchase.key_index, Fen::ZERO, terminal, TxType::Capp)
+        .ok()?;
+    match compare(purchase, &init) {
+        Found::Unchanged => Some(Debit::NotDone),
+        Found::Advanced => None,
+        // It told another counter before: what it does with debits nobody knows.
+        Found::Other => Some(Debit::Unknown),
+    }
+}
+
 /// An exchange that failed because the card left once more: the debit stays torn.
 fn torn_again(error: CardError) -> Refusal {
     match error {
@@ -62,10 +89,11 @@ impl<S: Storage> PurseTerminal<S> {
             self.commit(Debit::Unknown, note)?;
         }
         let wait = i64::from(self.setup.same_card_seconds);
-        let over = self
-            .torn
-            .as_ref()
-            .is_some_and(|torn| !(0..=wait).contains(&clock::elapsed(torn.at, at)));
+        let over = self.torn.as_mut().is_some_and(|torn| {
+            // A clock that was set back must not end the wait, nor lengthen it by what it was set.
+            torn.at = torn.at.min(at);
+            clock::elapsed(torn.at, at) > wait
+        });
         if over && let Some(record) = self.give_up()? {
             note.journal.push(record.journal_seq);
         }
@@ -84,7 +112,7 @@ impl<S: Storage> PurseTerminal<S> {
         let Some(Torn { purchase, code, .. }) = self.torn.clone() else {
             return Ok(None);
         };
-        if purse.public().pan != purchase.card.pan {
+        if !is_of(&purchase, purse.public()) {
             return Err(Refusal::new(Code::SameCardAgain, "this is another card"));
         }
         let init = purse
@@ -133,9 +161,8 @@ impl<S: Storage> PurseTerminal<S> {
         }
     }
 
-    /// A card returns that the journal knows a torn debit of. Completes or closes that record by a
-    /// new one. Within the ride's time a completed debit also opens, after a zero-amount CAPP
-    /// whose MAC2 the SAM checked: the SAM's own transaction of then is gone.
+    /// A card returns that the journal knows torn debits of. Completes or closes by a new record
+    /// the one that the card's counter tells of.
     pub(super) fn complete_late<C: Channel + ?Sized, P: Channel>(
         &mut self,
         purse: &mut PurseSession<'_, C>,
@@ -144,38 +171,60 @@ impl<S: Storage> PurseTerminal<S> {
         view: &mut CardView,
         note: &mut Note,
     ) -> Result<Option<Code>, Refusal> {
-        let pan = view.public.pan;
-        let Some((torn_seq, torn_at, purchase)) =
-            self.journal
-                .unresolved(pan)
-                .and_then(|record| match &record.event {
-                    Event::Purchase(p) => Some((record.journal_seq, record.at, p.clone())),
-                    _ => None,
-                })
-        else {
+        let torn = |record: &Record| match &record.event {
+            Event::Purchase(purchase) if is_of(purchase, &view.public) => {
+                Some((record.journal_seq, record.at, purchase.clone()))
+            }
+            _ => None,
+        };
+        let torn: Vec<_> = self
+            .journal
+            .unresolved(view.public.pan)
+            .filter_map(torn)
+            .collect();
+        let Some((_, _, newest)) = torn.first() else {
             return Ok(None);
         };
-        let init =
-            purse.init_purchase(purchase.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
-        match compare(&purchase, &init) {
-            Found::Unchanged => {
-                let closed = Purchase {
-                    debit: Debit::NotDone,
-                    ..purchase
-                };
-                self.complete(at, torn_seq, closed, note)?;
-                return Ok(None);
+        let init = purse.init_purchase(newest.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
+        for (torn_seq, torn_at, purchase) in torn {
+            match compare(&purchase, &init) {
+                Found::Other => {}
+                Found::Unchanged => {
+                    let closed = Purchase {
+                        debit: Debit::NotDone,
+                        ..purchase
+                    };
+                    self.complete(at, torn_seq, closed, note)?;
+                }
+                Found::Advanced => {
+                    let torn = (torn_seq, torn_at, purchase);
+                    return self.complete_advanced(purse, sam, at, view, note, torn);
+                }
             }
-            Found::Advanced => {}
-            Found::Other => return Ok(None),
         }
-        let tac = match purse.prove(purchase.tx, init.seq) {
+        Ok(None)
+    }
+
+    /// Completes a torn debit that happened. Within the ride's time it also opens, after a
+    /// zero-amount CAPP whose MAC2 the SAM checked: the SAM's own transaction of then is gone.
+    fn complete_advanced<C: Channel + ?Sized, P: Channel>(
+        &mut self,
+        purse: &mut PurseSession<'_, C>,
+        sam: &mut SamUnit<P>,
+        at: CardTime,
+        view: &mut CardView,
+        note: &mut Note,
+        (torn_seq, torn_at, purchase): (u64, CardTime, Purchase),
+    ) -> Result<Option<Code>, Refusal> {
+        let pan = view.public.pan;
+        let tac = match purse.prove(purchase.tx, purchase.seq.saturating_add(1)) {
             Ok(debited) => debited.tac,
             Err(CardError::Status { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let ride = i64::from(self.setup.torn_ride_seconds);
-        let opens = (0..=ride).contains(&clock::elapsed(torn_at, at));
+        // A clock that went back does not charge the ride again.
+        let opens = clock::elapsed(torn_at, at) <= ride;
         if opens {
             let (service, amount) = (purchase.service.clone(), purchase.amount);
             let offer = zero_offer(view, purchase.tx, service).ok_or_else(|| {

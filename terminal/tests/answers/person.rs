@@ -1,0 +1,1 @@
+//! Top-up, proof of life, hospital visit.
