@@ -228,8 +228,14 @@ impl<S: Storage> Pos<S> {
             tac,
         })?;
         let answer = online.confirm(load.id, &body, &sign_body(&self.key, &body));
-        if answer.is_ok() {
-            self.till.journal_mut().load_closed(load.id)?;
+        match &answer {
+            Ok(_) => self.till.journal_mut().load_closed(load.id)?,
+            // No use in saying it again: the card is asked for its TAC once more when it is back.
+            Err(ClientError::Refused(_)) => {
+                let unproved = LoadNote { tac: None, ..load };
+                self.till.journal_mut().load(unproved)?;
+            }
+            Err(_) => {}
         }
         Ok(answer.map(|_| ()))
     }

@@ -55,7 +55,7 @@ pub(super) enum Failed {
 }
 
 impl Failed {
-    fn refusal(self) -> Refusal {
+    pub(super) fn refusal(self) -> Refusal {
         match self {
             Self::Untouched(refusal) | Self::Unsure(refusal) => refusal,
         }

@@ -42,11 +42,12 @@ enum Found {
     Other,
 }
 
+/// Debits move the counter, loads do not: a card may have been topped up since.
 fn compare(purchase: &Purchase, init: &PurchaseInit) -> Found {
-    if init.seq == purchase.seq && init.balance == purchase.balance_before {
+    if init.seq == purchase.seq && init.balance >= purchase.balance_before {
         Found::Unchanged
     } else if Some(init.seq) == purchase.seq.checked_add(1)
-        && init.balance == purchase.balance_after
+        && init.balance >= purchase.balance_after
     {
         Found::Advanced
     } else {
@@ -140,7 +141,7 @@ impl<S: Storage> PurseTerminal<S> {
                 self.passback
                     .note(purchase.card.pan, at, self.setup.passback_seconds);
                 note.amount = Some(purchase.amount);
-                note.balance = Some(purchase.balance_after);
+                note.balance = Some(init.balance);
                 Ok(Some(if code == Code::Entered {
                     code
                 } else {

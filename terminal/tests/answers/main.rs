@@ -8,4 +8,5 @@
 mod common;
 mod meddle;
 mod person;
+mod reading;
 mod ride;
