@@ -125,8 +125,8 @@ fn books(ward: &Ward<Wire>) -> (Fen, Fen) {
     for record in journal.waiting().chain(journal.pending()) {
         if let Event::Visit(visit) = &record.event {
             match visit.debit {
-                Debit::Done { .. } => books.0 = books.0 + visit.split.personal,
-                Debit::Unknown => books.1 = books.1 + visit.split.personal,
+                Debit::Done { .. } => books.0 += visit.split.personal,
+                Debit::Unknown => books.1 += visit.split.personal,
                 Debit::NotDone => {}
             }
         }

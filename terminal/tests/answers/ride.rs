@@ -198,7 +198,7 @@ fn play(ride: &Ride, price: Fen, hit: Option<&Hit>, what: &str) -> [Vec<Exchange
             Some(_) => assert_eq!(result.code, Code::SameCardAgain),
             None => assert_eq!(result.verdict, Verdict::Open, "{result:?}"),
         }
-        paid_before = paid_before + result.amount.unwrap_or_default();
+        paid_before += result.amount.unwrap_or_default();
     }
     let (_, debits) = world.balanced(what);
     let torn = ride.before.iter().any(|before| before.cut.is_some());
