@@ -353,3 +353,69 @@ fn the_limits_of_card_and_device_take_nothing() {
     assert_eq!(rig.tap(at, &till(201)).code, Code::OverLimit);
     assert!(rig.records().is_empty());
 }
+
+/// The debit never happened; the card's answers are changed on their way so that it seems to have. The
+/// proof that follows is the card's own, and tells on it.
+#[test]
+fn a_genuine_card_that_is_said_to_have_paid_opens_nothing() {
+    for suite in SuiteId::ALL {
+        let mut rig = Rig::transit(suite);
+        assert_eq!(
+            rig.tap("2026-11-23T07:00:00", &bus("FZB17")).verdict,
+            Verdict::Open
+        );
+        let paid = rig.balance();
+        tear(&mut rig, false, "2026-11-23T08:15:00");
+        rig.terminal.give_up().unwrap().unwrap();
+        let torn = rig.purchases().remove(1);
+        let mut inits = 0;
+        let result = meddled(&mut rig, "2026-11-23T08:16:00", |command, answer| {
+            match command[..2] {
+                [0x80, 0x50] if inits == 0 => {
+                    inits += 1;
+                    answer[..4].copy_from_slice(&torn.balance_after.to_card().unwrap());
+                    answer[4..6].copy_from_slice(&(torn.seq + 1).to_be_bytes());
+                }
+                // The newest journey: this device's, at the torn debit's time.
+                [0x00, 0xB2] => {
+                    let old = torn_time("2026-11-23T07:00:00");
+                    let at = answer.windows(7).position(|w| w == old).unwrap();
+                    answer[at..at + 7].copy_from_slice(&torn_time("2026-11-23T08:15:00"));
+                }
+                [0x80, 0x5A] => *answer = [vec![0xAB; 8], vec![0x90, 0x00]].concat(),
+                _ => {}
+            }
+        });
+        assert_eq!(result.code, Code::NotProved, "{suite:?} {result:?}");
+        assert_eq!(rig.balance(), paid);
+        let done = rig
+            .purchases()
+            .into_iter()
+            .filter(|p| p.amount != Fen::ZERO && tac_is_right(p));
+        assert_eq!(done.count(), 1, "{suite:?}");
+    }
+}
+
+fn torn_time(text: &str) -> [u8; 7] {
+    time(text).to_bytes()
+}
+
+/// A rider torn off before paying takes another bus at the same fare and comes back: that fare is not
+/// this bus's.
+#[test]
+fn a_fare_paid_to_another_bus_opens_nothing_here() {
+    let mut rig = Rig::transit(SuiteId::Aes);
+    tear(&mut rig, false, "2026-11-23T08:15:00");
+    rig.terminal.give_up().unwrap().unwrap();
+    let mut there = site("FZBUS");
+    there.device = "0000350100000099".parse().unwrap();
+    let other = terminal::device::BusValidator::new(there, tariffs(), "FZB17".into()).unwrap();
+    let mut elsewhere = PurseTerminal::new(setup(class::TRANSIT), journal());
+    let mut sam = purse_sam(class::TRANSIT);
+    let at = time("2026-11-23T08:16:00");
+    let sold = elsewhere.tap(&mut rig.card, &mut sam, at, &other);
+    assert_eq!((sold.verdict, sold.amount), (Verdict::Open, Some(FARE)));
+    let back = rig.tap("2026-11-23T08:30:00", &bus("FZB17"));
+    assert_eq!(back.code, Code::PaidTransfer, "{back:?}");
+    assert_eq!(rig.balance(), Fen(10_000) - FARE - back.amount.unwrap());
+}

@@ -190,6 +190,8 @@ impl<S: Storage> PurseTerminal<S> {
         for (torn_seq, torn_at, purchase) in torn {
             match compare(&purchase, &init) {
                 Found::Other => {}
+                // The same step of the counter, but for another device.
+                Found::Advanced if !self.is_newest(&purchase, view) => {}
                 Found::Unchanged => {
                     let closed = Purchase {
                         debit: Debit::NotDone,
@@ -235,6 +237,11 @@ impl<S: Storage> PurseTerminal<S> {
                 )
             })?;
             self.sell(purse, sam, at, view, &offer, note)?;
+            // Its MAC2 vouches for the counter that the card only told before.
+            if self.last_seq() != purchase.seq.checked_add(1) {
+                let why = "the card's counter is not where the torn debit left it";
+                return Err(Refusal::new(Code::NotProved, why));
+            }
             note.amount = Some(amount);
         }
         // The clearing house checks this TAC; only the opening needed a proof here.
@@ -251,6 +258,25 @@ impl<S: Storage> PurseTerminal<S> {
             self.passback.note(pan, at, self.setup.passback_seconds);
         }
         Ok(opens.then_some(Code::TornCompleted))
+    }
+
+    /// Whether the card's newest journey is the one that `purchase` wrote; the zero-amount proof of
+    /// an earlier return wrote that one once more. A plain purchase writes none.
+    fn is_newest(&self, purchase: &Purchase, view: &CardView) -> bool {
+        let device = self.journal.device();
+        purchase.tx != TxType::Capp
+            || view.journeys.first().is_some_and(|newest| {
+                newest.record.device == device
+                    && (newest.record.time == purchase.time || purchase.amount == Fen::ZERO)
+            })
+    }
+
+    /// The card's counter at the newest sale in the journal.
+    fn last_seq(&self) -> Option<u16> {
+        match self.journal.waiting().last()?.event {
+            Event::Purchase(ref purchase) => Some(purchase.seq),
+            _ => None,
+        }
     }
 
     fn complete(
