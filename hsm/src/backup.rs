@@ -28,7 +28,7 @@ use crate::{
     Quorum,
     ceremony::{CeremonyError, Dealing, Form, FormedKey, Plan, Sheet, Subject},
     service::{Key256, check_value},
-    store::{io_error, store},
+    store::{io_error, own_directory, store},
 };
 
 const MAGIC: &[u8; 8] = b"OCHSMBU\x01";
@@ -240,7 +240,7 @@ pub(crate) fn collect(directory: &Path, but: &str) -> Result<Vec<(String, Vec<u8
 
 /// A restore never writes over another HSM.
 pub(crate) fn must_be_empty(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|e| io_error(directory, "cannot create", &e))?;
+    own_directory(directory)?;
     let mut existing =
         fs::read_dir(directory).map_err(|e| io_error(directory, "cannot read", &e))?;
     if existing.next().is_some() {

@@ -160,8 +160,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) seq: u16,
     pub(crate) given: Given,
     pub(crate) time: CardTime,
-    /// The day it counts on.
-    pub(crate) day: CardDate,
+    /// The HSM's time; its day is the one it counts on.
+    pub(crate) now: CardTime,
     /// Id of the hold or the order.
     pub(crate) order_id: &'a str,
 }

@@ -160,8 +160,7 @@ impl SoftHsm {
         let _wipe = WipeStack;
         check_transcript(&roots, transcript)?;
         let directory = config.directory.clone();
-        fs::create_dir_all(&directory)
-            .map_err(|e| store::io_error(&directory, "cannot create", &e))?;
+        store::own_directory(&directory)?;
         let lock = lock(&directory)?;
         let founding = Founding::begin(&directory, place, disk, open)?;
         let (vault, logs, file) = founding.finish(&config, cost, &roots)?;

@@ -22,7 +22,9 @@ mod disk;
 #[cfg(feature = "fuzz")]
 pub(crate) use content::encode;
 pub(crate) use content::{Reader, decode};
-pub(crate) use disk::{Disk, Real, io_error, read, replace, restrict, sync_directory, write_new};
+pub(crate) use disk::{
+    Disk, Real, io_error, own_directory, read, replace, restrict, sync_directory, write_new,
+};
 
 use aes_gcm::{
     Aes256Gcm, KeyInit,

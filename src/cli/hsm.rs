@@ -233,11 +233,12 @@ fn init(
 ) -> Done {
     protect();
     let settings = settings(path)?;
+    let config = founding(&settings, "onecard hsm init", officers)?;
     let names: Vec<&str> = custodians.iter().map(String::as_str).collect();
     let mut files = NewFiles::default();
     let parts = components::read(&names, components, &mut files)?;
     let (roots, transcript) = from_components(officers, &parts, now()).map_err(keeping::failed)?;
-    found(&settings, "onecard hsm init", roots, &transcript)?;
+    found(&settings, config, roots, &transcript)?;
     files.keep();
     if as_json {
         return json(&transcript);
@@ -265,11 +266,21 @@ fn init(
     Ok(())
 }
 
-/// Makes the HSM that a ceremony was held for.
-fn found(settings: &config::Hsm, actor: &str, roots: Roots, transcript: &Transcript) -> Done {
-    let config = open_config(settings, actor)?;
-    let [first, second] = &transcript.officers;
+/// What a new HSM needs beside its keys: what is missing is told before the first part is typed.
+fn founding(settings: &config::Hsm, actor: &str, officers: &Officers) -> Done<hsm::Config> {
+    let [first, second] = officers.names();
     people::place_for_certificates(settings, [first, second])?;
+    open_config(settings, actor)
+}
+
+/// Makes the HSM that a ceremony was held for.
+fn found(
+    settings: &config::Hsm,
+    config: hsm::Config,
+    roots: Roots,
+    transcript: &Transcript,
+) -> Done {
+    let [first, second] = &transcript.officers;
     let hsm = SoftHsm::create(config, KdfCost::PRODUCTION, roots, transcript)
         .map_err(|error| Stop::new(Code::Failure, error))?;
     for suite in hsm.left_out() {

@@ -6,7 +6,7 @@ use clearing_api::{
     topup::{TopUp, TopUpGrant},
 };
 
-use crate::{clock, code::Code, result::Refusal};
+use crate::{code::Code, result::Refusal};
 
 /// Takes signed batches.
 pub trait Uploads {
@@ -76,7 +76,7 @@ impl National for NationalLink {
 
 /// Milliseconds since 1970 UTC of a local card time (Asia/Shanghai, UTC+8 all year).
 fn utc_milliseconds(at: CardTime) -> u64 {
-    u64::try_from((clock::seconds(at) - 8 * 3_600) * 1_000).unwrap_or(0)
+    u64::try_from((at.seconds() - 8 * 3_600) * 1_000).unwrap_or(0)
 }
 
 /// A call that gave no answer, or a refusal under `refused`.

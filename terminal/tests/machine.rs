@@ -10,7 +10,7 @@ use common::*;
 use fare::VehicleClass;
 use proptest::prelude::*;
 use terminal::{
-    Code, TapResult, Verdict, clock,
+    Code, TapResult, Verdict,
     machine::{
         Action, Amount, Barrier, Colour, Event, Machine, Mode, ModeOrder, Model, Operator,
         Presence, Sale, Served, Setup, Store, TariffState, Task, Text, gallery,
@@ -59,7 +59,7 @@ fn machine(model: Model, operators: Vec<Operator>) -> Machine {
 }
 
 fn after(seconds: i64) -> CardTime {
-    clock::from_seconds(clock::seconds(time(START)) + seconds).unwrap()
+    CardTime::from_seconds(time(START).seconds() + seconds).unwrap()
 }
 
 fn served(code: Code, amount: i64) -> Event {

@@ -9,19 +9,14 @@ use std::{
     net::TcpListener,
 };
 
-use card_spec::SuiteId;
+use card_spec::{SuiteId, time::CardTime};
 use clearing_api::{
     Batch, BatchAnswer, BatchOutcome, Client, ClientError, ItemAnswer, Outcome, Record,
 };
 use common::*;
 use ed25519_dalek::SigningKey;
 use terminal::{
-    Journal,
-    clock::{elapsed, from_seconds, seconds},
-    journal::FileStorage,
-    online::Uploads,
-    retry::Retry,
-    upload::upload,
+    Journal, clock::elapsed, journal::FileStorage, online::Uploads, retry::Retry, upload::upload,
 };
 
 /// Admits as the clearing house does: by range, the same bytes again get the same answer.
@@ -123,11 +118,11 @@ fn a_week_without_a_network_arrives_once_and_whole() {
         ..House::default()
     };
     let mut retry = Retry::new(17, 30);
-    let start = seconds(time("2026-11-23T05:00:00"));
+    let start = time("2026-11-23T05:00:00").seconds();
     let (mut last_try, mut tries, mut sold) = (None, 0, 0u64);
     // A minute a step; a record every tenth, a restart every second day, away for seven days.
     for minute in 0..8 * 1_440i64 {
-        let now = from_seconds(start + 60 * minute).unwrap();
+        let now = CardTime::from_seconds(start + 60 * minute).unwrap();
         house.away = minute < 7 * 1_440;
         if minute % 10 == 0 {
             journal.record(now, None, 0, event.clone()).unwrap();

@@ -19,7 +19,7 @@ use common::*;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use terminal::{
-    Code, DeviceProfile, Journal, TapResult, clock,
+    Code, DeviceProfile, Journal, TapResult,
     journal::MemoryStorage,
     run::{Device, Slot, Surroundings, serve},
 };
@@ -108,10 +108,10 @@ fn run(
         sender.send((*request).to_owned()).unwrap();
     }
     drop(sender);
-    let seconds = Cell::new(clock::seconds(time("2026-11-23T08:15:00")));
+    let seconds = Cell::new(time("2026-11-23T08:15:00").seconds());
     let now = || -> io::Result<CardTime> {
         seconds.set(seconds.get() + 1);
-        Ok(clock::from_seconds(seconds.get()).unwrap())
+        Ok(CardTime::from_seconds(seconds.get()).unwrap())
     };
     let mut output = Vec::new();
     let mut around = Surroundings {

@@ -77,6 +77,36 @@ impl CardDate {
         self.pair(3)
     }
 
+    /// Days since 1970-01-01 (Hinnant's `days_from_civil`: years that begin in March).
+    pub fn day_number(self) -> i64 {
+        let (month, day) = (i64::from(self.month()), i64::from(self.day()));
+        let year = i64::from(self.year()) - i64::from(month <= 2);
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        era * 146_097 + day_of_era - 719_468
+    }
+
+    /// The date that many days after 1970-01-01; `None` outside the years 1 to 9999.
+    pub fn from_day_number(days: i64) -> Option<Self> {
+        let shifted = days.checked_add(719_468)?;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_index = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+        let month = (month_index + 2) % 12 + 1;
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        Self::new(
+            u16::try_from(year).ok()?,
+            u8::try_from(month).ok()?,
+            u8::try_from(day).ok()?,
+        )
+        .ok()
+    }
+
     /// This date at a time of day.
     pub fn at(self, hour: u8, minute: u8, second: u8) -> Result<CardTime, FormatError> {
         if hour > 23 || minute > 59 || second > 59 {
@@ -122,6 +152,29 @@ impl CardTime {
     pub const fn date(self) -> CardDate {
         let [a, b, c, d, ..] = self.0;
         CardDate([a, b, c, d])
+    }
+
+    /// Seconds since 1970-01-01T00:00:00 local. Fujian keeps one offset all year, so the distance
+    /// of two local times is the distance of their seconds.
+    pub fn seconds(self) -> i64 {
+        let (hour, minute, second) = self.clock();
+        self.date().day_number() * 86_400
+            + i64::from(hour) * 3_600
+            + i64::from(minute) * 60
+            + i64::from(second)
+    }
+
+    /// The time that many seconds after 1970-01-01T00:00:00 local; `None` outside the years 1 to
+    /// 9999.
+    pub fn from_seconds(seconds: i64) -> Option<Self> {
+        let rest = seconds.rem_euclid(86_400);
+        CardDate::from_day_number(seconds.div_euclid(86_400))?
+            .at(
+                (rest / 3_600) as u8,
+                (rest / 60 % 60) as u8,
+                (rest % 60) as u8,
+            )
+            .ok()
     }
 
     /// Hour, minute, second.
@@ -230,5 +283,28 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-23T08:15:09");
         assert!("2026-11-23 08:15:09".parse::<CardTime>().is_err());
         assert!("2026-11-2é".parse::<CardDate>().is_err());
+    }
+
+    #[test]
+    fn counts_days_and_seconds_as_the_calendar_does() {
+        let at = |text: &str| text.parse::<CardTime>().expect("valid");
+        assert_eq!(at("1970-01-01T00:00:00").seconds(), 0);
+        // 2000-03-01 is day 11,017 (Hinnant, "chrono-compatible low-level date algorithms").
+        assert_eq!(at("2000-03-01T00:00:00").date().day_number(), 11_017);
+        // date -u -d 2026-11-23T08:15:00 +%s
+        assert_eq!(at("2026-11-23T08:15:00").seconds(), 1_795_421_700);
+        // The way back, over every day of eight centuries.
+        for day in -146_097..146_097 {
+            let date = CardDate::from_day_number(day).expect("in range");
+            assert_eq!(date.day_number(), day);
+        }
+        let last = at("9999-12-31T23:59:59");
+        assert_eq!(CardTime::from_seconds(last.seconds()), Some(last));
+        assert_eq!(CardTime::from_seconds(last.seconds() + 1), None);
+        let first = CardTime::MIN.seconds();
+        assert_eq!(CardTime::from_seconds(first), Some(CardTime::MIN));
+        assert_eq!(CardTime::from_seconds(first - 1), None);
+        assert_eq!(CardTime::from_seconds(i64::MAX), None);
+        assert_eq!(CardTime::from_seconds(i64::MIN), None);
     }
 }

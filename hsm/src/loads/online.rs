@@ -8,6 +8,10 @@ use hsm_client::{Account, HsmError, Result};
 
 use super::{AccountLimits, Asked, Event, Guess, LoadLimits, Loads};
 
+/// How far an order's time may be from the HSM's when it is first answered: a day, for a hold that
+/// waits for its card.
+const ORDER_SECONDS_MAX: u64 = 86_400;
+
 /// What an answer lets the card do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given {
@@ -105,7 +109,10 @@ impl Loads {
             )),
             // Authorised before: it counts once.
             Some(last) if asked.seq == last.seq => Ok(()),
-            _ => within_day(account, online.on(asked.day), asked),
+            _ => {
+                of_today(asked)?;
+                within_day(account, online.on(asked.now.date()), asked)
+            }
         }
     }
 
@@ -125,7 +132,7 @@ impl Loads {
                 account: asked.account,
                 seq,
                 amount,
-                day: asked.day,
+                day: asked.now.date(),
                 hold_id: order_id,
                 mac2,
             },
@@ -144,6 +151,17 @@ fn refused(why: String) -> Result<()> {
     Err(HsmError::Refused { why })
 }
 
+/// What counts on a day of a wrong clock would hold the card's limit until that day is over.
+fn of_today(asked: &Asked<'_>) -> Result<()> {
+    let Asked { time, now, .. } = *asked;
+    if time.seconds().abs_diff(now.seconds()) <= ORDER_SECONDS_MAX {
+        return Ok(());
+    }
+    refused(format!(
+        "the order is of {time} and this HSM's clock says {now}: set the wrong one right, or draw the order anew"
+    ))
+}
+
 fn within_day(limits: AccountLimits, before: Fen, asked: &Asked<'_>) -> Result<()> {
     let Given::Load(amount) = asked.given else {
         return Ok(());
@@ -152,7 +170,8 @@ fn within_day(limits: AccountLimits, before: Fen, asked: &Asked<'_>) -> Result<(
         Some(total) if total <= limits.per_day => Ok(()),
         _ => refused(format!(
             "{before} yuan were loaded on {} and {amount} more exceed the day's limit of {}",
-            asked.day, limits.per_day
+            asked.now.date(),
+            limits.per_day
         )),
     }
 }

@@ -17,7 +17,7 @@ fn asked(seq: u16, given: Given, time: &str) -> Asked<'static> {
         seq,
         given,
         time: time.parse().expect("time"),
-        day: time.parse::<CardTime>().expect("time").date(),
+        now: time.parse().expect("time"),
         order_id: "h",
     }
 }
@@ -222,4 +222,29 @@ fn a_day_never_comes_back() {
     drop(loads);
     let loads = Loads::open(&path).expect("opens");
     assert!(loads.allow(limits(), &asked(9, load(1), DAY1)).is_err());
+}
+
+#[test]
+fn an_order_of_another_day_holds_no_limit() {
+    let (_directory, _path, mut loads) = memory();
+    let of = |seq, time: &str, now: &str| Asked {
+        now: now.parse().expect("time"),
+        ..asked(seq, load(10), time)
+    };
+    for (time, now, ok) in [
+        (DAY1, "2026-11-24T08:00:00", true),
+        (DAY1, "2026-11-24T08:00:01", false),
+        ("2026-11-24T08:00:00", DAY1, true),
+        ("2026-11-24T08:00:01", DAY1, false),
+        // The HSM's clock is years ahead.
+        (DAY1, "2031-11-23T08:00:00", false),
+    ] {
+        let ask = of(4, time, now);
+        assert_eq!(loads.allow(limits(), &ask).is_ok(), ok, "{time} {now}");
+    }
+    // What was answered once is answered again, however late the card comes back.
+    let first = of(4, DAY1, DAY1);
+    loads.authorised(&first, [1; 4]).expect("kept");
+    let again = of(4, DAY1, "2026-12-24T08:00:00");
+    assert!(loads.allow(limits(), &again).is_ok());
 }

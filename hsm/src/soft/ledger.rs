@@ -126,7 +126,7 @@ impl SoftHsm {
             seq: hold.seq,
             given: Given::Load(hold.amount),
             time: hold.time,
-            day: (self.clock)().date(),
+            now: (self.clock)(),
             order_id: &hold.hold_id,
         };
         self.give(&asked, right.then_some((mac2, mac2)))
@@ -140,7 +140,7 @@ impl SoftHsm {
             seq: order.seq,
             given: Given::Limit(order.new_limit),
             time: order.time,
-            day: (self.clock)().date(),
+            now: (self.clock)(),
             order_id: &order.order_id,
         };
         let answer = self.noting(commands::overdraft(&self.vault(), request))?;

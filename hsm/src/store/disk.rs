@@ -118,6 +118,16 @@ pub(crate) fn restrict(options: &mut OpenOptions) {
     let _ = options;
 }
 
+/// Makes a directory that is its owner's alone; one that exists stays as it is.
+pub(crate) fn own_directory(directory: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let made = builder.create(directory);
+    made.map_err(|e| io_error(directory, "cannot create", &e))
+}
+
 /// Makes a rename or a new file in a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     #[cfg(unix)]

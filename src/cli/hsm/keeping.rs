@@ -4,7 +4,7 @@ use super::{
     cards::{Cards, CarrierArgs},
     ceremony::{self as steps, Division, Manner},
     console::Console,
-    found, now, open_config, people, settings, stop,
+    found, founding, now, open_config, people, settings, stop,
 };
 use crate::{
     cli::secret::NewFiles,
@@ -94,6 +94,12 @@ pub fn ceremony(args: &CeremonyArgs) -> Done {
         return Err(Stop::new(Code::Usage, there));
     }
     let officers = steps::officers(&mut console)?;
+    let founding = match (&settings, args.key) {
+        (Some(settings), Which::Roots) => {
+            Some(founding(settings, "onecard hsm ceremony", &officers)?)
+        }
+        _ => None,
+    };
     let form = manner.parts.0;
     let names = steps::custodians(&mut console, form, &officers)?;
     let mut plan = match args.key {
@@ -118,12 +124,12 @@ pub fn ceremony(args: &CeremonyArgs) -> Done {
         plan = plan.checked_by(read_record(path)?);
     }
     let (formed, transcript) = steps::hold(&mut console, plan, &officers, now(), cards.as_ref())?;
-    match (&settings, args.key) {
-        (None, which) => practised(&mut console, which, formed, &transcript),
-        (Some(settings), Which::Roots) => {
+    match (&settings, founding) {
+        (None, _) => practised(&mut console, args.key, formed, &transcript),
+        (Some(settings), Some(config)) => {
             let roots = formed.roots().map_err(failed)?;
             console.screen("正在建立密钥机", "making the HSM");
-            found(settings, "onecard hsm ceremony", roots, &transcript)?;
+            found(settings, config, roots, &transcript)?;
             files.keep();
             console.both(
                 &format!("密钥库已建立：{}", settings.store.display()),
@@ -136,7 +142,7 @@ pub fn ceremony(args: &CeremonyArgs) -> Done {
             console.event(&json!({ "event": "created", "store": settings.store }));
             Ok(())
         }
-        (Some(settings), Which::Transport) => {
+        (Some(settings), None) => {
             drop(formed);
             let hsm = open(settings, "onecard hsm ceremony")?;
             let record = hsm.keep_transcript(&transcript).map_err(stop)?;

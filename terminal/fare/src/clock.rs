@@ -6,25 +6,14 @@ use serde::Deserialize;
 
 pub(crate) const DAY: i64 = 86_400;
 
-/// Days since 1970-01-01, Gregorian (the usual count with years starting in March).
+/// Days since 1970-01-01.
 pub(crate) fn days(date: CardDate) -> i64 {
-    let (y, m, d) = (
-        i64::from(date.year()),
-        i64::from(date.month()),
-        i64::from(date.day()),
-    );
-    let y = if m <= 2 { y - 1 } else { y };
-    let era = y.div_euclid(400);
-    let year_of_era = y.rem_euclid(400);
-    let day_of_year = (153 * ((m + 9) % 12) + 2) / 5 + d - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    date.day_number()
 }
 
 /// Local seconds since 1970-01-01T00:00:00.
 pub(crate) fn seconds(time: CardTime) -> i64 {
-    let (h, m, s) = time.clock();
-    days(time.date()) * DAY + i64::from(h) * 3600 + i64::from(m) * 60 + i64::from(s)
+    time.seconds()
 }
 
 /// The local time that many seconds after 1970-01-01T00:00:00, or `None` outside the years 0-9999.
@@ -55,7 +44,7 @@ pub(crate) fn date(days: i64) -> (i64, u8, u8) {
 
 /// Monday is 0.
 pub(crate) fn weekday(date: CardDate) -> u8 {
-    ((days(date) + 3).rem_euclid(7)) as u8
+    ((date.day_number() + 3).rem_euclid(7)) as u8
 }
 
 /// A time of day in a tariff file, `HH:MM`, `24:00` allowed; held as seconds after midnight.

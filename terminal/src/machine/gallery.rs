@@ -9,7 +9,7 @@ use super::{
     Action, Event, Key, Machine, Mode, ModeOrder, Model, Operator, Presence, Row, Screen, Served,
     Setup, Store, TariffState, Text,
 };
-use crate::{clock, code::Code, result::TapResult};
+use crate::{code::Code, result::TapResult};
 
 /// A device that is played through a scene.
 struct Scene {
@@ -44,8 +44,8 @@ impl Scene {
     }
 
     fn wait(mut self, seconds: i64) -> Self {
-        let later = clock::seconds(self.now) + seconds;
-        self.now = clock::from_seconds(later).unwrap_or(self.now);
+        let later = self.now.seconds() + seconds;
+        self.now = CardTime::from_seconds(later).unwrap_or(self.now);
         let now = self.now;
         self.on(Event::Tick(now))
     }
@@ -82,7 +82,7 @@ impl Scene {
 
 /// Named screens of every kind; `tariffs` are those of the data folder.
 pub fn gallery(tariffs: &Arc<Tariffs>) -> Vec<(&'static str, Screen)> {
-    let Some(now) = clock::from_seconds(1_795_766_400 + 30_000) else {
+    let Some(now) = CardTime::from_seconds(1_795_766_400 + 30_000) else {
         return Vec::new();
     };
     let mut shots = shared(now);

@@ -144,7 +144,7 @@ mod tests {
         let mut modes = Modes::default();
         let now = at("2026-11-01T00:00:00");
         for n in 0..2 * ORDERS_MAX {
-            let from = clock::from_seconds(clock::seconds(now) + n as i64).expect("time");
+            let from = CardTime::from_seconds(now.seconds() + n as i64).expect("time");
             let mode = Mode::Closed;
             modes.order(ModeOrder { mode, from }, now);
         }

@@ -6,7 +6,7 @@
 
 use card_spec::time::CardTime;
 
-use crate::clock::{elapsed, from_seconds, seconds};
+use crate::clock::elapsed;
 
 /// Differences up to this are nobody's business.
 pub const TOLERANCE: i64 = 5;
@@ -57,8 +57,8 @@ impl DeviceClock {
     /// Starts from the wall clock, but not before `newest`, the time of the journal's last record:
     /// a clock that lost its battery starts there.
     pub fn start(wall: CardTime, steady_seconds: i64, newest: Option<CardTime>) -> Self {
-        let wall = seconds(wall);
-        let now = newest.map_or(wall, |newest| wall.max(seconds(newest)));
+        let wall = wall.seconds();
+        let now = newest.map_or(wall, |newest| wall.max(newest.seconds()));
         Self {
             origin: now - steady_seconds,
             wall_ahead: wall - now,
@@ -69,12 +69,12 @@ impl DeviceClock {
     /// The time now. It never goes back: after a correction backward it stands until it is reached.
     pub fn now(&mut self, steady_seconds: i64) -> Option<CardTime> {
         self.last = self.last.max(self.origin + steady_seconds);
-        from_seconds(self.last)
+        CardTime::from_seconds(self.last)
     }
 
     /// Compares with the wall clock; tells once of each time that it was set.
     pub fn watch(&mut self, wall: CardTime, steady_seconds: i64) -> Option<ClockEvent> {
-        let ahead = seconds(wall) - (self.origin + steady_seconds);
+        let ahead = wall.seconds() - (self.origin + steady_seconds);
         let set_by = ahead - self.wall_ahead;
         if set_by.abs() <= TOLERANCE {
             return None;
@@ -85,7 +85,7 @@ impl DeviceClock {
 
     /// Takes signed time over, within bounds.
     pub fn correct(&mut self, signed: CardTime, steady_seconds: i64) -> Option<ClockEvent> {
-        let ours = from_seconds(self.origin + steady_seconds)?;
+        let ours = CardTime::from_seconds(self.origin + steady_seconds)?;
         let by = elapsed(ours, signed);
         if by.abs() <= TOLERANCE {
             return None;

@@ -27,7 +27,6 @@ use card_spec::time::CardTime;
 use clearing_api::Client;
 
 use crate::{
-    clock,
     journal::{FileStorage, Journal, JournalError},
     profile::{DeviceProfile, Kind, ProfileError},
     result::{Refusal, TapResult},
@@ -148,6 +147,6 @@ fn wall_clock() -> io::Result<CardTime> {
         .ok()
         .and_then(|utc| utc.checked_add(8 * 3_600));
     local
-        .and_then(clock::from_seconds)
+        .and_then(CardTime::from_seconds)
         .ok_or_else(|| io::Error::other("the computer's clock is beyond the year 9999: set it"))
 }

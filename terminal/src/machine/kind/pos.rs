@@ -3,10 +3,7 @@
 use card_spec::{Fen, time::CardTime};
 
 use super::{Behaviour, Step};
-use crate::{
-    clock,
-    machine::{Colour, Face, Goods, Key, Row, Served, SoftKey, Task, TopUp, entry::Entry},
-};
+use crate::machine::{Colour, Face, Goods, Key, Row, Served, SoftKey, Task, TopUp, entry::Entry};
 
 /// Where the dialogue stands.
 #[derive(Debug, Default)]
@@ -101,7 +98,7 @@ impl Behaviour for Counter {
                 (What::Sale, Some(sale_fen)) => {
                     self.leave();
                     // The till's own number; the journal's sequence names the sale to the house.
-                    let receipt = clock::seconds(now).to_string();
+                    let receipt = now.seconds().to_string();
                     return Step::Do(Box::new(Task::Goods(Goods { sale_fen, receipt })));
                 }
                 (what, Some(amount)) => self.0 = At::Pin(what, amount, Entry::pin()),
