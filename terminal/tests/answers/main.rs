@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod liar;
 mod meddle;
 mod person;
 mod reading;

@@ -30,6 +30,8 @@ pub(crate) type Exchange = (Vec<u8>, Vec<u8>);
 struct Inner {
     card: VirtualCard,
     hit: Option<(usize, Vec<u8>)>,
+    /// Lies to every third question or so.
+    liar: Option<Chance>,
     log: Vec<Exchange>,
 }
 
@@ -43,6 +45,7 @@ impl Wire {
         let inner = Inner {
             card,
             hit: None,
+            liar: None,
             log: Vec::new(),
         };
         Self(Rc::new(RefCell::new(inner)), atr)
@@ -57,10 +60,15 @@ impl Wire {
             .map(|hit| (hit.nth, hit.answer.clone()));
     }
 
+    /// From here on every third answer or so is another.
+    pub(crate) fn lie(&self, chance: Chance) {
+        self.0.borrow_mut().liar = Some(chance);
+    }
+
     /// What was said since; from here on all is true.
     pub(crate) fn disarm(&self) -> Vec<Exchange> {
         let mut inner = self.0.borrow_mut();
-        inner.hit = None;
+        (inner.hit, inner.liar) = (None, None);
         std::mem::take(&mut inner.log)
     }
 
@@ -76,14 +84,18 @@ impl Channel for Wire {
         let length = inner.card.transmit(command, response)?;
         let said = response[..length].to_vec();
         let nth = inner.log.len();
+        let hit = inner.hit.clone().filter(|(n, _)| *n == nth);
+        let lie = inner.liar.as_mut().and_then(|chance| {
+            let mut lies = instead_of(&said, chance);
+            let which = chance.next() as usize % lies.len();
+            (chance.next() % 3 == 0).then(|| lies.swap_remove(which))
+        });
         inner.log.push((command.to_vec(), said));
-        match &inner.hit {
-            Some((n, answer)) if *n == nth => {
-                response[..answer.len()].copy_from_slice(answer);
-                Ok(answer.len())
-            }
-            _ => Ok(length),
-        }
+        let Some(lie) = hit.map(|(_, answer)| answer).or(lie) else {
+            return Ok(length);
+        };
+        response[..lie.len()].copy_from_slice(&lie);
+        Ok(lie.len())
     }
     fn atr(&self) -> &[u8] {
         &self.1

@@ -15,7 +15,7 @@ use clearing_api::Client;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use terminal::{
-    Code, DeviceProfile, Journal, Verdict, clock,
+    Code, DeviceProfile, Journal, Verdict,
     device::Seller,
     journal::MemoryStorage,
     run::{Device, Slot, Surroundings, serve},
@@ -81,10 +81,10 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
     };
     let (_sender, requests) = mpsc::channel();
     // Ten minutes after the ride, whatever number of cards there is.
-    let seconds = Cell::new(clock::seconds(time("2026-11-23T08:25:00")) * 1_000);
+    let seconds = Cell::new(time("2026-11-23T08:25:00").seconds() * 1_000);
     let now = || -> io::Result<CardTime> {
         seconds.set(seconds.get() + 50);
-        Ok(clock::from_seconds(seconds.get() / 1_000).unwrap())
+        Ok(CardTime::from_seconds(seconds.get() / 1_000).unwrap())
     };
     let mut output = Vec::new();
     let mut around = Surroundings {

@@ -24,7 +24,7 @@ use crate::{
     meddle::{Exchange, Hit, Side, Wire, every_answer},
 };
 
-type Sells = &'static dyn Seller;
+pub(crate) type Sells = &'static dyn Seller;
 
 /// A tap before the one that is meddled with.
 struct Before {
@@ -70,7 +70,7 @@ impl Ride {
 }
 
 /// Sellers live as long as the test.
-fn keep(seller: impl Seller + 'static) -> Sells {
+pub(crate) fn keep(seller: impl Seller + 'static) -> Sells {
     Box::leak(Box::new(seller))
 }
 
@@ -95,11 +95,11 @@ fn image(slot: &OnceLock<Vec<u8>>, make: impl FnOnce() -> VirtualCard) -> Virtua
     VirtualCard::from_image(image, [7; 32]).unwrap()
 }
 
-struct World {
-    terminal: PurseTerminal<MemoryStorage>,
+pub(crate) struct World {
+    pub(crate) terminal: PurseTerminal<MemoryStorage>,
     sam: Option<SamUnit<Wire>>,
-    sam_wire: Wire,
-    card: Wire,
+    pub(crate) sam_wire: Wire,
+    pub(crate) card: Wire,
     start: (Fen, u16),
 }
 
@@ -111,7 +111,7 @@ struct Books {
 }
 
 impl World {
-    fn new(suite: SuiteId, class: u8) -> Self {
+    pub(crate) fn new(suite: SuiteId, class: u8) -> Self {
         static CARDS: [OnceLock<Vec<u8>>; 3] = [const { OnceLock::new() }; 3];
         static SAMS: [OnceLock<Vec<u8>>; 8] = [const { OnceLock::new() }; 8];
         let nth = SuiteId::ALL.iter().position(|s| *s == suite).unwrap();
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    fn tap(&mut self, at: &str, seller: Sells) -> TapResult {
+    pub(crate) fn tap(&mut self, at: &str, seller: Sells) -> TapResult {
         self.card.with(VirtualCard::power_cycle);
         let mut sam = self.sam.take().unwrap();
         let result = self
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// The journal's books and the card's memory agree. Answers what the card paid and how often.
-    fn balanced(&self, what: &str) -> (Fen, u16) {
+    pub(crate) fn balanced(&self, what: &str) -> (Fen, u16) {
         let (balance, seq) = state(&self.card);
         let (lost, count) = (self.start.0 - balance, seq - self.start.1);
         let Books { done, open } = self.books();
@@ -182,7 +182,7 @@ impl World {
 }
 
 /// Whether the SAM itself said in this tap that a MAC2 is right.
-fn proved(log: &[Exchange]) -> bool {
+pub(crate) fn proved(log: &[Exchange]) -> bool {
     let credit = |(command, answer): &&Exchange| command[1] == 0x72 && answer == &[0x90, 0x00];
     log.iter().any(|exchange| credit(&exchange))
 }
