@@ -116,6 +116,8 @@ codes! {
     GateStandsOpen = 116, Refuse, "紧急放行，不扣款", "Gates stand open", "请直接通行", "Walk through";
     /// This card cannot have this pass.
     NoPass = 117, Refuse, "不能购买该月票", "This pass is not for this card", "请咨询工作人员", "Ask staff";
+    /// The card is inside the gates of another operator.
+    InsideElsewhere = 118, Refuse, "在其他线网未出站", "Journey open in another network", "请到该线网客服中心", "Go to that network's service desk";
     /// The card answered something impossible.
     BadCard = 120, Refuse, "卡片异常", "Card fault", "请到网点检查卡片", "Have the card checked";
     /// The card could not prove a payment.

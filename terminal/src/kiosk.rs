@@ -81,7 +81,8 @@ impl<S: Storage> Kiosk<S> {
         let mut session = SsseSession::select(card)?;
         session.verify_pin(pin)?;
         let challenge = presence_challenge(self.journal.device(), self.journal.next_seq(), at);
-        let cryptogram = session.internal_authenticate(challenge)?;
+        let (suite, region) = (proved.facts.suite, proved.facts.region);
+        let cryptogram = session.proof(sam, suite, region, challenge)?;
         let event = Event::ProofOfLife(ProofOfLife {
             card: proved.facts,
             cryptogram,

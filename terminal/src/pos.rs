@@ -152,7 +152,7 @@ impl<S: Storage> Pos<S> {
         self.till.journal_mut().load(load)?;
         match purse.credit_load(grant.time, grant.mac2) {
             Ok(tac) => load.tac = Some(tac),
-            Err(error @ CardError::Status { .. }) => {
+            Err(error @ CardError::Status { .. }) if self.is_untouched(&mut purse, &load) => {
                 // The card said no: the clearing house returns the money at the next INIT.
                 self.till.journal_mut().load_closed(load.id)?;
                 return Err(error.into());
@@ -195,6 +195,17 @@ impl<S: Storage> Pos<S> {
         self.confirm(load, online).map(Some)
     }
 
+    /// Whether a card that refused a load says by its online sequence too that it did not take it.
+    fn is_untouched<C: Channel + ?Sized>(
+        &self,
+        purse: &mut PurseSession<'_, C>,
+        load: &LoadNote,
+    ) -> bool {
+        purse
+            .init_load(class::ONLY, load.amount, self.setup.terminal)
+            .is_ok_and(|init| init.seq == load.seq)
+    }
+
     fn confirm(&mut self, load: LoadNote, online: &mut dyn TopUps) -> Result<Code, Refusal> {
         match self.try_confirm(load, online)? {
             Ok(()) => Ok(Code::ToppedUp),
@@ -222,8 +233,14 @@ impl<S: Storage> Pos<S> {
             tac,
         })?;
         let answer = online.confirm(load.id, &body, &sign_body(&self.key, &body));
-        if answer.is_ok() {
-            self.till.journal_mut().load_closed(load.id)?;
+        match &answer {
+            Ok(_) => self.till.journal_mut().load_closed(load.id)?,
+            // No use in saying it again: the card is asked for its TAC once more when it is back.
+            Err(ClientError::Refused(_)) => {
+                let unproved = LoadNote { tac: None, ..load };
+                self.till.journal_mut().load(unproved)?;
+            }
+            Err(_) => {}
         }
         Ok(answer.map(|_| ()))
     }

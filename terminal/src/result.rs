@@ -186,7 +186,14 @@ fn status(step: &str, sw: Sw) -> Code {
         Sw::SELECTED_BLOCKED | Sw::SELECTED_TERMINATED | Sw::PERMANENTLY_LOCKED | Sw::LOCKED => {
             Code::Blocked
         }
-        Sw::NOT_FOUND if step.starts_with("SELECT") => Code::UnknownCard,
+        // Cards of other systems say in many ways that they know no such application.
+        Sw::NOT_FOUND | Sw::WRONG_P1P2 | Sw::WRONG_DATA | Sw::INS | Sw::CLA
+            if step.starts_with("SELECT") =>
+        {
+            Code::UnknownCard
+        }
+        Sw::KEY_INDEX if step.starts_with("INITIALIZE") => Code::ForeignCard,
+        Sw::MAC_WRONG => Code::NotAuthentic,
         Sw::AUTH_BLOCKED if step == "VERIFY PIN" => Code::PinBlocked,
         sw if sw.tries() == Some(0) && step == "VERIFY PIN" => Code::PinBlocked,
         sw if sw.tries().is_some() && step == "VERIFY PIN" => Code::PinWrong,

@@ -283,7 +283,7 @@ impl<S: Storage> PurseTerminal<S> {
         };
         let cache: Vec<Vec<u8>> = updates.into_iter().map(|u| u.data).collect();
         self.journal.intent(record, &cache)?;
-        // From here on only a clear answer of the card ends the sale.
+        // From here on only the card's counter or a proved MAC2 ends the sale.
         match purse.debit(mac1, at) {
             Ok(debited) => {
                 match sam.credit(debited.mac2) {
@@ -299,11 +299,14 @@ impl<S: Storage> PurseTerminal<S> {
                 note.price.clone_from(&offer.price);
                 Ok(offer.code)
             }
-            Err(refused @ CardError::Status { .. }) => {
-                self.commit(Debit::NotDone, note)?;
-                Err(refused.into())
-            }
             Err(error) => {
+                // A status word alone is no proof that nothing was taken: the counter tells.
+                let refused = matches!(error, CardError::Status { .. })
+                    .then(|| torn::refused(purse, &purchase, sam.number()));
+                if let Some(debit) = refused.flatten() {
+                    self.commit(debit, note)?;
+                    return Err(error.into());
+                }
                 self.torn = Some(Torn {
                     purchase,
                     at,

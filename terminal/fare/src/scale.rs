@@ -79,7 +79,11 @@ impl Bands {
 
 /// How a gated network prices.
 #[derive(Debug)]
-pub(crate) struct Scale(Kind);
+pub(crate) struct Scale {
+    kind: Kind,
+    /// Of all pairs of stations: every quote asks for it.
+    highest: Price,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -101,6 +105,23 @@ pub(crate) enum Basis<'a> {
 }
 
 impl Scale {
+    fn new(kind: Kind) -> Self {
+        let highest = |peak| {
+            let highest = match &kind {
+                Kind::Distance { bands, ways } => {
+                    ways.all().map(|way| bands.fare(way.metres, peak)).max()
+                }
+                Kind::Zones { fares, .. } => fares.values().map(|price| price.at(peak)).max(),
+            };
+            highest.unwrap_or_default()
+        };
+        let highest = Price {
+            fare: highest(false),
+            peak: highest(true),
+        };
+        Self { kind, highest }
+    }
+
     pub(crate) fn by_distance(
         file: &str,
         bands: &[Band],
@@ -110,7 +131,7 @@ impl Scale {
         let tail =
             tail.ok_or_else(|| FareError::field(file, "tail", "is missing beside `band`"))?;
         let bands = Bands::new(file, bands, tail)?;
-        Ok(Self(Kind::Distance { bands, ways }))
+        Ok(Self::new(Kind::Distance { bands, ways }))
     }
 
     /// Every stop of the network must lie in one zone, every two zones must have a fare.
@@ -150,7 +171,7 @@ impl Scale {
                 }
             }
         }
-        Ok(Self(Kind::Zones { of, fares }))
+        Ok(Self::new(Kind::Zones { of, fares }))
     }
 
     /// The fare between two stations, and what it rests on. From a station to itself it is that of
@@ -161,7 +182,7 @@ impl Scale {
         to: &StopId,
         peak: bool,
     ) -> Result<(Fen, Basis<'_>), QuoteError> {
-        let priced = match &self.0 {
+        let priced = match &self.kind {
             Kind::Distance { bands, ways } => ways
                 .get(from, to)
                 .map(|way| (bands.fare(way.metres, peak), Basis::Distance(way))),
@@ -175,7 +196,7 @@ impl Scale {
 
     /// The lowest fare of the network.
     pub(crate) fn lowest(&self, peak: bool) -> Fen {
-        match &self.0 {
+        match &self.kind {
             Kind::Distance { bands, .. } => bands.fare(0, peak),
             Kind::Zones { fares, .. } => {
                 let lowest = fares.values().map(|price| price.at(peak)).min();
@@ -186,21 +207,15 @@ impl Scale {
 
     /// The fare for a distance; `None` where zones make the fare.
     pub(crate) fn distance_fare(&self, metres: u32) -> Option<Fen> {
-        match &self.0 {
+        match &self.kind {
             Kind::Distance { bands, .. } => Some(bands.fare(metres, false)),
             Kind::Zones { .. } => None,
         }
     }
 
     /// The highest single fare between two stations of the network.
-    pub(crate) fn highest(&self, peak: bool) -> Fen {
-        let highest = match &self.0 {
-            Kind::Distance { bands, ways } => {
-                ways.all().map(|way| bands.fare(way.metres, peak)).max()
-            }
-            Kind::Zones { fares, .. } => fares.values().map(|price| price.at(peak)).max(),
-        };
-        highest.unwrap_or_default()
+    pub(crate) const fn highest(&self, peak: bool) -> Fen {
+        self.highest.at(peak)
     }
 }
 

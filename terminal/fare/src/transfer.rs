@@ -27,7 +27,7 @@ pub(crate) struct TransferRule {
 #[derive(Debug)]
 pub(crate) struct Transfers {
     pub(crate) tariff: TariffRef,
-    min_gap_seconds: i64,
+    pub(crate) min_gap_seconds: i64,
     max_gap_seconds: i64,
     rules: Vec<TransferRule>,
 }

@@ -103,18 +103,29 @@ impl<'c, C: Channel + ?Sized> SsseSession<'c, C> {
                 return Err(CardError::Status { step, sw }.into());
             }
         }
+        self.proof(sam, suite, region, challenge).map(|_| ())
+    }
+
+    /// INTERNAL AUTHENTICATE: the card's cryptogram over a challenge under its IRK, checked by the
+    /// SAM.
+    pub fn proof<S: Channel>(
+        &mut self,
+        sam: &mut SamUnit<S>,
+        suite: SuiteId,
+        region: RegionCode,
+        challenge: [u8; 8],
+    ) -> Result<[u8; 8], AuthError> {
         let answer = self.internal_authenticate(challenge)?;
         let kid = ssse_kid::INTERNAL;
         let expected = sam.ssse_cryptogram(kid, suite, self.f1, region, challenge, challenge)?;
         if answer.ct_eq(&expected).into() {
-            Ok(())
+            Ok(answer)
         } else {
             Err(AuthError::NotAuthentic)
         }
     }
 
-    /// The card's cryptogram over a challenge under its IRK.
-    pub fn internal_authenticate(&mut self, challenge: [u8; 8]) -> Result<[u8; 8], CardError> {
+    fn internal_authenticate(&mut self, challenge: [u8; 8]) -> Result<[u8; 8], CardError> {
         let step = "INTERNAL AUTHENTICATE";
         let command = ssse::internal_authenticate(ssse_kid::INTERNAL, challenge);
         let reply = ask(self.channel, step, &command)?;

@@ -78,7 +78,12 @@ impl Desk<'_> {
     pub fn advice(&self, at: CardTime, card: &CardView) -> Result<(Passage, DeskAdvice), Refusal> {
         let place = &self.desk.0;
         let before = card.metro.map_or(Metro::EMPTY, |m| m.record);
-        let passage = passage(place, &before)?;
+        // There is no desk behind the desk: a record that it cannot read is the issuer's case.
+        let passage =
+            passage(place, &before).map_err(|why| Refusal::new(Code::BadCard, why.detail))?;
+        if passage == Passage::Elsewhere {
+            return Err(Code::InsideElsewhere.into());
+        }
         let visit = DeskVisit {
             exit: MetroExit {
                 operator: place.operator.clone(),

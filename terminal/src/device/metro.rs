@@ -91,9 +91,7 @@ fn refused(why: GateRefusal) -> Refusal {
     match why {
         GateRefusal::DoubleTap => Code::TooSoon.into(),
         GateRefusal::NoEntry => Code::NoEntry.into(),
-        GateRefusal::Elsewhere => {
-            Refusal::new(Code::NoEntry, "the card entered another operator's network")
-        }
+        GateRefusal::Elsewhere => Code::InsideElsewhere.into(),
     }
 }
 
@@ -142,7 +140,11 @@ impl Seller for MetroEntryGate {
         let decision = gate
             .tariffs
             .decide_entry(&entry, &passage, &gate.history)
-            .map_err(no_price)?;
+            .map_err(|why| match why {
+                // By this gate's clock the entry is still to come: the desk sorts it out.
+                fare::QuoteError::TimeOrder => Refusal::new(Code::AlreadyInside, why),
+                other => no_price(other),
+            })?;
         let terms = match decision {
             // Whoever forgot to tap out is asked at the desk where it was; the highest fare is
             // taken only from who cannot tell.

@@ -151,7 +151,7 @@ impl<S: Storage> HospitalWindow<S> {
             lines,
             insured_at: insured.insuplc_admdvs,
             settle_as: (at, self.next_message()),
-            reversed: false,
+            used: false,
             setlinfo: settled.setlinfo,
             setldetail: settled.setldetail,
         })

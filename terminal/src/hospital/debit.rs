@@ -45,6 +45,40 @@ pub(super) struct Due {
     pub(super) setl_id: String,
 }
 
+/// Why a debit came to no good end.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The card is certainly as it was: no settlement may stand without its debit.
+    Untouched(Refusal),
+    /// It may have been debited: its record is unknown, or the card is awaited.
+    Unsure(Refusal),
+}
+
+impl Failed {
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Self::Untouched(refusal) | Self::Unsure(refusal) => refusal,
+        }
+    }
+}
+
+/// What fails before DEBIT goes out leaves the card as it was.
+fn untouched(why: impl Into<Refusal>) -> Failed {
+    Failed::Untouched(why.into())
+}
+
+/// What fails after it does not.
+fn unsure(why: impl Into<Refusal>) -> Failed {
+    Failed::Unsure(why.into())
+}
+
+/// Whether a card that refused `visit` says by sequence and balance too that it did not happen.
+fn is_unchanged<C: Channel + ?Sized>(purse: &mut MedicalSession<'_, C>, visit: &Visit) -> bool {
+    purse
+        .init_purchase(class::ONLY, Split::default(), visit.sam)
+        .is_ok_and(|init| (init.seq, init.balance) == (visit.seq, visit.balance_before))
+}
+
 impl<S: Storage> HospitalWindow<S> {
     /// INIT, MAC1, intent, DEBIT, MAC2, commit. Answers the personal account afterwards.
     pub(super) fn debit<C: Channel + ?Sized, P: Channel>(
@@ -54,9 +88,13 @@ impl<S: Storage> HospitalWindow<S> {
         due: &Due,
         at: CardTime,
         note: &mut Note,
-    ) -> Result<Fen, Refusal> {
-        let init = purse.init_purchase(class::ONLY, due.split, sam.number())?;
-        let mac1 = sam.init_medical(&init, due.split, at, due.f1, due.card.region)?;
+    ) -> Result<Fen, Failed> {
+        let init = purse
+            .init_purchase(class::ONLY, due.split, sam.number())
+            .map_err(untouched)?;
+        let mac1 = sam
+            .init_medical(&init, due.split, at, due.f1, due.card.region)
+            .map_err(untouched)?;
         let balance_after = init.balance - due.split.personal;
         let visit = Visit {
             card: CardFacts {
@@ -82,7 +120,7 @@ impl<S: Storage> HospitalWindow<S> {
             hotlist_version: self.hotlist.version(),
             event: Event::Visit(visit.clone()),
         };
-        self.journal.intent(record, &[])?;
+        self.journal.intent(record, &[]).map_err(untouched)?;
         match purse.debit(mac1, at) {
             Ok(debited) => {
                 let proved = sam.credit(debited.mac2);
@@ -92,26 +130,22 @@ impl<S: Storage> HospitalWindow<S> {
                 } else {
                     Debit::Unknown
                 };
-                self.commit_visit(debit, note)?;
-                if done {
-                    Ok(balance_after)
-                } else {
-                    Err(Refusal::new(
-                        Code::NotProved,
-                        "the card's MAC2 was not confirmed",
-                    ))
-                }
+                self.commit_visit(debit, note).map_err(unsure)?;
+                let why = "the card's MAC2 was not confirmed";
+                done.then_some(balance_after)
+                    .ok_or_else(|| unsure(Refusal::new(Code::NotProved, why)))
             }
-            Err(refused @ CardError::Status { .. }) => {
-                self.commit_visit(Debit::NotDone, note)?;
-                Err(refused.into())
+            // A status word alone is no proof that nothing was taken: the sequence tells.
+            Err(refused @ CardError::Status { .. }) if is_unchanged(purse, &visit) => {
+                self.commit_visit(Debit::NotDone, note).map_err(untouched)?;
+                Err(untouched(refused))
             }
             Err(error) => {
                 self.torn = Some(TornVisit {
                     visit,
                     due: due.clone(),
                 });
-                Err(Refusal::new(Code::SameCardAgain, error))
+                Err(unsure(Refusal::new(Code::SameCardAgain, error)))
             }
         }
     }
@@ -172,7 +206,8 @@ impl<S: Storage> HospitalWindow<S> {
             ));
         }
         self.commit_visit(Debit::NotDone, note)?;
-        let balance = self.debit(&mut purse, sam, &due, at, note)?;
+        let debited = self.debit(&mut purse, sam, &due, at, note);
+        let balance = debited.map_err(Failed::refusal)?;
         note.amount = Some(due.split.personal);
         note.balance = Some(balance);
         Ok(Code::Settled)

@@ -81,8 +81,8 @@ pub struct Quoted {
     /// Time and number of the message that settles: asking again is the same message, so a lost
     /// answer never settles twice.
     settle_as: (CardTime, u16),
-    /// Whether the settlement was reversed: its message is used up.
-    reversed: bool,
+    /// Whether its message is used up: the card was debited for it, perhaps, or it was reversed.
+    used: bool,
     /// The split that the pre-settlement announced.
     pub setlinfo: SetlInfo,
     /// Its parts by fund.
@@ -256,10 +256,10 @@ impl<S: Storage> HospitalWindow<S> {
         online: &mut dyn National,
         (note, slip): (&mut Note, &mut Option<Slip>),
     ) -> Result<Code, Refusal> {
-        if quoted.reversed {
+        if quoted.used {
             return Err(Refusal::new(
                 Code::MedicalRefused,
-                "reversed: begin the bill again",
+                "settled or reversed before: begin the bill again",
             ));
         }
         let mut purse = debit::open(card, pin, quoted.card.facts.pan)?;
@@ -283,7 +283,14 @@ impl<S: Storage> HospitalWindow<S> {
             split,
             setl_id,
         };
-        match self.debit(&mut purse, sam, &due, at, note) {
+        let debited = self.debit(&mut purse, sam, &due, at, note);
+        if let Err(debit::Failed::Untouched(_)) = &debited {
+            // The card is certainly not debited: no settlement may stand without it.
+            self.reverse(quoted, &due.setl_id, at, online)?;
+            *slip = None;
+        }
+        quoted.used = true;
+        match debited {
             Ok(balance) => {
                 note.amount = Some(split.personal);
                 note.balance = Some(balance);
@@ -292,16 +299,7 @@ impl<S: Storage> HospitalWindow<S> {
                 }
                 Ok(Code::Settled)
             }
-            Err(refusal) if self.torn.is_some() => Err(refusal),
-            Err(refusal) => {
-                // The card is certainly not debited: no settlement may stand without it.
-                if refusal.code != Code::NotProved {
-                    self.reverse(quoted, &due.setl_id, at, online)?;
-                    quoted.reversed = true;
-                    *slip = None;
-                }
-                Err(refusal)
-            }
+            Err(failed) => Err(failed.refusal()),
         }
     }
 }

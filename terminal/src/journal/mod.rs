@@ -281,12 +281,10 @@ impl<S: Storage> Journal<S> {
         self.loads.values()
     }
 
-    /// The newest torn debit of a card that no record has completed.
-    pub fn unresolved(&self, pan: Pan) -> Option<&Record> {
-        self.unresolved
-            .values()
-            .rev()
-            .find(|r| card_of(r) == Some(pan))
+    /// The torn debits of a card that no record has completed, newest first.
+    pub fn unresolved(&self, pan: Pan) -> impl Iterator<Item = &Record> {
+        let of_card = move |r: &&Record| card_of(r) == Some(pan);
+        self.unresolved.values().rev().filter(of_card)
     }
 
     /// Records that the clearing house has not answered, oldest first.

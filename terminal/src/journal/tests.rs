@@ -343,14 +343,15 @@ fn torn_debits_are_remembered_until_completed() {
     // The device lost power between intent and commit.
     let mut journal = open(&disk).expect("recovered");
     let pan: Pan = card(1).pan;
-    let torn = journal.unresolved(pan).expect("remembered").clone();
+    let torn = journal.unresolved(pan).next().expect("remembered").clone();
     assert_eq!(debit_of(&torn), Some(Debit::Unknown));
     assert_eq!(journal.waiting().len(), 1);
     let event = with_debit(torn, Debit::Done { tac: [9; 4] }).event;
     let done = journal.record(at(), Some(1), 0, event).expect("free");
     assert_eq!((done.journal_seq, done.completes), (2, Some(1)));
-    assert!(journal.unresolved(pan).is_none());
-    assert!(open(&disk).expect("whole").unresolved(pan).is_none());
+    assert!(journal.unresolved(pan).next().is_none());
+    let whole = open(&disk).expect("whole");
+    assert!(whole.unresolved(pan).next().is_none());
 }
 
 #[test]
@@ -384,7 +385,7 @@ fn a_full_journal_stops_sales_and_an_upload_frees_it() {
     let mut journal = open(&disk).expect("whole");
     assert_eq!(journal.next_seq(), last + 1);
     assert!(
-        journal.unresolved(card(7).pan).is_some(),
+        journal.unresolved(card(7).pan).next().is_some(),
         "open questions survive"
     );
     journal

@@ -6,10 +6,14 @@
 
 use card_spec::{
     Channel, ChannelError, Fen,
-    purse::{PurchaseInit, TxType},
+    id::SamNo,
+    purse::{PurchaseInit, TxType, files::Public},
     time::CardTime,
 };
-use clearing_api::record::{Debit, Event, Purchase};
+use clearing_api::{
+    Record,
+    record::{Debit, Event, Purchase},
+};
 
 use super::{PurseTerminal, Torn};
 use crate::{
@@ -22,6 +26,11 @@ use crate::{
     sam::{SamError, SamUnit},
 };
 
+/// Whether a debit was taken from this card: a replacement with its number is another.
+fn is_of(purchase: &Purchase, card: &Public) -> bool {
+    (purchase.card.pan, purchase.card.generation) == (card.pan, card.generation)
+}
+
 /// What a returned card's counter and balance say about a debit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
@@ -33,15 +42,34 @@ enum Found {
     Other,
 }
 
+/// Debits move the counter, loads do not: a card may have been topped up since.
 fn compare(purchase: &Purchase, init: &PurchaseInit) -> Found {
-    if init.seq == purchase.seq && init.balance == purchase.balance_before {
+    if init.seq == purchase.seq && init.balance >= purchase.balance_before {
         Found::Unchanged
     } else if Some(init.seq) == purchase.seq.checked_add(1)
-        && init.balance == purchase.balance_after
+        && init.balance >= purchase.balance_after
     {
         Found::Advanced
     } else {
         Found::Other
+    }
+}
+
+/// What became of a debit that the card refused, by its counter and balance. `None` when it was
+/// taken all the same, or when the card does not tell: then it is as good as torn.
+pub(super) fn refused<C: Channel + ?Sized>(
+    purse: &mut PurseSession<'_, C>,
+    purchase: &Purchase,
+    terminal: SamNo,
+) -> Option<Debit> {
+    let init = purse
+        .init_purchase(purchase.key_index, Fen::ZERO, terminal, TxType::Capp)
+        .ok()?;
+    match compare(purchase, &init) {
+        Found::Unchanged => Some(Debit::NotDone),
+        Found::Advanced => None,
+        // It told another counter before: what it does with debits nobody knows.
+        Found::Other => Some(Debit::Unknown),
     }
 }
 
@@ -62,10 +90,11 @@ impl<S: Storage> PurseTerminal<S> {
             self.commit(Debit::Unknown, note)?;
         }
         let wait = i64::from(self.setup.same_card_seconds);
-        let over = self
-            .torn
-            .as_ref()
-            .is_some_and(|torn| !(0..=wait).contains(&clock::elapsed(torn.at, at)));
+        let over = self.torn.as_mut().is_some_and(|torn| {
+            // A clock that was set back must not end the wait, nor lengthen it by what it was set.
+            torn.at = torn.at.min(at);
+            clock::elapsed(torn.at, at) > wait
+        });
         if over && let Some(record) = self.give_up()? {
             note.journal.push(record.journal_seq);
         }
@@ -84,7 +113,7 @@ impl<S: Storage> PurseTerminal<S> {
         let Some(Torn { purchase, code, .. }) = self.torn.clone() else {
             return Ok(None);
         };
-        if purse.public().pan != purchase.card.pan {
+        if !is_of(&purchase, purse.public()) {
             return Err(Refusal::new(Code::SameCardAgain, "this is another card"));
         }
         let init = purse
@@ -118,7 +147,7 @@ impl<S: Storage> PurseTerminal<S> {
                 self.passback
                     .note(purchase.card.pan, at, self.setup.passback_seconds);
                 note.amount = Some(purchase.amount);
-                note.balance = Some(purchase.balance_after);
+                note.balance = Some(init.balance);
                 Ok(Some(if code == Code::Entered {
                     code
                 } else {
@@ -151,9 +180,8 @@ impl<S: Storage> PurseTerminal<S> {
         }
     }
 
-    /// A card returns that the journal knows a torn debit of. Completes or closes that record by a
-    /// new one. Within the ride's time a completed debit also opens, after a zero-amount CAPP
-    /// whose MAC2 the SAM checked: the SAM's own transaction of then is gone.
+    /// A card returns that the journal knows torn debits of. Completes or closes by a new record
+    /// the one that the card's counter tells of.
     pub(super) fn complete_late<C: Channel + ?Sized, P: Channel>(
         &mut self,
         purse: &mut PurseSession<'_, C>,
@@ -162,38 +190,62 @@ impl<S: Storage> PurseTerminal<S> {
         view: &mut CardView,
         note: &mut Note,
     ) -> Result<Option<Code>, Refusal> {
-        let pan = view.public.pan;
-        let Some((torn_seq, torn_at, purchase)) =
-            self.journal
-                .unresolved(pan)
-                .and_then(|record| match &record.event {
-                    Event::Purchase(p) => Some((record.journal_seq, record.at, p.clone())),
-                    _ => None,
-                })
-        else {
+        let torn = |record: &Record| match &record.event {
+            Event::Purchase(purchase) if is_of(purchase, &view.public) => {
+                Some((record.journal_seq, record.at, purchase.clone()))
+            }
+            _ => None,
+        };
+        let torn: Vec<_> = self
+            .journal
+            .unresolved(view.public.pan)
+            .filter_map(torn)
+            .collect();
+        let Some((_, _, newest)) = torn.first() else {
             return Ok(None);
         };
-        let init =
-            purse.init_purchase(purchase.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
-        match compare(&purchase, &init) {
-            Found::Unchanged => {
-                let closed = Purchase {
-                    debit: Debit::NotDone,
-                    ..purchase
-                };
-                self.complete(at, torn_seq, closed, note)?;
-                return Ok(None);
+        let init = purse.init_purchase(newest.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
+        for (torn_seq, torn_at, purchase) in torn {
+            match compare(&purchase, &init) {
+                Found::Other => {}
+                // The same step of the counter, but for another device.
+                Found::Advanced if !self.is_newest(&purchase, view) => {}
+                Found::Unchanged => {
+                    let closed = Purchase {
+                        debit: Debit::NotDone,
+                        ..purchase
+                    };
+                    self.complete(at, torn_seq, closed, note)?;
+                }
+                Found::Advanced => {
+                    let torn = (torn_seq, torn_at, purchase);
+                    return self.complete_advanced(purse, sam, at, view, note, torn);
+                }
             }
-            Found::Advanced => {}
-            Found::Other => return Ok(None),
         }
-        let tac = match purse.prove(purchase.tx, init.seq) {
+        Ok(None)
+    }
+
+    /// Completes a torn debit that happened. Within the ride's time it also opens, after a
+    /// zero-amount CAPP whose MAC2 the SAM checked: the SAM's own transaction of then is gone.
+    fn complete_advanced<C: Channel + ?Sized, P: Channel>(
+        &mut self,
+        purse: &mut PurseSession<'_, C>,
+        sam: &mut SamUnit<P>,
+        at: CardTime,
+        view: &mut CardView,
+        note: &mut Note,
+        (torn_seq, torn_at, purchase): (u64, CardTime, Purchase),
+    ) -> Result<Option<Code>, Refusal> {
+        let pan = view.public.pan;
+        let tac = match purse.prove(purchase.tx, purchase.seq.saturating_add(1)) {
             Ok(debited) => debited.tac,
             Err(CardError::Status { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let ride = i64::from(self.setup.torn_ride_seconds);
-        let opens = (0..=ride).contains(&clock::elapsed(torn_at, at));
+        // A clock that went back does not charge the ride again.
+        let opens = clock::elapsed(torn_at, at) <= ride;
         if opens {
             let (service, amount) = (purchase.service.clone(), purchase.amount);
             if purchase.tx == TxType::Capp && view.journeys.is_empty() {
@@ -206,6 +258,11 @@ impl<S: Storage> PurseTerminal<S> {
                 )
             })?;
             self.sell(purse, sam, at, view, &offer, note)?;
+            // Its MAC2 vouches for the counter that the card only told before.
+            if self.last_seq() != purchase.seq.checked_add(1) {
+                let why = "the card's counter is not where the torn debit left it";
+                return Err(Refusal::new(Code::NotProved, why));
+            }
             note.amount = Some(amount);
         }
         // The clearing house checks this TAC; only the opening needed a proof here.
@@ -222,6 +279,25 @@ impl<S: Storage> PurseTerminal<S> {
             self.passback.note(pan, at, self.setup.passback_seconds);
         }
         Ok(opens.then_some(Code::TornCompleted))
+    }
+
+    /// Whether the card's newest journey is the one that `purchase` wrote; the zero-amount proof of
+    /// an earlier return wrote that one once more. A plain purchase writes none.
+    fn is_newest(&self, purchase: &Purchase, view: &CardView) -> bool {
+        let device = self.journal.device();
+        purchase.tx != TxType::Capp
+            || view.journeys.first().is_some_and(|newest| {
+                newest.record.device == device
+                    && (newest.record.time == purchase.time || purchase.amount == Fen::ZERO)
+            })
+    }
+
+    /// The card's counter at the newest sale in the journal.
+    fn last_seq(&self) -> Option<u16> {
+        match self.journal.waiting().last()?.event {
+            Event::Purchase(ref purchase) => Some(purchase.seq),
+            _ => None,
+        }
     }
 
     fn complete(

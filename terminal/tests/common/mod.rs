@@ -1,6 +1,9 @@
 //! A device, its SAM and a card in memory.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod issuer;
+pub mod ward;
+
 use std::{path::Path, sync::Arc};
 
 use card_spec::{

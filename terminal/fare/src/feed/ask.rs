@@ -53,6 +53,12 @@ pub enum AskError {
          time or route, or `onecard fare table` for what it prices"
     )]
     NoFare(usize),
+    /// No trips join the two.
+    #[error(
+        "no trips lead from `{0}` to `{1}` with two changes at most; where one changes between two \
+         stops stands in transfers.txt, and `--via` names stops to change at"
+    )]
+    NoWay(String, String),
 }
 
 struct Near<'a>(&'a [String]);

@@ -150,7 +150,15 @@ impl Feed {
                 }
             }
         }
-        let best = best.ok_or(AskError::NoFare(ways.len()))?;
+        let Some(best) = best else {
+            // The gated ride that was added above is no trip of the feed's.
+            return Err(
+                match ways.iter().flatten().any(|ride| ride.run != Run::Any) {
+                    true => AskError::NoFare(ways.len()),
+                    false => AskError::NoWay(ask.from.to_owned(), ask.to.to_owned()),
+                },
+            );
+        };
         let mut quote = self.explain_city(&best, name, (dearest, compared));
         if ask.at.is_none() {
             quote.notes.push(format!("at the cheapest full hour of a Wednesday and a Sunday, {}; give --at for a time of your own", best.at));
@@ -166,10 +174,14 @@ impl Feed {
         rider: Rider,
         at: CardTime,
     ) -> Option<Vec<Quote>> {
-        let (mut clock, mut prior) = (clock::seconds(at), None);
+        let (mut clock, mut prior) = (clock::seconds(at), None::<PriorLeg>);
         let mut quotes = Vec::new();
         for leg in legs {
             let (from, to) = (leg.rides.first()?.from, leg.rides.last()?.to);
+            if let Some(before) = &prior {
+                // Who would come too early for the city's transfer waits for it.
+                clock = clock.max(self.earliest(tariffs, leg, before)?);
+            }
             let starts = clock::time(clock)?;
             clock += leg
                 .rides
@@ -218,6 +230,14 @@ impl Feed {
             quotes.push(quote);
         }
         Some(quotes)
+    }
+
+    /// When a leg may begin at the earliest for a transfer after `before`, seconds since 1970-01-01.
+    fn earliest(&self, tariffs: &Tariffs, leg: &Leg<'_>, before: &PriorLeg) -> Option<i64> {
+        let city = tariffs.operator(&leg.operator)?.city.into();
+        let gap = tariffs.rules(city).transfers.map(|t| t.min_gap_seconds);
+        let opened = clock::seconds(before.at) - i64::from(before.age_seconds);
+        Some(opened + gap.unwrap_or(0))
     }
 
     /// Cuts rides where a card is tapped: at every bus, and at the gates of a network.
@@ -291,7 +311,7 @@ impl Feed {
         }
         if best.quotes.len() > 1 {
             sources
-                .push("time limits of transfers are held against riding time without waits".into());
+                .push("time limits of transfers are held against riding time, without waits but the shortest that the transfer asks for".into());
         }
         FeedQuote {
             amount_minor: total,

@@ -27,6 +27,9 @@ mod timetable;
 mod v1;
 mod v2;
 mod v2_match;
+mod v2_rules;
+mod v2_transfer;
+mod values;
 
 use std::path::Path;
 
@@ -48,7 +51,7 @@ use crate::Tariffs;
 #[derive(Debug)]
 enum Fares {
     V1(Box<v1::Fares>),
-    V2(Box<v2::Fares>),
+    V2(Box<v2_rules::Fares>),
 }
 
 /// A feed without errors.
@@ -96,7 +99,7 @@ impl Feed {
         let network = Network::read(files, &services, &mut findings);
         // Both versions are checked, whichever prices.
         let v1 = v1::Fares::read(files, &network, &mut findings);
-        let v2 = v2::Fares::read(files, &network, &services, &mut findings);
+        let v2 = v2_rules::Fares::read(files, &network, &services, &mut findings);
         findings.sort();
         if !findings.is_ok() {
             return (None, findings);

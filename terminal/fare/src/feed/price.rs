@@ -8,12 +8,12 @@ use super::{
     network::{Network, StopIx},
     ride::{Payment, Ride, Run, timed},
     timeframes::When,
-    v2,
     v2_match::Payer,
+    v2_rules,
 };
 
 /// Numbers the stops so that those with the same zone and the same areas have the same number.
-pub(super) fn classes(network: &Network, fares: &v2::Fares) -> Vec<u32> {
+pub(super) fn classes(network: &Network, fares: &v2_rules::Fares) -> Vec<u32> {
     let mut known = BTreeMap::new();
     (0..)
         .zip(&network.stops)

@@ -1,5 +1,5 @@
 //! GTFS-Fares V2, pricing: which leg rules match (fare_leg_rules.txt), which legs count as one
-//! (fare_leg_join_rules.txt), and what a transfer costs (fare_transfer_rules.txt).
+//! (fare_leg_join_rules.txt). What a transfer costs is in [`super::v2_transfer`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{
     network::{Network, StopIx},
     ride::{Charge, Payment, Run, Timed},
     timeframes::When,
-    v2::{Fares, LegRule, Product, TransferKind, TransferRule},
+    v2_rules::{Fares, LegRule, Product},
 };
 
 /// Who pays with what.
@@ -25,23 +25,26 @@ pub(super) struct Payer<'a> {
 const MOST_GROUPS: usize = 16;
 
 /// A rule that matches a leg, with what it costs this payer.
-struct Choice<'a> {
-    rule: &'a LegRule,
+pub(super) struct Choice<'a> {
+    pub(super) rule: &'a LegRule,
     /// `None`: not for this payer. The leg may still be paid by a transfer rule.
-    price: Option<&'a Product>,
+    pub(super) price: Option<&'a Product>,
 }
+
+/// A transfer rule's leg groups, how often in a row it was taken, and the first leg of that row.
+pub(super) type Row<'a> = (Option<&'a str>, Option<&'a str>, u32, usize);
 
 /// A journey paid up to some leg.
 #[derive(Clone)]
-struct Paid<'a> {
-    group: Option<&'a str>,
-    currency: Option<Currency>,
-    charges: Vec<Charge>,
-    separate: i64,
+pub(super) struct Paid<'a> {
+    pub(super) group: Option<&'a str>,
+    pub(super) currency: Option<Currency>,
+    pub(super) charges: Vec<Charge>,
+    pub(super) separate: i64,
     /// Whether the last charge is that of the last leg alone: `fare_transfer_type` 2 replaces it.
-    alone: bool,
-    /// The transfer rule's leg groups, how often in a row, and the first leg of that row.
-    row: Option<(Option<&'a str>, Option<&'a str>, u32, usize)>,
+    pub(super) alone: bool,
+    /// The transfer rule that paid the last leg, if one did.
+    pub(super) row: Option<Row<'a>>,
 }
 
 impl Fares {
@@ -252,118 +255,11 @@ impl Fares {
             .filter_map(|(rule, row)| self.pay_transfer(so_far, choice, rule, row, payer))
             .collect()
     }
-
-    /// The transfer rules in force, each with its row. Reference, fare_transfer_rules.txt, steps 2
-    /// to 4, transfer_count and duration_limit.
-    fn transfer<'a>(
-        &'a self,
-        so_far: &Paid<'a>,
-        to: Option<&'a str>,
-        leg: usize,
-        legs: &[&[Timed<'_>]],
-    ) -> Vec<(&'a TransferRule, (u32, usize))> {
-        let (Some(from), Some(to)) = (so_far.group, to) else {
-            return Vec::new();
-        };
-        let listed_from = self
-            .transfers
-            .iter()
-            .any(|r| r.from.as_deref() == Some(from));
-        let listed_to = self.transfers.iter().any(|r| r.to.as_deref() == Some(to));
-        let fits = |wanted: Option<&str>, is: &str, listed: bool| match wanted {
-            Some(group) => group == is,
-            None => !listed,
-        };
-        let exact =
-            |r: &TransferRule| r.from.as_deref() == Some(from) && r.to.as_deref() == Some(to);
-        let any_exact = self.transfers.iter().any(exact);
-        let mut found: Vec<(&TransferRule, (u32, usize))> = self
-            .transfers
-            .iter()
-            .filter(|r| {
-                if any_exact {
-                    exact(r)
-                } else {
-                    fits(r.from.as_deref(), from, listed_from)
-                        && fits(r.to.as_deref(), to, listed_to)
-                }
-            })
-            .map(|rule| {
-                let same = |(f, t, ..): &(Option<&str>, Option<&str>, u32, usize)| {
-                    rule.from == rule.to && (*f, *t) == (rule.from.as_deref(), rule.to.as_deref())
-                };
-                let row = match so_far.row.filter(same) {
-                    Some((_, _, count, first)) => (count + 1, first),
-                    None => (1, leg - 1),
-                };
-                (rule, row)
-            })
-            .filter(|(rule, (count, _))| rule.count.is_none_or(|most| *count <= most))
-            .filter(|(rule, (_, first))| within(rule, legs[*first], legs[leg]))
-            .collect();
-        let least = found
-            .iter()
-            .map(|(rule, _)| rule.count.unwrap_or(u32::MAX))
-            .min();
-        found.retain(|(rule, _)| Some(rule.count.unwrap_or(u32::MAX)) == least);
-        found
-    }
-
-    fn pay_transfer<'a>(
-        &'a self,
-        so_far: &Paid<'a>,
-        choice: &Choice<'a>,
-        rule: &'a TransferRule,
-        (count, first): (u32, usize),
-        payer: Payer<'_>,
-    ) -> Option<Paid<'a>> {
-        let mut paid = match rule.kind {
-            TransferKind::Both => so_far.plus(choice, false)?,
-            TransferKind::FromPlusTransfer => so_far.clone(),
-            TransferKind::TransferOnly => {
-                let mut paid = so_far.clone();
-                if paid.alone {
-                    paid.charges.pop();
-                }
-                paid
-            }
-        };
-        if rule.kind != TransferKind::Both {
-            paid.separate += choice.price.map_or(0, |p| p.minor);
-        }
-        let product = match &rule.product {
-            None => None,
-            Some(id) => {
-                let all = self.products.get(id).into_iter().flatten();
-                let usable = all.filter(|p| {
-                    payer.may_transfer_with(p) && paid.currency.is_none_or(|c| c == p.currency)
-                });
-                Some(usable.min_by_key(|p| p.minor)?)
-            }
-        };
-        let minor = product.map_or(0, |p| p.minor);
-        paid.charges.push(Charge {
-            file: "fare_transfer_rules.txt",
-            line: rule.line,
-            product: rule.product.clone().unwrap_or_default(),
-            minor,
-            why: match rule.kind {
-                TransferKind::FromPlusTransfer => "transfer, in place of the next leg's fare",
-                TransferKind::Both => "transfer, beside the next leg's fare",
-                TransferKind::TransferOnly => "transfer, in place of both legs' fares",
-            }
-            .into(),
-        });
-        paid.group = choice.rule.group.as_deref();
-        paid.alone = false;
-        paid.row = Some((rule.from.as_deref(), rule.to.as_deref(), count, first));
-        Some(paid)
-    }
 }
 
 impl<'a> Paid<'a> {
     /// With the next leg's own fare on top.
-    fn plus(&self, choice: &Choice<'a>, alone: bool) -> Option<Self> {
+    pub(super) fn plus(&self, choice: &Choice<'a>, alone: bool) -> Option<Self> {
         let (price, charge) = choice.charge()?;
         if self.currency.is_some_and(|c| c != price.currency) {
             return None;
@@ -400,7 +296,7 @@ impl Payer<'_> {
     }
 
     /// A transfer's price without a medium belongs to whatever medium paid the leg before.
-    fn may_transfer_with(self, product: &Product) -> bool {
+    pub(super) fn may_transfer_with(self, product: &Product) -> bool {
         let media = product.media.as_deref();
         self.is_eligible(product) && (media.is_none() || media == self.media)
     }
@@ -416,20 +312,4 @@ fn network_of<'a>(network: &'a Network, run: &'a Run) -> Option<&'a str> {
         Run::Network(id) => Some(id),
         Run::Any => None,
     }
-}
-
-/// `duration_limit`, between the validations that `duration_limit_type` names.
-fn within(rule: &TransferRule, first: &[Timed<'_>], last: &[Timed<'_>]) -> bool {
-    let (Some((seconds, kind)), [start, ..], [end, ..]) = (rule.limit, first, last) else {
-        return true;
-    };
-    let from = match kind.from_arrival {
-        true => first.last().unwrap_or(start).ends,
-        false => start.starts,
-    };
-    let to = match kind.to_arrival {
-        true => last.last().unwrap_or(end).ends,
-        false => end.starts,
-    };
-    to.saturating_sub(from) <= seconds
 }

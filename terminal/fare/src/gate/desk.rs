@@ -83,6 +83,14 @@ impl Tariffs {
         }
         match (visit.area, passage) {
             (_, Passage::Elsewhere) => Err(QuoteError::Record(exit.operator.clone())),
+            // The entry is still to come, by the desk's clock and the exit gate's: the gate would
+            // send the rider back here.
+            (Area::Paid, Passage::Inside { stop, at, .. }) if *at > exit.at => {
+                let ride = exit.ride(stop, exit.at);
+                let rules = self.rules(network.city);
+                let quote = Box::new(network.quote(&ride, StayLimit::Waived, rules)?);
+                Ok(DeskAdvice::CloseJourney { quote })
+            }
             (Area::Paid, Passage::Inside { .. }) | (Area::Unpaid, Passage::Outside { .. }) => {
                 Ok(DeskAdvice::UseTheGate)
             }
@@ -109,7 +117,7 @@ impl Tariffs {
                 };
                 let ride = MetroRide {
                     to_stop: named.clone(),
-                    ..exit.ride(stop, *at)
+                    ..exit.ride(stop, (*at).min(exit.at))
                 };
                 // When the rider left is not known: waiting for the desk is no overstay.
                 let rules = self.rules(network.city);

@@ -186,7 +186,10 @@ fn distance_fares_beside_a_feed() {
     assert_eq!((quote.amount_minor, &*quote.rider), (200, "normal"));
     assert_eq!(quote.steps[0].file, "fuzhou-metro/distance");
     assert!(!quote.steps[0].why.contains("derived"), "{:?}", quote.steps);
-    let far = feed.quote(&ask("FZM101", "FZM110")).unwrap();
+    // By metro alone: with a bus between it is 0.60 less.
+    let mut question = ask("FZM101", "FZM110");
+    question.route = Some("FZM1");
+    let far = feed.quote(&question).unwrap();
     assert_eq!(far.amount_minor, 400);
     assert!(
         far.steps[0].why.contains("derived length"),
@@ -200,4 +203,49 @@ fn distance_fares_beside_a_feed() {
         question.at = Some(time.parse().unwrap());
         assert_eq!(price(&feed, &question), Some(expected), "{time}");
     }
+}
+
+/// Metro and bus on one journey, by the city's transfer rules: Fuzhou line 1 from Xiangfeng to the
+/// railway station is 2.00, bus 17 from there 1.00 less 10 %. Metro to bus takes off 0.50, bus to metro
+/// 1.00, three minutes after the exit at the earliest: who comes at once waits for it.
+#[test]
+fn a_journey_of_metro_and_bus_has_the_citys_transfer() {
+    let path = fixture("../../../../data/fujian/transit/fuzhou");
+    let feed = Feed::open(&path).unwrap().0.unwrap();
+    for (from, to, separate, total) in [
+        ("FZM101", "FZB1004", 300, 200 + 90 - 50),
+        ("FZB1004", "FZM101", 300, 90 + 200 - 100),
+    ] {
+        let mut question = ask(from, to);
+        question.at = Some("2026-11-23T10:00:00".parse().unwrap());
+        let quote = feed.quote(&question).unwrap();
+        assert_eq!(
+            (quote.amount_minor, quote.separate_minor),
+            (total, separate)
+        );
+        let lines: Vec<_> = quote
+            .rides
+            .iter()
+            .filter_map(|r| r.route.as_deref())
+            .collect();
+        assert!(
+            lines.contains(&"FZM1") && lines.contains(&"FZB17"),
+            "{lines:?}"
+        );
+        let transfer = |s: &&fare::feed::QuotedStep| s.file.starts_with("fuzhou-transfer/");
+        assert_eq!(
+            quote.steps.iter().filter(transfer).count(),
+            1,
+            "{:?}",
+            quote.steps
+        );
+    }
+    // A suburban bus is no part of it: fares are added up.
+    let suburb = feed.quote(&ask("FZM203", "FZB1013")).unwrap();
+    assert_eq!(suburb.amount_minor, suburb.separate_minor);
+    // Two stops at one place, nothing runs between them: the answer says what is missing.
+    let path = fixture("../../../../data/fujian/transit/xiamen");
+    let xiamen = Feed::open(&path).unwrap().0.unwrap();
+    let error = xiamen.quote(&ask("XMM123", "XMR08")).unwrap_err();
+    assert!(matches!(error, fare::feed::AskError::NoWay(..)), "{error}");
 }
