@@ -204,6 +204,10 @@ impl<S: Storage> PurseTerminal<S> {
         let Some((_, _, newest)) = torn.first() else {
             return Ok(None);
         };
+        // A card of ours was read without its journeys.
+        if view.journeys.is_empty() {
+            view.journeys = purse.journeys(1)?;
+        }
         let init = purse.init_purchase(newest.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
         for (torn_seq, torn_at, purchase) in torn {
             match compare(&purchase, &init) {
@@ -248,9 +252,6 @@ impl<S: Storage> PurseTerminal<S> {
         let opens = clock::elapsed(torn_at, at) <= ride;
         if opens {
             let (service, amount) = (purchase.service.clone(), purchase.amount);
-            if purchase.tx == TxType::Capp && view.journeys.is_empty() {
-                view.journeys = purse.journeys(1)?;
-            }
             let offer = zero_offer(view, purchase.tx, service).ok_or_else(|| {
                 Refusal::new(
                     Code::NotProved,
