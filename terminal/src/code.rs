@@ -75,6 +75,12 @@ codes! {
     ReadOut = 15, Open, "查询成功", "Card read", "请取卡", "Take your card";
     /// An inspector found the ride paid.
     RidePaid = 16, Open, "本次已付费", "This ride is paid", "谢谢配合", "Thank you";
+    /// A pass or a multi-ride ticket paid.
+    PaidPass = 17, Open, "月票乘车", "Paid by pass", "请上车", "Go ahead";
+    /// A cap took off what was above it.
+    PaidCapped = 18, Open, "封顶优惠", "Fare cap reached", "请上车", "Go ahead";
+    /// A pass was sold and written.
+    PassSold = 19, Open, "月票已写入", "Pass written to the card", "请取卡", "Take your card";
 
     /// Not a card of this system.
     UnknownCard = 101, Refuse, "无法识别的卡", "Unknown card", "请使用一卡通", "Use a OneCard";
@@ -108,8 +114,10 @@ codes! {
     RideUnpaid = 115, Refuse, "未查到本次付费", "No payment for this ride", "请补票", "Pay the fare";
     /// Emergency release: nothing is written.
     GateStandsOpen = 116, Refuse, "紧急放行，不扣款", "Gates stand open", "请直接通行", "Walk through";
+    /// This card cannot have this pass.
+    NoPass = 117, Refuse, "不能购买该月票", "This pass is not for this card", "请咨询工作人员", "Ask staff";
     /// The card is inside the gates of another operator.
-    InsideElsewhere = 117, Refuse, "在其他线网未出站", "Journey open in another network", "请到该线网客服中心", "Go to that network's service desk";
+    InsideElsewhere = 118, Refuse, "在其他线网未出站", "Journey open in another network", "请到该线网客服中心", "Go to that network's service desk";
     /// The card answered something impossible.
     BadCard = 120, Refuse, "卡片异常", "Card fault", "请到网点检查卡片", "Have the card checked";
     /// The card could not prove a payment.

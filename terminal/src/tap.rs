@@ -1,6 +1,7 @@
 //! One tap on a purse device: the driver that carries a device's decisions to card, SAM and
 //! journal, and brings a torn debit to its end.
 
+mod left;
 mod torn;
 
 use card_spec::{
@@ -175,12 +176,19 @@ impl<S: Storage> PurseTerminal<S> {
         } else {
             None
         };
+        let fares = purse.fares(reads.fares)?;
+        // Another system's card tells of a transfer in its newest journey record only.
+        let journeys = match fares {
+            Some(_) => reads.journeys,
+            None => reads.journeys.max(1),
+        };
         let mut view = CardView {
             public,
             region,
             age: birth.and_then(|birth| clock::age(birth, at.date())),
-            journeys: purse.journeys(reads.journeys)?,
+            journeys: purse.journeys(journeys)?,
             metro: if reads.metro { purse.metro()? } else { None },
+            fares,
         };
         if let Some(code) = self.complete_late(&mut purse, sam, at, &mut view, note)? {
             return Ok(code);
@@ -216,6 +224,7 @@ impl<S: Storage> PurseTerminal<S> {
         note: &mut Note,
     ) -> Result<Code, Refusal> {
         let class = self.setup.class;
+        let left = left::Left::by(purse, view, offer, at)?;
         let tx = match (&offer.journey, &offer.metro) {
             (None, None) => TxType::Purchase,
             _ => TxType::Capp,
@@ -226,9 +235,9 @@ impl<S: Storage> PurseTerminal<S> {
             return Err(Code::Insufficient.into());
         }
         let balance_after = init.balance - offer.amount;
-        let updates = offer.updates(balance_after);
+        let updates = offer.updates(balance_after, left.travel.as_ref());
         let context = match (init.suite, tx) {
-            (SuiteId::Aes, TxType::Capp) => context(purse.fci(), view.metro.as_ref(), &updates),
+            (SuiteId::Aes, TxType::Capp) => context(purse.fci(), &left.before, &updates),
             // Neither the PBOC suites nor plain purchases have a journey context.
             _ => Context::default(),
         };

@@ -42,14 +42,16 @@ fn bus_with_transfer_in_every_suite() {
             );
         }
         assert_eq!(purchases[1].terminal_seq, purchases[0].terminal_seq + 1);
-        // The second record carries the first ride's journey record for the re-rating.
+        // The second record carries what the first ride left on the card, for the re-rating.
         let Service::Bus {
-            prior: Some(prior), ..
+            prior: None,
+            state: Some(state),
+            ..
         } = &purchases[1].service
         else {
-            panic!("prior leg");
+            panic!("fare state");
         };
-        assert_eq!(prior.len(), 96);
+        assert_eq!(state.len(), 64);
     }
 }
 

@@ -12,20 +12,20 @@ use virtual_card::{Cut, PowerCut};
 
 const FARE: Fen = Fen(90);
 
-/// Every command of a bus tap, as class and instruction.
-const TAP: [(u8, u8); 5] = [
-    (0x00, 0xA4),
-    (0x00, 0xB2),
-    (0x80, 0x50),
-    (0x80, 0xDC),
-    (0x80, 0x54),
+/// Every command of a bus tap: class, instruction, which of its kind.
+const TAP: [(u8, u8, u32); 5] = [
+    (0x00, 0xA4, 1),
+    (0x80, 0x50, 1),
+    (0x80, 0xDC, 1),
+    (0x80, 0xDC, 2),
+    (0x80, 0x54, 1),
 ];
 
 fn cuts() -> Vec<Cut> {
-    let apdus = TAP.into_iter().flat_map(|(cla, ins)| {
+    let apdus = TAP.into_iter().flat_map(|(cla, ins, nth)| {
         [
-            Cut::BeforeApdu { cla, ins, nth: 1 },
-            Cut::AfterApdu { cla, ins, nth: 1 },
+            Cut::BeforeApdu { cla, ins, nth },
+            Cut::AfterApdu { cla, ins, nth },
         ]
     });
     // DEBIT is the only commit of a tap.

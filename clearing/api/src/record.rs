@@ -192,6 +192,26 @@ pub enum Service {
         named: Option<String>,
         /// Leg before the entry, as its 48 bytes in hex.
         prior: Option<String>,
+        /// The city's fare state on the card before the desk, as its 32 bytes in hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<String>,
+        /// Age in years.
+        age: Option<u8>,
+        /// Card kind.
+        kind: card_spec::purse::files::CardKind,
+    },
+    /// A pass or a multi-ride ticket 月票, written into the card's fare state.
+    Pass {
+        /// Operator that sold it.
+        operator: String,
+        /// Region whose city's pass it is.
+        city: RegionCode,
+        /// Its id in the city's contracts.
+        pass: String,
+        /// A time on its first day; of a calendar month any.
+        from: CardTime,
+        /// The city's fare state on the card before the sale, as its 32 bytes in hex.
+        state: String,
         /// Age in years.
         age: Option<u8>,
         /// Card kind.
@@ -249,6 +269,7 @@ impl Service {
             | Self::MetroEntry { operator, .. }
             | Self::MetroExit { operator, .. }
             | Self::MetroDesk { operator, .. }
+            | Self::Pass { operator, .. }
             | Self::Retail { operator, .. }
             | Self::Taxi { operator, .. }
             | Self::ParkingMeter { operator, .. }
@@ -256,12 +277,13 @@ impl Service {
         }
     }
 
-    /// Name of the mode in reports: `bus`, `metro`, `taxi`, `parking_meter`, `car_park`,
+    /// Name of the mode in reports: `bus`, `metro`, `pass`, `taxi`, `parking_meter`, `car_park`,
     /// `retail`.
     pub const fn mode(&self) -> &'static str {
         match self {
             Self::Bus { .. } => "bus",
             Self::MetroEntry { .. } | Self::MetroExit { .. } | Self::MetroDesk { .. } => "metro",
+            Self::Pass { .. } => "pass",
             Self::Retail { .. } => "retail",
             Self::Taxi { .. } => "taxi",
             Self::ParkingMeter { .. } => "parking_meter",

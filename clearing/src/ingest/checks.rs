@@ -463,7 +463,8 @@ fn check_settlement(visit: &Visit, facts: &Facts) -> Result<(), Found> {
 
 const fn kind_of(service: &Service) -> OperatorKind {
     match service {
-        Service::Bus { .. } => OperatorKind::Bus,
+        // A pass is sold by whose pass it is.
+        Service::Bus { .. } | Service::Pass { .. } => OperatorKind::Bus,
         Service::MetroEntry { .. } | Service::MetroExit { .. } | Service::MetroDesk { .. } => {
             OperatorKind::Metro
         }

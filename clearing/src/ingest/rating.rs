@@ -9,8 +9,9 @@ use card_spec::{
 };
 use clearing_api::record::{Purchase, Service};
 use fare::{
-    Area, BusRide, CarParkStay, DeskAdvice, DeskVisit, FareState, MeterStay, MetroExit, MetroRide,
-    ModeHistory, OperatorId, Passage, PriorLeg, Ridden, Rider, Tariffs, TaxiTrip, VehicleClass,
+    Area, BusRide, CarParkStay, CityCode, DeskAdvice, DeskVisit, FareState, MeterStay, MetroExit,
+    MetroRide, ModeHistory, OperatorId, PassOrder, Passage, PriorLeg, Ridden, Rider, Tariffs,
+    TaxiTrip, VehicleClass,
 };
 
 /// What re-rating found.
@@ -33,7 +34,9 @@ const fn maximum(service: &Service) -> Fen {
         | Service::MetroDesk { .. } => Fen::yuan(50),
         // The goods are not known here; the till's limit is.
         Service::Retail { .. } => Fen::yuan(1_000),
-        Service::ParkingMeter { .. } | Service::CarPark { .. } => Fen::yuan(500),
+        Service::ParkingMeter { .. } | Service::CarPark { .. } | Service::Pass { .. } => {
+            Fen::yuan(500)
+        }
         Service::Taxi { .. } => Fen::yuan(2_000),
     }
 }
@@ -113,6 +116,25 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
         }),
         Service::MetroEntry { .. } => return Ok(Fen::ZERO),
         Service::Retail { .. } => return Ok(purchase.amount),
+        Service::Pass {
+            city,
+            pass,
+            from,
+            state,
+            age,
+            ..
+        } => {
+            let city = CityCode::from(*city);
+            let order = PassOrder {
+                city,
+                pass: pass.clone(),
+                rider: rider(purchase, facts, *age),
+                at,
+                from: *from,
+                state: fare_state(Some(state)).unwrap_or(FareState::new(city)),
+            };
+            tariffs.quote_pass(&order).map(|sale| sale.quote)
+        }
         Service::MetroDesk {
             operator,
             desk,
@@ -120,6 +142,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             entry,
             named,
             prior,
+            state,
             age,
             kind: _,
         } => {
@@ -137,8 +160,8 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
                     stop: desk.as_str().into(),
                     at,
                     rider: rider(purchase, facts, *age),
-                    prior: prior_leg(prior.as_ref(), None),
-                    state: None,
+                    prior: prior_leg(prior.as_ref(), state.as_ref()),
+                    state: fare_state(state.as_ref()),
                 },
                 area: if *paid_area { Area::Paid } else { Area::Unpaid },
                 named: named.as_deref().map(Into::into),

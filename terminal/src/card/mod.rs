@@ -1,6 +1,7 @@
 //! Sessions with a presented card: the purse, the social-security application, the medical purse.
 
 pub mod medical;
+pub mod memory;
 pub mod purse;
 pub mod ssse;
 

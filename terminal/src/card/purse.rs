@@ -14,7 +14,13 @@ use card_spec::{
     time::CardTime,
 };
 
-use super::{CardError, Pin, ask, format, verify_pin};
+use fare::{CityCode, FareStates, Travel};
+
+use super::{
+    CardError, Pin, ask, format,
+    memory::{CitiesRead, FareMemory},
+    verify_pin,
+};
 
 /// Most records that a terminal reads back from the journey log (the file holds ten).
 pub const JOURNEYS_MAX: u8 = 10;
@@ -63,13 +69,15 @@ impl CacheUpdate {
     }
 }
 
-/// The journey context of a transaction: what was read, what will be written.
-pub fn context(fci: &[u8], metro: Option<&MetroRead>, updates: &[CacheUpdate]) -> Context {
+/// The journey context of a transaction: what was read, what will be written. `before` are records
+/// of file 1A by number, as read.
+pub fn context(fci: &[u8], before: &[(u8, [u8; Metro::LEN])], updates: &[CacheUpdate]) -> Context {
     let mut builder = ContextBuilder::new(fci);
-    if let Some(metro) = metro.filter(|_| updates.iter().any(|u| u.sfi == sfi::METRO)) {
-        builder.read_1a(&metro.raw);
-    }
     for update in updates {
+        let known = |(number, _): &&(u8, _)| update.sfi == sfi::METRO && *number == update.number;
+        if let Some((_, raw)) = before.iter().find(known) {
+            builder.read_1a(raw);
+        }
         let command = update.to_apdu();
         // P1 and P2 as they go over the air.
         builder.update(command[2], command[3], &update.data);
@@ -160,23 +168,49 @@ impl<'c, C: Channel + ?Sized> PurseSession<'c, C> {
         Ok(out)
     }
 
+    /// What a card of ours remembers of fares in `city`, or of the last city when none is asked for;
+    /// `None` on another system's card. Reads record 2 of file 1A only where `city` needs it.
+    pub fn fares(&mut self, city: Option<CityCode>) -> Result<Option<FareMemory>, CardError> {
+        let Some(brief) = Brief::from_fci(&self.fci) else {
+            return Ok(None);
+        };
+        let travel = Travel::from_bytes(brief.travel);
+        let cities = match city {
+            Some(city) if travel.wants_record_2(city) => self.cities()?,
+            _ => None,
+        };
+        Ok(Some(FareMemory { travel, cities }))
+    }
+
+    /// The fare states in record 2 of file 1A; `None` where the card has no such record.
+    pub fn cities(&mut self) -> Result<Option<CitiesRead>, CardError> {
+        Ok(self.record_1a(2)?.map(|raw| CitiesRead {
+            states: FareStates::from_bytes(&raw),
+            raw,
+        }))
+    }
+
     /// Record 1 of file 1A; `None` where the card has no such record.
     pub fn metro(&mut self) -> Result<Option<MetroRead>, CardError> {
+        let Some(raw) = self.record_1a(1)? else {
+            return Ok(None);
+        };
+        let record = Metro::from_bytes(&raw).map_err(format("reading file 1A"))?;
+        Ok(Some(MetroRead { record, raw }))
+    }
+
+    fn record_1a(&mut self, number: u8) -> Result<Option<[u8; Metro::LEN]>, CardError> {
         let step = "reading file 1A";
-        let command = apdu::read_record(sfi::METRO, 1, Metro::LEN as u16);
+        let command = apdu::read_record(sfi::METRO, number, Metro::LEN as u16);
         let reply = exchange(self.channel, &command)?;
         match reply.sw {
             Sw::OK => {}
             Sw::RECORD_NOT_FOUND | Sw::NOT_FOUND => return Ok(None),
             sw => return Err(CardError::Status { step, sw }),
         }
-        let raw: [u8; Metro::LEN] = reply
-            .data
-            .as_slice()
-            .try_into()
-            .map_err(|_| format(step)(card_spec::FormatError::Length))?;
-        let record = Metro::from_bytes(&raw).map_err(format(step))?;
-        Ok(Some(MetroRead { record, raw }))
+        let raw = reply.data.as_slice().try_into();
+        raw.map(Some)
+            .map_err(|_| format(step)(card_spec::FormatError::Length))
     }
 
     /// INITIALIZE FOR (CAPP) PURCHASE.

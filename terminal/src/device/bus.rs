@@ -75,26 +75,33 @@ pub(super) fn line_of(
         .ok_or_else(|| no_price(fare::QuoteError::Route(operator.clone(), route.clone())))
 }
 
-/// Which of the three "paid" codes a quote deserves.
+/// Which of the "paid" codes a quote deserves: that of the last contract that took something off.
 fn paid(quote: &Quote) -> Code {
     let own = format!("{}/", quote.tariff.id);
-    let transfer = quote
-        .steps
-        .iter()
-        .any(|s| s.delta < Fen::ZERO && !s.rule.starts_with(&own));
-    match (transfer, quote.amount < quote.base) {
-        (true, _) => Code::PaidTransfer,
-        (false, true) => Code::PaidConcession,
-        (false, false) => Code::Paid,
-    }
+    let reductions = quote.steps.iter().filter(|step| step.delta < Fen::ZERO);
+    let codes = reductions.map(|step| match step.rule.split('/').nth(1) {
+        Some("pass") => Code::PaidPass,
+        Some("cap") => Code::PaidCapped,
+        _ if step.rule.starts_with(&own) => Code::PaidConcession,
+        _ => Code::PaidTransfer,
+    });
+    // In the order of contracts: concession, transfer, cap; a pass is alone.
+    codes
+        .max_by_key(|code| match code {
+            Code::PaidPass => 3,
+            Code::PaidCapped => 2,
+            Code::PaidTransfer => 1,
+            _ => 0,
+        })
+        .unwrap_or(Code::Paid)
 }
 
 impl Seller for BusValidator {
     fn reads(&self) -> Reads {
         Reads {
-            journeys: 1,
-            metro: false,
+            fares: (!self.companion).then(|| self.site.fare_city()),
             age: true,
+            ..Reads::default()
         }
     }
 
@@ -103,6 +110,7 @@ impl Seller for BusValidator {
     }
 
     fn offer(&self, at: CardTime, card: &CardView) -> Result<Offer, Refusal> {
+        let city = self.site.fare_city();
         let rider = match self.companion {
             true => Rider::of_kind(CardKind::Normal),
             false => card.rider(),
@@ -113,8 +121,8 @@ impl Seller for BusValidator {
             ridden: self.ridden.map_or(Ridden::Unknown, Ridden::Sections),
             at,
             rider,
-            prior: card.prior().filter(|_| !self.companion),
-            state: None,
+            prior: card.prior(city).filter(|_| !self.companion),
+            state: card.state(city).filter(|_| !self.companion),
         };
         let quote = self.tariffs.quote_bus(&ride).map_err(no_price)?;
         let place = Place {
@@ -124,7 +132,7 @@ impl Seller for BusValidator {
         let kind = JourneyType::Single;
         let leg = match self.companion {
             // The holder's transfer window stays as it was.
-            true => LegMark::carried(card.prior().as_ref(), self.site.region.into(), at),
+            true => LegMark::carried(card.prior(city).as_ref(), city, at),
             false => quote.leg,
         };
         Ok(Offer {
@@ -140,15 +148,17 @@ impl Seller for BusValidator {
                 leg,
             )),
             metro: None,
+            state: quote.state,
+            sells_state: false,
             service: Service::Bus {
                 operator: self.site.operator.clone(),
                 route: self.route.as_str().to_owned(),
                 prior: card.prior_hex().filter(|_| !self.companion),
+                state: card.state_hex(city).filter(|_| !self.companion),
                 age: rider.age,
                 kind: rider.kind,
                 companion: self.companion,
                 sections: self.ridden,
-                state: None,
             },
             code: paid(&quote),
             price: price_lines(&quote),

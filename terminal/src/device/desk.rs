@@ -9,8 +9,8 @@ use card_spec::{
 };
 use clearing_api::record::Service;
 use fare::{
-    Area, DeskAdvice, DeskVisit, LegMark, MetroExit, ModeHistory, Passage, Quote, RouteId, StopId,
-    Tariffs,
+    Area, CityCode, DeskAdvice, DeskVisit, LegMark, MetroExit, ModeHistory, Passage, Quote,
+    RouteId, StopId, Tariffs,
 };
 
 use super::{
@@ -38,6 +38,11 @@ impl FareDesk {
     /// Takes over the network's modes of the last seven days.
     pub fn learn(&mut self, history: &ModeHistory) {
         self.0.history.clone_from(history);
+    }
+
+    /// The city whose fares hold here.
+    pub(crate) fn city(&self) -> CityCode {
+        self.0.site.fare_city()
     }
 
     /// The network's stations: number on cards, id and name.
@@ -85,8 +90,8 @@ impl Desk<'_> {
                 stop: place.stop.clone(),
                 at,
                 rider: card.rider(),
-                prior: card.prior(),
-                state: None,
+                prior: card.prior(place.site.fare_city()),
+                state: card.state(place.site.fare_city()),
             },
             area: self.area,
             named: self.named.clone(),
@@ -97,6 +102,7 @@ impl Desk<'_> {
 
     fn write_entry(&self, stop: &StopId, at: CardTime, card: &CardView) -> Result<Offer, Refusal> {
         let place = &self.desk.0;
+        let city = place.site.fare_city();
         let before = card.metro.map_or(Metro::EMPTY, |m| m.record);
         let station = place.tariffs.stop(&place.operator, stop).map(|s| s.code);
         let station = station.ok_or(Code::TariffFault)?;
@@ -109,7 +115,7 @@ impl Desk<'_> {
             exit_amount: Fen::ZERO,
             ..before
         };
-        let leg = LegMark::carried(card.prior().as_ref(), place.site.region.into(), at);
+        let leg = LegMark::carried(card.prior(city).as_ref(), city, at);
         let mut at_entry = place.place();
         at_entry.station = station;
         let (kind, nothing) = (JourneyType::Entry, Fen::ZERO);
@@ -119,6 +125,8 @@ impl Desk<'_> {
             least_balance: nothing,
             journey: Some(record),
             metro: Some(metro),
+            state: None,
+            sells_state: false,
             service: Service::MetroEntry {
                 operator: place.site.operator.clone(),
                 stop: stop.as_str().to_owned(),
@@ -156,6 +164,8 @@ impl Desk<'_> {
             least_balance: amount,
             journey: Some(record),
             metro: Some(metro),
+            state: quote.state,
+            sells_state: false,
             service: Service::MetroDesk {
                 operator: place.site.operator.clone(),
                 desk: place.stop.as_str().to_owned(),
@@ -163,6 +173,7 @@ impl Desk<'_> {
                 entry,
                 named: self.named.as_ref().map(|stop| stop.as_str().to_owned()),
                 prior: card.prior_hex(),
+                state: card.state_hex(place.site.fare_city()),
                 age: card.age,
                 kind: card.region.kind,
             },
@@ -175,9 +186,10 @@ impl Desk<'_> {
 impl Seller for Desk<'_> {
     fn reads(&self) -> Reads {
         Reads {
-            journeys: 1,
+            fares: Some(self.desk.0.site.fare_city()),
             metro: true,
             age: true,
+            ..Reads::default()
         }
     }
 

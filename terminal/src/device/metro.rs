@@ -118,9 +118,10 @@ impl Seller for MetroEntryGate {
 
     fn reads(&self) -> Reads {
         Reads {
-            journeys: 1,
+            fares: Some(self.0.site.fare_city()),
             metro: true,
             age: true,
+            ..Reads::default()
         }
     }
 
@@ -132,8 +133,8 @@ impl Seller for MetroEntryGate {
             stop: gate.stop.clone(),
             at,
             rider: card.rider(),
-            prior: card.prior(),
-            state: None,
+            prior: card.prior(gate.site.fare_city()),
+            state: card.state(gate.site.fare_city()),
         };
         let passage = passage(gate, &before)?;
         let decision = gate
@@ -177,6 +178,9 @@ impl Seller for MetroEntryGate {
                 terms.leg,
             )),
             metro: Some(metro),
+            // A window that is open stays as it is.
+            state: None,
+            sells_state: false,
             service: Service::MetroEntry {
                 operator: gate.site.operator.clone(),
                 stop: gate.stop.as_str().to_owned(),
@@ -210,9 +214,10 @@ impl Seller for MetroExitGate {
 
     fn reads(&self) -> Reads {
         Reads {
-            journeys: 1,
+            fares: Some(self.0.site.fare_city()),
             metro: true,
             age: true,
+            ..Reads::default()
         }
     }
 
@@ -225,8 +230,8 @@ impl Seller for MetroExitGate {
             stop: gate.stop.clone(),
             at,
             rider: card.rider(),
-            prior: card.prior(),
-            state: None,
+            prior: card.prior(gate.site.fare_city()),
+            state: card.state(gate.site.fare_city()),
         };
         let decision = gate
             .tariffs
@@ -262,13 +267,15 @@ impl Seller for MetroExitGate {
                 quote.leg,
             )),
             metro: Some(metro),
+            state: quote.state,
+            sells_state: false,
             service: Service::MetroExit {
                 operator: gate.site.operator.clone(),
                 from: from.as_str().to_owned(),
                 to: gate.stop.as_str().to_owned(),
                 entered,
                 prior: card.prior_hex(),
-                state: None,
+                state: card.state_hex(gate.site.fare_city()),
                 age: card.age,
                 kind: card.region.kind,
             },

@@ -5,6 +5,7 @@ mod desk;
 mod inspector;
 mod metro;
 mod parking;
+mod pass;
 mod taxi;
 mod till;
 
@@ -13,6 +14,7 @@ pub use desk::{Desk, FareDesk};
 pub use inspector::Inspection;
 pub use metro::{MetroEntryGate, MetroExitGate};
 pub use parking::{CarParkEntry, CarParkExit, ParkingMeter};
+pub use pass::PassSale;
 pub use taxi::TaxiMeter;
 pub use till::Till;
 
@@ -26,9 +28,13 @@ use card_spec::{
     time::CardTime,
 };
 use clearing_api::record::Service;
+use fare::{CityCode, FareState, TravelUpdate};
 
 use crate::{
-    card::purse::{CacheUpdate, JourneyRead, MetroRead},
+    card::{
+        memory::FareMemory,
+        purse::{CacheUpdate, JourneyRead, MetroRead},
+    },
     code::Code,
     result::{PriceLine, Refusal},
 };
@@ -51,6 +57,11 @@ impl Site {
         [a, b]
     }
 
+    /// The city whose fares hold here.
+    pub fn fare_city(&self) -> CityCode {
+        self.region.into()
+    }
+
     /// The acquirer field of journey and metro records: the operator's id, cut or 00-padded.
     pub fn acquirer(&self) -> [u8; 8] {
         let mut out = [0; 8];
@@ -61,9 +72,11 @@ impl Site {
     }
 }
 
-/// Which files a sale needs, beyond file 17.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a sale needs to know of a card, beyond file 17.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reads {
+    /// The city whose transfers, caps and passes the price depends on.
+    pub fares: Option<CityCode>,
     /// Most journey records, newest first.
     pub journeys: u8,
     /// The metro record.
@@ -85,6 +98,8 @@ pub struct CardView {
     pub journeys: Vec<JourneyRead>,
     /// Metro record.
     pub metro: Option<MetroRead>,
+    /// What a card of ours remembers of fares.
+    pub fares: Option<FareMemory>,
 }
 
 impl CardView {
@@ -96,16 +111,31 @@ impl CardView {
         }
     }
 
-    /// The transfer window that the newest journey record tells of.
-    pub fn prior(&self) -> Option<fare::PriorLeg> {
-        self.journeys
-            .first()
-            .and_then(|j| fare::PriorLeg::from_journey(&j.record))
+    /// The fare state in `city` of a card of ours.
+    pub fn state(&self, city: CityCode) -> Option<FareState> {
+        self.fares.as_ref()?.state(city)
     }
 
-    /// The newest journey record's bytes as uploads carry them.
+    /// The state's bytes as uploads carry them.
+    pub fn state_hex(&self, city: CityCode) -> Option<String> {
+        Some(hex::encode(self.state(city)?.to_bytes()))
+    }
+
+    /// The open transfer window: of a card of ours by its fare state, of another system's by its
+    /// newest journey record.
+    pub fn prior(&self, city: CityCode) -> Option<fare::PriorLeg> {
+        match &self.fares {
+            Some(fares) => fares.state(city)?.prior(),
+            None => fare::PriorLeg::from_journey(&self.journeys.first()?.record),
+        }
+    }
+
+    /// The newest journey record's bytes as uploads carry them, where the window comes from it.
     pub fn prior_hex(&self) -> Option<String> {
-        self.journeys.first().map(|j| hex::encode(j.raw))
+        match self.fares {
+            Some(_) => None,
+            None => self.journeys.first().map(|j| hex::encode(j.raw)),
+        }
     }
 }
 
@@ -121,6 +151,10 @@ pub struct Offer {
     pub journey: Option<Journey>,
     /// Metro record to write; likewise.
     pub metro: Option<Metro>,
+    /// What the city's fare state becomes, where a card of ours keeps one.
+    pub state: Option<FareState>,
+    /// Whether that state is what is sold, so that a card without room for it is refused.
+    pub sells_state: bool,
     /// What the back office re-rates.
     pub service: Service,
     /// Code when it opens.
@@ -131,7 +165,7 @@ pub struct Offer {
 
 impl Offer {
     /// The CAPP updates of the sale, in the order they are sent.
-    pub fn updates(&self, balance_after: Fen) -> Vec<CacheUpdate> {
+    pub fn updates(&self, balance_after: Fen, travel: Option<&TravelUpdate>) -> Vec<CacheUpdate> {
         let metro = self.metro.map(|metro| CacheUpdate {
             sfi: sfi::METRO,
             number: 1,
@@ -152,7 +186,21 @@ impl Offer {
             .to_bytes()
             .to_vec(),
         });
-        metro.into_iter().chain(journey).collect()
+        let cities = travel.and_then(|travel| travel.record_2);
+        let cities = cities.map(|record| CacheUpdate {
+            sfi: sfi::METRO,
+            number: 2,
+            data: record.to_vec(),
+        });
+        let travel = travel.map(|travel| CacheUpdate {
+            sfi: sfi::TRAVEL,
+            number: 0,
+            data: travel.travel.to_vec(),
+        });
+        [metro, cities, travel, journey]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

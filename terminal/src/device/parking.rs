@@ -42,11 +42,7 @@ const fn vehicle_id(vehicle: VehicleClass) -> &'static str {
 
 impl Seller for ParkingMeter {
     fn reads(&self) -> Reads {
-        Reads {
-            journeys: 1,
-            metro: false,
-            age: false,
-        }
+        Reads::default()
     }
 
     fn offer(&self, at: CardTime, card: &CardView) -> Result<Offer, Refusal> {
@@ -63,7 +59,8 @@ impl Seller for ParkingMeter {
             line: LineCode(0),
             station: StationCode(0),
         };
-        let leg = LegMark::carried(card.prior().as_ref(), self.site.region.into(), at);
+        let city = self.site.fare_city();
+        let leg = LegMark::carried(card.prior(city).as_ref(), city, at);
         let (kind, mode) = (JourneyType::Single, Mode::ParkingMeter);
         Ok(Offer {
             amount: quote.amount,
@@ -78,6 +75,8 @@ impl Seller for ParkingMeter {
                 leg,
             )),
             metro: None,
+            state: None,
+            sells_state: false,
             service: Service::ParkingMeter {
                 operator: self.site.operator.clone(),
                 class: self.class.as_str().to_owned(),
@@ -134,7 +133,8 @@ impl Park {
     }
 
     fn leg(&self, card: &CardView, at: CardTime) -> LegMark {
-        LegMark::carried(card.prior().as_ref(), self.site.region.into(), at)
+        let city = self.site.fare_city();
+        LegMark::carried(card.prior(city).as_ref(), city, at)
     }
 }
 
@@ -158,8 +158,7 @@ impl Seller for CarParkEntry {
     fn reads(&self) -> Reads {
         Reads {
             journeys: JOURNEYS_MAX,
-            metro: false,
-            age: false,
+            ..Reads::default()
         }
     }
 
@@ -185,6 +184,8 @@ impl Seller for CarParkEntry {
                 leg,
             )),
             metro: None,
+            state: None,
+            sells_state: false,
             service: park.service(at),
             code: Code::ParkEntered,
             price: Vec::new(),
@@ -212,8 +213,7 @@ impl Seller for CarParkExit {
     fn reads(&self) -> Reads {
         Reads {
             journeys: JOURNEYS_MAX,
-            metro: false,
-            age: false,
+            ..Reads::default()
         }
     }
 
@@ -246,6 +246,8 @@ impl Seller for CarParkExit {
                 leg,
             )),
             metro: None,
+            state: None,
+            sells_state: false,
             service: park.service(entry.time),
             code: Code::ServicePaid,
             price: price_lines(&quote),

@@ -31,11 +31,7 @@ pub struct TaxiMeter {
 
 impl Seller for TaxiMeter {
     fn reads(&self) -> Reads {
-        Reads {
-            journeys: 1,
-            metro: false,
-            age: false,
-        }
+        Reads::default()
     }
 
     fn offer(&self, at: CardTime, card: &CardView) -> Result<Offer, Refusal> {
@@ -51,7 +47,8 @@ impl Seller for TaxiMeter {
             line: LineCode(0),
             station: StationCode(0),
         };
-        let leg = LegMark::carried(card.prior().as_ref(), self.site.region.into(), at);
+        let city = self.site.fare_city();
+        let leg = LegMark::carried(card.prior(city).as_ref(), city, at);
         let (kind, mode) = (JourneyType::Single, Mode::Taxi);
         Ok(Offer {
             amount: quote.amount,
@@ -66,6 +63,8 @@ impl Seller for TaxiMeter {
                 leg,
             )),
             metro: None,
+            state: None,
+            sells_state: false,
             service: Service::Taxi {
                 operator: self.site.operator.clone(),
                 vehicle: self.vehicle.clone(),

@@ -19,11 +19,7 @@ pub struct Till {
 
 impl Seller for Till {
     fn reads(&self) -> Reads {
-        Reads {
-            journeys: 0,
-            metro: false,
-            age: false,
-        }
+        Reads::default()
     }
 
     fn repeats(&self) -> bool {
@@ -40,6 +36,8 @@ impl Seller for Till {
             least_balance: self.amount,
             journey: None,
             metro: None,
+            state: None,
+            sells_state: false,
             service: Service::Retail {
                 operator: self.site.operator.clone(),
                 receipt: self.receipt.clone(),

@@ -64,7 +64,10 @@ pub(super) fn told(task: &Task, served: &Served) -> Face {
 
 const fn colour(code: Code) -> Colour {
     match (code.verdict(), code) {
-        (Verdict::Open, Code::PaidTransfer | Code::PaidConcession) => Colour::GoConcession,
+        (
+            Verdict::Open,
+            Code::PaidTransfer | Code::PaidConcession | Code::PaidPass | Code::PaidCapped,
+        ) => Colour::GoConcession,
         (Verdict::Open, _) => Colour::Go,
         (Verdict::Refuse, _) => Colour::Stop,
         (Verdict::Again, _) => Colour::Again,
@@ -78,6 +81,7 @@ pub(super) const fn tone(served: &Served) -> Tone {
         (Verdict::Again, _) => Tone::Again,
         (Verdict::Refuse | Verdict::OutOfService, _) => Tone::Refused,
         (Verdict::Open, Code::PaidTransfer) => Tone::Transfer,
+        (Verdict::Open, Code::PaidPass) => Tone::Pass,
         (Verdict::Open, _) => match served.result.card_kind {
             Some(CardKind::Student) => Tone::Student,
             Some(CardKind::Elderly) => Tone::Elderly,

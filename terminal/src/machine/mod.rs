@@ -30,4 +30,6 @@ pub use mode::{Mode, ModeOrder, Modes};
 pub use screen::{Amount, Colour, Face, Field, Row, Screen, SoftKey, Status, Text};
 pub use shift::{Operator, Shift, Sum, Totals};
 pub use state::{Machine, Setup};
-pub use task::{BillOrder, Correction, Goods, ProofOfLife, Sale, Served, Stay, Task, TopUp, Trip};
+pub use task::{
+    BillOrder, Correction, Goods, Pass, ProofOfLife, Sale, Served, Stay, Task, TopUp, Trip,
+};

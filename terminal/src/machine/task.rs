@@ -22,6 +22,8 @@ pub enum Task {
     Stay(Stay),
     /// Take the price of goods.
     Goods(Goods),
+    /// Sell a pass or a multi-ride ticket.
+    Pass(Pass),
     /// Correct a metro journey, or tell how it would be corrected.
     Correct(Correction),
     /// Tell what the card says of this ride.
@@ -58,6 +60,16 @@ pub struct Goods {
     pub sale_fen: Fen,
     /// Receipt number.
     pub receipt: String,
+}
+
+/// A sale of a pass 月票.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pass {
+    /// Its id in the city's contracts.
+    pub pass: String,
+    /// A time on its first day, `YYYY-MM-DDThh:mm:ss`; of a calendar month any. Today without.
+    pub from: Option<CardTime>,
 }
 
 /// A rider at a fare-adjustment desk.
@@ -130,9 +142,12 @@ impl Task {
     /// Which way its money goes; `None` where a shift does not count it.
     pub(super) const fn flow(&self) -> Option<Flow> {
         match self {
-            Self::Sell(_) | Self::Trip(_) | Self::Stay(_) | Self::Goods(_) | Self::Bill(_) => {
-                Some(Flow::Paid)
-            }
+            Self::Sell(_)
+            | Self::Trip(_)
+            | Self::Stay(_)
+            | Self::Goods(_)
+            | Self::Pass(_)
+            | Self::Bill(_) => Some(Flow::Paid),
             Self::Correct(correction) if !correction.look => Some(Flow::Paid),
             Self::TopUp(_) => Some(Flow::Loaded),
             Self::Correct(_)

@@ -99,6 +99,7 @@ fn request(line: &str, kind: Kind) -> Result<Task, serde_json::Error> {
         Kind::ParkingMeter => serde_json::from_str(line).map(Task::Stay),
         Kind::Pos => serde_json::from_str(line)
             .map(Task::Goods)
+            .or_else(|_| serde_json::from_str(line).map(Task::Pass))
             .or_else(|_| serde_json::from_str(line).map(Task::TopUp)),
         Kind::Kiosk => serde_json::from_str(line).map(Task::ProofOfLife),
         Kind::Hospital => serde_json::from_str(line).map(|bill| Task::Bill(Box::new(bill))),

@@ -7,7 +7,7 @@ use card_spec::{
     purse::files::{CardKind, Journey, JourneyType, Mode},
     time::CardTime,
 };
-use fare::{DeskAdvice, Passage};
+use fare::{CityCode, DeskAdvice, Passage};
 
 use crate::{
     card::purse::{JOURNEYS_MAX, PurseSession},
@@ -44,7 +44,7 @@ pub(super) fn number<C: Channel + ?Sized>(
 pub(super) fn balance<C: Channel + ?Sized>(card: &mut C, device: DeviceNo, at: CardTime) -> Served {
     let mut note = Note::default();
     let mut rows = Vec::new();
-    let outcome = view(card, at, &mut note).map(|view| {
+    let outcome = view(card, at, None, &mut note).map(|view| {
         rows = trips(&view);
         Code::ReadOut
     });
@@ -60,7 +60,7 @@ pub(super) fn inspect<C: Channel + ?Sized>(
 ) -> Served {
     let mut note = Note::default();
     let mut rows = Vec::new();
-    let outcome = view(card, at, &mut note).and_then(|view| {
+    let outcome = view(card, at, None, &mut note).and_then(|view| {
         rows = trips(&view);
         rows.truncate(3);
         let public = &view.public;
@@ -85,7 +85,8 @@ pub(super) fn examine<C: Channel + ?Sized>(
 ) -> Served {
     let mut note = Note::default();
     let mut rows = Vec::new();
-    let outcome = view(card, at, &mut note).and_then(|view| {
+    let city = Some(desk.city());
+    let outcome = view(card, at, city, &mut note).and_then(|view| {
         let (passage, advice) = desk
             .visit(wish.area, wish.named.clone())
             .advice(at, &view)?;
@@ -119,6 +120,7 @@ fn served(result: TapResult, rows: Vec<Row>) -> Served {
 fn view<C: Channel + ?Sized>(
     card: &mut C,
     at: CardTime,
+    city: Option<CityCode>,
     note: &mut Note,
 ) -> Result<CardView, Refusal> {
     let mut purse = PurseSession::select(card)?;
@@ -136,6 +138,7 @@ fn view<C: Channel + ?Sized>(
         age: birth.and_then(|birth| clock::age(birth, at.date())),
         journeys: purse.journeys(JOURNEYS_MAX)?,
         metro: purse.metro()?,
+        fares: purse.fares(city)?,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     code::Code,
     device::{
         BusValidator, CarParkEntry, CarParkExit, FareDesk, Inspection, MetroEntryGate,
-        MetroExitGate, ParkingMeter, Seller, Site, TaxiMeter, Till,
+        MetroExitGate, ParkingMeter, PassSale, Seller, Site, TaxiMeter, Till,
     },
     hospital::HospitalWindow,
     hotlist::{self, Hotlist},
@@ -65,7 +65,9 @@ impl<S: Storage> Device<S> {
             region: profile.region,
         };
         let is_priced = match profile.kind {
-            Kind::Pos | Kind::Hospital | Kind::Kiosk => false,
+            Kind::Hospital | Kind::Kiosk => false,
+            // It sells passes where it is given tariffs.
+            Kind::Pos => profile.tariffs.is_some(),
             Kind::Inspector => profile.route.is_some(),
             _ => true,
         };
@@ -277,6 +279,15 @@ impl<S: Storage> Device<S> {
                     receipt: goods.receipt.clone(),
                 };
                 pos.till().tap(card, sam, at, &till).into()
+            }
+            (Work::Pos(pos), Task::Pass(wish)) => {
+                let sale = PassSale {
+                    site: site.clone(),
+                    tariffs: tariffs.ok_or(Code::TariffFault)?.clone(),
+                    pass: wish.pass.clone(),
+                    from: wish.from.unwrap_or(at),
+                };
+                pos.till().tap(card, sam, at, &sale).into()
             }
             (Work::Taxi(terminal), Task::Trip(trip)) => {
                 let meter = TaxiMeter {

@@ -186,6 +186,10 @@ impl<S: Storage> PurseTerminal<S> {
         let Some((_, _, newest)) = torn.first() else {
             return Ok(None);
         };
+        // What a card tells in its FCI spares the sale this reading; the torn debit needs it.
+        if newest.tx == TxType::Capp && view.journeys.is_empty() {
+            view.journeys = purse.journeys(1)?;
+        }
         let init = purse.init_purchase(newest.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;
         for (torn_seq, torn_at, purchase) in torn {
             match compare(&purchase, &init) {
@@ -310,6 +314,8 @@ fn zero_offer(
         least_balance: Fen::ZERO,
         journey: newest,
         metro: None,
+        state: None,
+        sells_state: false,
         service,
         code: Code::TornCompleted,
         price: Vec::new(),

@@ -131,6 +131,13 @@ impl FareState {
         }
     }
 
+    /// Whether it says nothing that a later tap asks for: no open window, nothing counted, no pass.
+    pub fn is_blank(&self) -> bool {
+        self.window.is_none()
+            && self.counters == [Counter::default(); Self::COUNTERS]
+            && self.passes == [None; Self::PASSES]
+    }
+
     /// The city.
     pub const fn city(&self) -> CityCode {
         self.city

@@ -130,7 +130,10 @@ impl Behaviour for Counter {
     }
 
     fn accepts(&self, task: &Task) -> bool {
-        matches!((task, &self.0), (Task::TopUp(_) | Task::Goods(_), At::Menu))
+        matches!(
+            (task, &self.0),
+            (Task::TopUp(_) | Task::Goods(_) | Task::Pass(_), At::Menu)
+        )
     }
 
     fn served(&mut self, _task: &Task, _served: &Served, _now: CardTime) {
