@@ -70,6 +70,11 @@ impl<S: Storage> Pos<S> {
         self.till.journal_mut()
     }
 
+    /// As [`PurseTerminal::awaited_sam`].
+    pub fn awaited_sam(&self) -> Option<SamNo> {
+        self.till.awaited_sam()
+    }
+
     /// The till, that sells.
     pub const fn till(&mut self) -> &mut PurseTerminal<S> {
         &mut self.till

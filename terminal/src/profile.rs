@@ -14,6 +14,7 @@ use crate::{
     admit::Acceptance,
     journal,
     machine::{Operator, Text},
+    names::Names,
     tap::Setup,
 };
 
@@ -219,10 +220,10 @@ pub struct DeviceProfile {
     pub key_file: PathBuf,
     /// The HSM's hotlist key, 64 hex digits. Without it the device holds no hotlist.
     pub hotlist_key: Option<String>,
-    /// PC/SC name of the card reader.
-    pub reader: String,
-    /// PC/SC name of the SAM's reader; points of sale have none.
-    pub sam_reader: Option<String>,
+    /// PC/SC name of the card reader, or of several.
+    pub reader: Names,
+    /// PC/SC name of the SAM's reader, or of several; points of sale that do not sell have none.
+    pub sam_reader: Option<Names>,
     /// Serve sample and test cards: only on published keys, never in production.
     #[serde(default)]
     pub sample_cards: bool,

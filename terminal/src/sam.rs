@@ -38,15 +38,25 @@ impl SamError {
     pub fn is_missing_key(&self) -> bool {
         matches!(self, Self::Status { sw, .. } if matches!(*sw, Sw::KEY_INDEX | Sw::KEY_NOT_FOUND))
     }
+
+    /// Whether the SAM itself is at fault: a missing key and a wrong MAC say something of the other
+    /// side.
+    fn is_of_the_sam(&self) -> bool {
+        let is_wrong_mac = matches!(self, Self::Status { sw, .. } if *sw == Sw::MAC_WRONG);
+        !is_wrong_mac && !self.is_missing_key()
+    }
 }
 
 /// One opened SAM. Between [`Self::init_purchase`] and [`Self::credit`] it holds one open
-/// transaction; the next `init_purchase` forgets it.
+/// transaction; the next `init_purchase` forgets it, and so does a reset.
 #[derive(Debug)]
 pub struct SamUnit<C> {
     channel: C,
     number: SamNo,
     selected: Selected,
+    /// Terminal sequence of the open transaction.
+    open: Option<u32>,
+    is_faulty: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +94,8 @@ impl<C: Channel> SamUnit<C> {
             channel,
             number,
             selected,
+            open: None,
+            is_faulty: false,
         })
     }
 
@@ -95,6 +107,16 @@ impl<C: Channel> SamUnit<C> {
     /// The terminal number 终端机编号.
     pub const fn number(&self) -> SamNo {
         self.number
+    }
+
+    /// Whether the transaction that SAM `number` began with `terminal_seq` is still open in this one.
+    pub fn has_open(&self, number: SamNo, terminal_seq: u32) -> bool {
+        (self.number, self.open) == (number, Some(terminal_seq))
+    }
+
+    /// Whether it failed since it was opened: gone, reset, or refusing what a SAM in order does.
+    pub const fn is_faulty(&self) -> bool {
+        self.is_faulty
     }
 
     /// The channel again, for the caller that owns the reader.
@@ -123,20 +145,28 @@ impl<C: Channel> SamUnit<C> {
     }
 
     fn mac1(&mut self, step: &'static str, command: &Apdu) -> Result<sam::Mac1, SamError> {
-        let reply = ask(&mut self.channel, step, command)?;
-        sam::Mac1::from_bytes(&reply.data).map_err(format(step))
+        self.open = None;
+        let reply = self.ask(step, command)?;
+        let mac1 = sam::Mac1::from_bytes(&reply.data).map_err(format(step))?;
+        self.open = Some(mac1.terminal_seq);
+        Ok(mac1)
     }
 
-    /// CREDIT SAM FOR PURCHASE: whether MAC2 belongs to the transaction that is open in the SAM.
+    /// [`ask`], and what it says of this SAM.
+    fn ask(&mut self, step: &'static str, command: &[u8]) -> Result<Reply, SamError> {
+        let answer = ask(&mut self.channel, step, command);
+        self.is_faulty |= matches!(&answer, Err(error) if error.is_of_the_sam());
+        answer
+    }
+
+    /// CREDIT SAM FOR PURCHASE: whether MAC2 belongs to the transaction that is open in the SAM,
+    /// which ends it.
     pub fn credit(&mut self, mac2: [u8; 4]) -> Result<bool, SamError> {
-        let reply = exchange(&mut self.channel, &sam::credit(mac2))?;
-        match reply.sw {
-            Sw::OK => Ok(true),
-            Sw::MAC_WRONG => Ok(false),
-            sw => Err(SamError::Status {
-                step: "CREDIT SAM FOR PURCHASE",
-                sw,
-            }),
+        self.open = None;
+        match self.ask("CREDIT SAM FOR PURCHASE", &sam::credit(mac2)) {
+            Ok(_) => Ok(true),
+            Err(SamError::Status { sw, .. }) if sw == Sw::MAC_WRONG => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -149,13 +179,9 @@ impl<C: Channel> SamUnit<C> {
         challenge: [u8; 4],
     ) -> Result<[u8; 4], SamError> {
         let step = "delivering the lock key";
-        ask(
-            &mut self.channel,
-            step,
-            &sam::deliver_lock_key(serial8, issuer8, Some(suite)),
-        )?;
+        self.ask(step, &sam::deliver_lock_key(serial8, issuer8, Some(suite)))?;
         let step = "making the lock MAC";
-        let reply = ask(&mut self.channel, step, &sam::lock_mac(challenge))?;
+        let reply = self.ask(step, &sam::lock_mac(challenge))?;
         reply
             .data
             .as_slice()
@@ -177,9 +203,9 @@ impl<C: Channel> SamUnit<C> {
     ) -> Result<[u8; 8], SamError> {
         let step = "delivering a social-security key";
         let deliver = sam::ssse_deliver(kid, f1, ssse_f2(region), challenge, Some(suite));
-        ask(&mut self.channel, step, &deliver)?;
+        self.ask(step, &deliver)?;
         let step = "CIPHER DATA";
-        let reply = ask(&mut self.channel, step, &sam::encrypt(value))?;
+        let reply = self.ask(step, &sam::encrypt(value))?;
         reply
             .data
             .as_slice()
@@ -190,7 +216,7 @@ impl<C: Channel> SamUnit<C> {
     /// GET CHALLENGE, for the HSM's ceiling MAC.
     pub fn challenge(&mut self) -> Result<[u8; 8], SamError> {
         let step = "GET CHALLENGE";
-        let reply = ask(&mut self.channel, step, &apdu::get_challenge(8))?;
+        let reply = self.ask(step, &apdu::get_challenge(8))?;
         reply
             .data
             .as_slice()
@@ -200,12 +226,8 @@ impl<C: Channel> SamUnit<C> {
 
     /// Raises the terminal-sequence ceiling with the HSM's MAC over [`Self::challenge`].
     pub fn raise_ceiling(&mut self, ceiling: u32, mac: [u8; 4]) -> Result<(), SamError> {
-        ask(
-            &mut self.channel,
-            "raising the ceiling",
-            &sam::raise_ceiling(ceiling, mac),
-        )
-        .map(|_| ())
+        self.ask("raising the ceiling", &sam::raise_ceiling(ceiling, mac))
+            .map(|_| ())
     }
 }
 

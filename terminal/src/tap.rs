@@ -6,6 +6,7 @@ mod torn;
 
 use card_spec::{
     Channel, ChannelError, Fen, SuiteId,
+    id::SamNo,
     purse::{PurchaseInit, TxType, files::CardKind, mac::Context},
     sam::InitForPurchase,
     time::CardTime,
@@ -101,6 +102,11 @@ impl<S: Storage> PurseTerminal<S> {
     /// Whether the device waits for the same card again.
     pub const fn is_waiting(&self) -> bool {
         self.torn.is_some()
+    }
+
+    /// The SAM that holds the transaction of a torn debit: only in this one can it be ended at once.
+    pub fn awaited_sam(&self) -> Option<SamNo> {
+        self.torn.as_ref().map(|torn| torn.purchase.sam)
     }
 
     /// A card is presented at `at`. While a torn debit is open, this resumes it when the same card
@@ -280,17 +286,13 @@ impl<S: Storage> PurseTerminal<S> {
         // From here on only the card's counter or a proved MAC2 ends the sale.
         match purse.debit(mac1, at) {
             Ok(debited) => {
-                let proved = sam.credit(debited.mac2);
-                let done = proved == Ok(true);
-                let debit = if done {
-                    Debit::Done { tac: debited.tac }
-                } else {
-                    Debit::Unknown
-                };
-                self.commit(debit, note)?;
-                if !done {
-                    proved?;
-                    return Err(Refusal::new(Code::NotProved, "the card's MAC2 is wrong"));
+                match sam.credit(debited.mac2) {
+                    Ok(true) => self.commit(Debit::Done { tac: debited.tac }, note)?,
+                    Ok(false) => {
+                        self.commit(Debit::Unknown, note)?;
+                        return Err(Refusal::new(Code::NotProved, "the card's MAC2 is wrong"));
+                    }
+                    Err(error) => return Err(self.sam_failed(note, error)),
                 }
                 note.amount = Some(offer.amount);
                 note.balance = Some(balance_after);

@@ -8,11 +8,10 @@ use std::{
     collections::VecDeque,
     io,
     rc::Rc,
-    sync::{atomic::AtomicBool, atomic::Ordering, mpsc},
-    time::Duration,
+    sync::{atomic::AtomicBool, mpsc},
 };
 
-use card_reader::ReaderError;
+use card_reader::{ReaderError, Seen};
 use card_spec::{Channel, ChannelError, Fen, SuiteId, keys::class, time::CardTime};
 use clearing_api::Client;
 use common::*;
@@ -21,7 +20,7 @@ use serde_json::Value;
 use terminal::{
     Code, DeviceProfile, Journal, TapResult,
     journal::MemoryStorage,
-    run::{Device, Slot, Surroundings, serve},
+    run::{Device, Place, Slot, Slots, Surroundings, serve},
 };
 use virtual_card::{Cut, VirtualCard, sample, sample::SampleSam};
 
@@ -45,23 +44,13 @@ impl Channel for Held {
     }
 }
 
-/// Presents its cards one after the other, then stops the device.
-struct Queue<'a> {
-    cards: VecDeque<Held>,
-    stop: &'a AtomicBool,
-}
+/// Connects to its cards one after the other.
+struct Queue(VecDeque<Held>);
 
-impl Slot for Queue<'_> {
+impl Slot for Queue {
     type Card = Held;
-    fn wait(&mut self, present: bool, _: Duration) -> Result<bool, ReaderError> {
-        if present && self.cards.is_empty() {
-            self.stop.store(true, Ordering::Relaxed);
-            return Ok(false);
-        }
-        Ok(true)
-    }
     fn connect(&mut self) -> Result<Held, ReaderError> {
-        self.cards.pop_front().ok_or(ReaderError::NoReader)
+        self.0.pop_front().ok_or(ReaderError::NoReader)
     }
 }
 
@@ -93,15 +82,18 @@ fn run(
     let stop = AtomicBool::new(false);
     let journal = Journal::open(MemoryStorage::default(), profile.device, 0).unwrap();
     let mut device = Device::new(profile, journal, SigningKey::from_bytes(&[1; 32])).unwrap();
-    let mut reader = Queue {
-        cards: cards.into(),
-        stop: &stop,
-    };
+    let (present, changes) = mpsc::channel();
+    for _ in &cards {
+        present.send((Place::Reader(0), Seen::Card)).unwrap();
+        present.send((Place::Reader(0), Seen::Empty)).unwrap();
+    }
+    drop(present);
     let number = "350100000017".parse().unwrap();
     let sam = sample::sample_sam(SampleSam::Purse(class), number, [7; 32]).unwrap();
-    let mut sams = Queue {
-        cards: [Held::new(sam)].into(),
-        stop: &stop,
+    let slots = Slots {
+        readers: vec![Queue(cards.into())],
+        sams: vec![Queue([Held::new(sam)].into())],
+        changes,
     };
     let (sender, receiver) = mpsc::channel();
     for request in requests {
@@ -123,15 +115,7 @@ fn run(
         stop: &stop,
     };
     let client = Client::new(&profile.clearing);
-    let last = serve(
-        profile,
-        &mut device,
-        &mut reader,
-        Some(&mut sams),
-        client,
-        &mut around,
-    )
-    .unwrap();
+    let last = serve(profile, &mut device, slots, client, &mut around).unwrap();
     let text = String::from_utf8(output).unwrap();
     (
         text.lines()

@@ -5,6 +5,7 @@ mod ceremony;
 mod commands;
 mod day;
 mod exchange;
+mod hotplug;
 mod journal;
 mod keys;
 mod reader;

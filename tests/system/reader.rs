@@ -3,6 +3,7 @@
 use crate::commands::{Service, onecard, pcscd, temporary};
 use std::{
     io::{BufRead, BufReader},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -10,6 +11,7 @@ fn attach(arguments: &[&str]) -> Service {
     let mut child = Command::new(env!("CARGO_BIN_EXE_onecard"))
         .args(["card", "attach", "--sample", "--json"])
         .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("attach starts");
@@ -79,22 +81,37 @@ fn a_v3_card_keeps_its_holder_to_itself() {
     detach(card);
 }
 
+/// The example profile in a directory of its own, with its key.
+pub(crate) fn bus_profile(directory: &Path) -> PathBuf {
+    let example = String::from_utf8(onecard(&["config", "terminal"]).stdout).expect("UTF-8");
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fujian");
+    let profile = directory.join("bus.toml");
+    std::fs::write(&profile, example.replace("data/fujian", data)).expect("written");
+    std::fs::create_dir_all(directory.join("var/secrets")).expect("made");
+    let key = directory.join("var/secrets/bus.key");
+    std::fs::write(key, "07".repeat(32)).expect("written");
+    profile
+}
+
 /// A bus validator on two PC/SC readers: the sample card pays, the journal keeps it.
 #[test]
 fn a_terminal_taps_the_sample_card_through_pcscd() {
+    taps(&["--suite", "tdes", "--with-sam", "transit"]);
+}
+
+/// The same on the card's own microcontroller.
+#[test]
+#[ignore = "needs the image of `make firmware`, which runs this"]
+fn a_terminal_taps_the_firmware_through_pcscd() {
+    let image = "--firmware=target/firmware/thumbv8m.main-none-eabi/release/card-firmware";
+    taps(&["--suite", "aes", "--with-sam", "transit", image]);
+}
+
+fn taps(attached: &[&str]) {
     let _turn = pcscd();
     let directory = temporary();
-    let example = String::from_utf8(onecard(&["config", "terminal"]).stdout).expect("UTF-8");
-    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fujian");
-    let profile = directory.path().join("bus.toml");
-    std::fs::write(&profile, example.replace("data/fujian", data)).expect("written");
-    std::fs::create_dir_all(directory.path().join("var/secrets")).expect("made");
-    std::fs::write(
-        directory.path().join("var/secrets/bus.key"),
-        "07".repeat(32),
-    )
-    .expect("written");
-    let card = attach(&["--suite", "tdes", "--with-sam", "transit"]);
+    let profile = bus_profile(directory.path());
+    let card = attach(attached);
     let mut terminal = Command::new(env!("CARGO_BIN_EXE_onecard"))
         .args([
             "terminal",

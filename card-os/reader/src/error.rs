@@ -40,6 +40,11 @@ pub enum ReaderError {
         /// How long was waited.
         seconds: u64,
     },
+    /// There is a card whose reset is not answered, or not as ISO 7816 says.
+    #[error(
+        "the card gives no answer that is understood: turn it the other way round (chip first, facing up), or use another card"
+    )]
+    Mute,
     /// Nobody may start pcscd here.
     #[error(
         "pcscd is not running and only root can start it: run as root, start pcscd, or use --readers memory"
@@ -71,6 +76,19 @@ pub enum ReaderError {
     Channel(#[from] ChannelError),
 }
 
+impl ReaderError {
+    /// Whether reader or pcscd are not there, as far as this connection to pcscd knows.
+    pub const fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::NoService
+                | Self::NoReader
+                | Self::UnknownReader { .. }
+                | Self::Channel(ChannelError::ReaderLost)
+        )
+    }
+}
+
 /// PC/SC's error as the channel's.
 pub(crate) const fn channel_error(error: Error) -> ChannelError {
     match error {
@@ -79,7 +97,9 @@ pub(crate) const fn channel_error(error: Error) -> ChannelError {
         | Error::ResetCard
         | Error::UnpoweredCard
         | Error::UnresponsiveCard => ChannelError::CardRemoved,
-        Error::ReaderUnavailable
+        // A handle or context dies with the pcscd that gave it.
+        Error::InvalidHandle
+        | Error::ReaderUnavailable
         | Error::UnknownReader
         | Error::NoService
         | Error::ServiceStopped
@@ -97,6 +117,10 @@ impl From<Error> for ReaderError {
         match error {
             Error::NoService | Error::ServiceStopped => Self::NoService,
             Error::NoReadersAvailable => Self::NoReader,
+            Error::UnpoweredCard
+            | Error::UnresponsiveCard
+            | Error::UnsupportedCard
+            | Error::ProtoMismatch => Self::Mute,
             other => Self::Channel(channel_error(other)),
         }
     }
@@ -116,6 +140,14 @@ mod tests {
             channel_error(Error::ReaderUnavailable),
             ChannelError::ReaderLost
         );
+        // What a pcscd leaves behind that was stopped.
+        assert!(ReaderError::from(Error::InvalidHandle).is_lost());
+        assert!(ReaderError::from(Error::ServiceStopped).is_lost());
+        // In the slot, but without an answer: no card that was removed.
+        assert!(matches!(
+            ReaderError::from(Error::UnresponsiveCard),
+            ReaderError::Mute
+        ));
         // SCARD_E_PROTO_MISMATCH keeps its code for the report.
         assert_eq!(
             channel_error(Error::ProtoMismatch),

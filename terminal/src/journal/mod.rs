@@ -33,6 +33,8 @@ use frame::{Chain, Entry};
 /// Space that only commits, answers and load notes may use: a full journal stops sales, never the
 /// end of a sale already begun nor the upload that frees it.
 const RESERVE: u64 = 512 * 1024;
+/// More than the intent of any sale.
+const SALE_MAX: u64 = 8 * 1024;
 
 /// Smallest and default limits of a journal, bytes.
 pub mod limit {
@@ -173,6 +175,11 @@ impl<S: Storage> Journal<S> {
     /// The sequence that the next record will have.
     pub const fn next_seq(&self) -> u64 {
         self.next
+    }
+
+    /// Whether there may be no room for a further sale.
+    pub const fn is_full(&self) -> bool {
+        self.length + SALE_MAX + RESERVE > self.max_bytes
     }
 
     /// The open intent, if a sale is between its intent and its commit.

@@ -221,7 +221,8 @@ impl Machine {
         self.mode_may_change(actions);
         match &self.stage {
             Stage::Told { since, seconds, .. }
-                if self.presence == Presence::Empty && is_over(*since, *seconds, now) =>
+                if matches!(self.presence, Presence::Empty | Presence::Lost)
+                    && is_over(*since, *seconds, now) =>
             {
                 self.stage = Stage::Home;
             }

@@ -61,6 +61,7 @@ impl Courier {
     ) -> Self {
         let (errands, inbox) = sync_channel::<Errand>(1);
         let (outbox, reports) = sync_channel(1);
+        let device = std::thread::current();
         std::thread::spawn(move || {
             for errand in inbox {
                 let report = match errand {
@@ -77,6 +78,7 @@ impl Courier {
                 if outbox.send(report).is_err() {
                     break;
                 }
+                device.unpark();
             }
         });
         Self {

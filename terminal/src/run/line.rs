@@ -20,8 +20,8 @@ pub enum Line<'a> {
         kind: &'a str,
         /// Device number.
         device: DeviceNo,
-        /// SAM number, where there is a SAM.
-        sam: Option<SamNo>,
+        /// Numbers of the SAMs that are ready.
+        sams: Vec<SamNo>,
         /// Records waiting for upload.
         waiting: usize,
     },

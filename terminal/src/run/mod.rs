@@ -6,6 +6,7 @@
 
 mod courier;
 mod line;
+mod pool;
 mod read;
 mod serve;
 mod slot;
@@ -13,13 +14,13 @@ mod work;
 
 pub use line::Line;
 pub use serve::{Surroundings, serve};
-pub use slot::{Card, Slot};
+pub use slot::{Place, Slot, Slots};
 pub use work::Device;
 
 use std::{
     io::{self, BufRead, Write},
     sync::{atomic::AtomicBool, mpsc},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use card_reader::{PcscReader, ReaderError};
@@ -28,13 +29,11 @@ use clearing_api::Client;
 
 use crate::{
     journal::{FileStorage, Journal, JournalError},
+    names::Names,
     profile::{DeviceProfile, Kind, ProfileError},
     result::{Refusal, TapResult},
     sam::SamError,
 };
-
-/// How long a device that starts waits for its SAM.
-const SAM_WAIT: Duration = Duration::from_secs(10);
 
 /// Why a device cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -89,15 +88,20 @@ pub fn run(
     let storage = FileStorage::open(&profile.journal).map_err(JournalError::from)?;
     let journal = Journal::open(storage, profile.device, profile.limits.journal_bytes)?;
     let mut device = work::Device::new(profile, journal, key)?;
-    let mut reader = PcscReader::open(&profile.reader)?;
-    let mut sam_reader = match device.needs_sam() {
-        true => {
-            let name = profile.need("sam_reader", profile.sam_reader.as_deref())?;
-            let slot = PcscReader::open(name)?;
-            slot.wait_for_card(SAM_WAIT)?;
-            Some(slot)
-        }
+    let open = |names: &Names| names.iter().map(PcscReader::open).collect::<Result<_, _>>();
+    let sams = match device.needs_sam() {
+        true => Some(profile.need("sam_reader", profile.sam_reader.as_ref())?),
         false => None,
+    };
+    let readers = profile.reader.iter().enumerate();
+    let readers = readers.map(|(at, name)| (Place::Reader(at), name.to_owned()));
+    let slots = sams.into_iter().flat_map(Names::iter).enumerate();
+    let slots = slots.map(|(at, name)| (Place::Sam(at), name.to_owned()));
+    let (changes, _watching) = card_reader::watch(readers.chain(slots).collect());
+    let slots = Slots {
+        readers: open(&profile.reader)?,
+        sams: sams.map_or_else(|| Ok(Vec::new()), open)?,
+        changes,
     };
     let client = Client::new(&profile.clearing);
     let mut surroundings = Surroundings {
@@ -112,27 +116,24 @@ pub fn run(
         watch: &mut |_| {},
         stop,
     };
-    serve(
-        profile,
-        &mut device,
-        &mut reader,
-        sam_reader.as_mut(),
-        client,
-        &mut surroundings,
-    )
+    serve(profile, &mut device, slots, client, &mut surroundings)
 }
 
 /// The lines of standard input, read by a thread of their own: reading cannot be interrupted, the
 /// device can.
 fn standard_input() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::sync_channel(16);
+    let device = std::thread::current();
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
             let sent = line.is_ok_and(|line| sender.send(line).is_ok());
             if !sent {
                 break;
             }
+            device.unpark();
         }
+        drop(sender);
+        device.unpark();
     });
     receiver
 }

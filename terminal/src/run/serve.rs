@@ -7,30 +7,38 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, TryRecvError},
     },
+    thread,
     time::Duration,
 };
 
-use card_reader::ReaderError;
-use card_spec::{ChannelError, time::CardTime};
+use card_reader::Seen;
+use card_spec::time::CardTime;
 use clearing_api::Client;
 
 use super::{
-    Line, RunError, Slot,
+    Line, Place, RunError, Slot, Slots,
     courier::Courier,
     line::{self, Input},
+    pool::SamPool,
+    slot::{self, Field},
     work::Device,
 };
 use crate::{
-    code::Code,
+    code::{Code, Verdict},
     hotlist::HotlistStore,
     journal::Storage,
     machine::{Action, Event, Machine, Presence, Served, Store, Task},
     profile::DeviceProfile,
     result::{Refusal, TapResult},
-    sam::SamUnit,
 };
 
-/// How long one wait lasts before the device looks around (stop, lines, uploads).
+/// How long a device that starts waits for its first SAM.
+const SAM_START: Duration = Duration::from_secs(10);
+
+/// How long a card whose SAM failed waits for another one, or for this one after a reset.
+const SAM_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a device sleeps that nothing wakes: lines, reports and changes in the slots do.
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Most request lines held while the device is busy; further ones stay in the pipe.
@@ -68,19 +76,16 @@ impl Surroundings<'_> {
 pub fn serve<S: Storage, R: Slot, M: Slot>(
     profile: &DeviceProfile,
     device: &mut Device<S>,
-    reader: &mut R,
-    mut sam_reader: Option<&mut M>,
+    slots: Slots<R, M>,
     client: Client,
     around: &mut Surroundings<'_>,
 ) -> Result<Option<TapResult>, RunError> {
-    let sam = match &mut sam_reader {
-        Some(slot) => Some(device.open_sam(slot.connect()?)?),
-        None => None,
-    };
+    let mut sams = SamPool::new(slots.sams, device.sam_opener());
+    sams.wait(SAM_START)?;
     around.print(&Line::Ready {
         kind: profile.kind.name(),
         device: profile.device,
-        sam: sam.as_ref().map(SamUnit::number),
+        sams: sams.numbers(),
         waiting: device.journal().waiting().len(),
     })?;
     let store = match (&profile.state, device.hotlist_key) {
@@ -102,9 +107,11 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
         courier: Courier::new(client.clone(), profile, store),
         profile,
         device,
-        reader,
-        sam_reader,
-        sam,
+        field: Field::new(slots.readers.len()),
+        readers: slots.readers,
+        sams,
+        changes: slots.changes,
+        changes_over: false,
         client,
         around,
         presence: Presence::Empty,
@@ -129,9 +136,11 @@ struct Running<'r, 'a, S, R: Slot, M: Slot> {
     profile: &'r DeviceProfile,
     machine: Machine,
     device: &'r mut Device<S>,
-    reader: &'r mut R,
-    sam_reader: Option<&'r mut M>,
-    sam: Option<SamUnit<M::Card>>,
+    readers: Vec<R>,
+    field: Field,
+    sams: SamPool<M>,
+    changes: Receiver<(Place, Seen)>,
+    changes_over: bool,
     courier: Courier,
     client: Client,
     around: &'r mut Surroundings<'a>,
@@ -145,7 +154,8 @@ struct Running<'r, 'a, S, R: Slot, M: Slot> {
 impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
     fn is_over(&self) -> bool {
         let done = self.requests.is_empty() && !self.machine.is_engaged();
-        self.around.is_stopped() || (self.device.needs_request() && self.lines_over && done)
+        let is_alone = self.changes_over || self.around.is_stopped();
+        is_alone || (self.device.needs_request() && self.lines_over && done)
     }
 
     /// One look around: clock, lines, network, SAM, reader.
@@ -162,20 +172,21 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         self.courier.tick(self.device, self.around)?;
         let store = Store {
             waiting: self.device.journal().waiting().len(),
-            full: false,
+            full: self.device.journal().is_full(),
             online: self.courier.is_online(),
         };
         if store != self.store {
             self.store = store;
             self.feed(Event::Store(store))?;
         }
-        if self.sam.is_none() && self.sam_reader.is_some() {
-            self.open_sam()?;
-        }
+        self.tend_sams()?;
         if self.is_over() {
             return Ok(());
         }
-        self.look_at_reader()
+        if !self.look()? {
+            thread::park_timeout(GLANCE);
+        }
+        Ok(())
     }
 
     fn read_lines(&mut self, now: CardTime) -> Result<(), RunError> {
@@ -202,26 +213,48 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         Ok(())
     }
 
-    fn look_at_reader(&mut self) -> Result<(), RunError> {
-        let awaited = self.presence != Presence::Card;
-        let presence = match self.reader.wait(awaited, GLANCE) {
-            Ok(false) => return Ok(()),
-            Ok(true) if awaited => Presence::Card,
-            Ok(true) => Presence::Empty,
-            Err(error) => {
-                if self.presence != Presence::Lost {
-                    let message = format!("card reader: {error}; waiting for it");
-                    self.around.print(&Line::Fault { message })?;
-                }
-                std::thread::sleep(GLANCE);
-                Presence::Lost
+    /// Takes the next change in the slots; false when there is none.
+    fn look(&mut self) -> Result<bool, RunError> {
+        let (place, seen) = match self.changes.try_recv() {
+            Ok(change) => change,
+            Err(TryRecvError::Empty) => return Ok(false),
+            Err(TryRecvError::Disconnected) => {
+                self.changes_over = true;
+                return Ok(true);
             }
         };
-        if presence == self.presence {
-            return Ok(());
+        match place {
+            Place::Sam(slot) => self.sams.note(slot, seen),
+            Place::Reader(reader) => {
+                if self.field.note(reader, seen) {
+                    let message = format!("card reader {} is gone; waiting for it", reader + 1);
+                    self.around.print(&Line::Fault { message })?;
+                }
+                let presence = self.field.presence();
+                if presence != self.presence {
+                    self.presence = presence;
+                    self.feed(Event::Reader(presence))?;
+                }
+            }
         }
-        self.presence = presence;
-        self.feed(Event::Reader(presence))
+        Ok(true)
+    }
+
+    /// Looks for SAMs that were set aside, and tells how SAMs stand when that changed.
+    fn tend_sams(&mut self) -> Result<(), RunError> {
+        self.sams.tend();
+        self.tell_sam_faults()?;
+        match self.sams.news() {
+            Some(ready) => self.feed(Event::Sam { ready }),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_sam_faults(&mut self) -> Result<(), RunError> {
+        for message in self.sams.faults() {
+            self.around.print(&Line::Fault { message })?;
+        }
+        Ok(())
     }
 
     /// Gives an event to the machine and does what it decides, until nothing more follows.
@@ -265,32 +298,54 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         self.around.print(&Line::Screen(&screen))
     }
 
-    /// Does a task; says how the SAM is where that task showed it.
+    /// Does a task; says how the SAMs are where that task changed it.
     fn perform(&mut self, task: &Task) -> Result<(Served, Option<Event>), RunError> {
+        let (mut served, sam_failed) = self.attempt(task)?;
+        // The card still lies there: another SAM serves it, or ends the debit that this one left. A
+        // bill is never begun twice.
+        let again = sam_failed
+            && served.result.verdict != Verdict::Open
+            && !matches!(task, Task::Bill(_))
+            && self.sams.wait(SAM_WAIT).is_ok();
+        self.tell_sam_faults()?;
+        if again {
+            let (mut second, _) = self.attempt(task)?;
+            // It left in the meantime: what was said of the first try stands.
+            if second.result.code != Code::PresentAgain {
+                second.result.journal.splice(0..0, served.result.journal);
+                served = second;
+            }
+        }
+        self.print(served.clone())?;
+        let sam = self.sams.news().map(|ready| Event::Sam { ready });
+        Ok((served, sam))
+    }
+
+    /// One try, and whether the SAM failed in it.
+    fn attempt(&mut self, task: &Task) -> Result<(Served, bool), RunError> {
         let at = (self.around.now)()?;
         let random = (self.around.random)()?;
-        let served = match self.reader.connect() {
-            Ok(mut card) => {
-                let (sam, client) = (self.sam.as_mut(), &mut self.client);
-                self.device
-                    .perform(task, &mut card, sam, at, random, client)
-            }
-            Err(ReaderError::Channel(error)) if error != ChannelError::ReaderLost => {
-                let refusal = Refusal::new(Code::PresentAgain, error);
-                self.device.refuse(at, refusal)
-            }
-            Err(error) => {
-                let refusal = Refusal::new(Code::ReaderLost, error);
-                self.device.refuse(at, refusal)
+        let wanted = self.device.awaited_sam();
+        let reader = self.field.take().and_then(|at| self.readers.get_mut(at));
+        let connected = match reader.map(Slot::connect) {
+            Some(Ok(card)) => Ok(card),
+            Some(Err(error)) => Err(slot::refusal(&error)),
+            None => Err(Code::PresentAgain.into()),
+        };
+        let mut card = match connected {
+            Ok(card) => card,
+            Err(mut refusal) => {
+                // While a card is awaited, one that leaves again changes nothing.
+                if wanted.is_some() && refusal.code == Code::PresentAgain {
+                    refusal.code = Code::SameCardAgain;
+                }
+                return Ok((self.device.refuse(at, refusal), false));
             }
         };
-        self.print(served.clone())?;
-        let sam = match served.result.code {
-            // It was reset or reseated: a new session may do.
-            Code::SamFault if self.sam_reader.is_some() => Some(self.reopen_sam()?),
-            _ => None,
-        };
-        Ok((served, sam))
+        let (device, client) = (&mut *self.device, &mut self.client);
+        Ok(self.sams.lend(wanted, |sam| {
+            device.perform(task, &mut card, sam, at, random, client)
+        }))
     }
 
     fn print(&mut self, served: Served) -> Result<(), RunError> {
@@ -300,41 +355,5 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         }
         self.last = Some(served.result);
         Ok(())
-    }
-
-    fn reopen_sam(&mut self) -> Result<Event, RunError> {
-        self.sam = None;
-        let Some(slot) = &mut self.sam_reader else {
-            return Ok(Event::Sam { ready: true });
-        };
-        let opened = slot
-            .connect()
-            .map_err(|error| error.to_string())
-            .and_then(|card| {
-                self.device
-                    .open_sam(card)
-                    .map_err(|error| error.to_string())
-            });
-        match opened {
-            Ok(sam) => self.sam = Some(sam),
-            Err(error) => {
-                let message = format!("SAM: {error}; waiting for it");
-                self.around.print(&Line::Fault { message })?;
-            }
-        }
-        let ready = self.sam.is_some();
-        Ok(Event::Sam { ready })
-    }
-
-    /// The SAM was gone: looks whether it is back.
-    fn open_sam(&mut self) -> Result<(), RunError> {
-        let Some(slot) = &mut self.sam_reader else {
-            return Ok(());
-        };
-        if !slot.wait(true, Duration::ZERO).unwrap_or(false) {
-            return Ok(());
-        }
-        let event = self.reopen_sam()?;
-        self.feed(event)
     }
 }

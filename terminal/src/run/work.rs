@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use card_spec::{Channel, time::CardTime};
+use card_spec::{Channel, id::SamNo, time::CardTime};
 use clearing_api::{Client, national};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use fare::{ModeHistory, ModeSpan, StationMode, Tariffs};
 
-use super::{RunError, read};
+use super::{RunError, pool::Open, read};
 use crate::{
     code::Code,
     device::{
@@ -24,7 +24,7 @@ use crate::{
     pos::{Pos, PosSetup},
     profile::{DeviceProfile, Kind, read_text},
     result::{Note, Refusal},
-    sam::{SamError, SamUnit},
+    sam::SamUnit,
     tap::PurseTerminal,
 };
 
@@ -157,11 +157,22 @@ impl<S: Storage> Device<S> {
         )
     }
 
-    /// Opens the SAM that this kind uses.
-    pub(super) fn open_sam<P: Channel>(&self, channel: P) -> Result<SamUnit<P>, SamError> {
+    /// How the SAM that this kind uses is opened.
+    pub(super) const fn sam_opener<P: Channel>(&self) -> Open<P> {
         match self.work {
-            Work::Kiosk(_) | Work::Hospital(..) => SamUnit::open_social_security(channel),
-            _ => SamUnit::open_purse(channel),
+            Work::Kiosk(_) | Work::Hospital(..) => SamUnit::open_social_security,
+            _ => SamUnit::open_purse,
+        }
+    }
+
+    /// The SAM that holds the transaction of a torn debit.
+    pub(super) fn awaited_sam(&self) -> Option<SamNo> {
+        match &self.work {
+            Work::Sells(t, _) | Work::Bus(t, _) | Work::Desk(t, _) => t.awaited_sam(),
+            Work::Taxi(t) | Work::Meter(t, ..) | Work::Inspector(t, _) => t.awaited_sam(),
+            Work::Pos(pos) => pos.awaited_sam(),
+            // No SAM proves a medical debit afterwards.
+            Work::Kiosk(_) | Work::Hospital(..) => None,
         }
     }
 

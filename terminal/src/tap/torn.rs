@@ -23,7 +23,7 @@ use crate::{
     device::{CardView, Offer},
     journal::Storage,
     result::{Note, Refusal},
-    sam::SamUnit,
+    sam::{SamError, SamUnit},
 };
 
 /// Whether a debit was taken from this card: a replacement with its number is another.
@@ -101,8 +101,8 @@ impl<S: Storage> PurseTerminal<S> {
         Ok(())
     }
 
-    /// A card is presented while a debit is torn. `Some` opens for the completed debit, `None`
-    /// says that the debit did not happen and may be sold again.
+    /// A card is presented while a debit is torn. `Some` opens for the completed debit. `None`: the
+    /// debit did not happen and may be sold again, or only the journal can complete it.
     pub(super) fn resume_torn<C: Channel + ?Sized, P: Channel>(
         &mut self,
         purse: &mut PurseSession<'_, C>,
@@ -125,6 +125,13 @@ impl<S: Storage> PurseTerminal<S> {
                 self.torn = None;
                 return Ok(None);
             }
+            // Another SAM, or this one opened anew: the transaction is gone. From here on it is a
+            // debit that the journal remembers.
+            Found::Advanced if !sam.has_open(purchase.sam, purchase.terminal_seq) => {
+                self.commit(Debit::Unknown, note)?;
+                self.torn = None;
+                return Ok(None);
+            }
             Found::Advanced => {}
             Found::Other => return Err(self.not_proved(note, "other transactions came between")),
         }
@@ -133,7 +140,6 @@ impl<S: Storage> PurseTerminal<S> {
             Err(error @ CardError::Channel(_)) => return Err(torn_again(error)),
             Err(error) => return Err(self.not_proved(note, error)),
         };
-        // The transaction of the torn debit is still the open one in this SAM.
         match sam.credit(debited.mac2) {
             Ok(true) => {
                 self.commit(Debit::Done { tac: debited.tac }, note)?;
@@ -149,7 +155,19 @@ impl<S: Storage> PurseTerminal<S> {
                 }))
             }
             Ok(false) => Err(self.not_proved(note, "the MAC2 that the card proves is wrong")),
-            Err(error) => Err(self.not_proved(note, error)),
+            Err(error) => {
+                self.torn = None;
+                Err(self.sam_failed(note, error))
+            }
+        }
+    }
+
+    /// The card is debited and its SAM failed before MAC2 was checked: the record stays unknown
+    /// until the same card comes back, which another SAM may check.
+    pub(super) fn sam_failed(&mut self, note: &mut Note, error: SamError) -> Refusal {
+        match self.commit(Debit::Unknown, note) {
+            Ok(()) => Refusal::new(Code::SameCardAgain, error),
+            Err(fault) => fault,
         }
     }
 
