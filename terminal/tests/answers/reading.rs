@@ -2,14 +2,14 @@
 //! other. (A kiosk's balance and a desk's look read the same files by the same code.)
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     io,
-    sync::{atomic::AtomicBool, atomic::Ordering, mpsc},
-    time::Duration,
+    rc::Rc,
+    sync::{atomic::AtomicBool, mpsc},
 };
 
-use card_reader::ReaderError;
+use card_reader::{ReaderError, Seen};
 use card_spec::{SuiteId, time::CardTime};
 use clearing_api::Client;
 use ed25519_dalek::SigningKey;
@@ -18,7 +18,7 @@ use terminal::{
     Code, DeviceProfile, Journal, Verdict,
     device::Seller,
     journal::MemoryStorage,
-    run::{Device, Slot, Surroundings, serve},
+    run::{Device, Place, Slot, Slots, Surroundings, serve},
 };
 use virtual_card::VirtualCard;
 
@@ -30,26 +30,19 @@ use crate::{
 /// A card and what is said in its place.
 struct Shown(Vec<u8>, Option<Hit>);
 
-struct Queue<'a> {
+/// Connects to its cards one after the other.
+struct Queue {
     cards: VecDeque<Shown>,
-    last: Option<Wire>,
-    stop: &'a AtomicBool,
+    last: Rc<RefCell<Option<Wire>>>,
 }
 
-impl Slot for Queue<'_> {
+impl Slot for Queue {
     type Card = Wire;
-    fn wait(&mut self, present: bool, _: Duration) -> Result<bool, ReaderError> {
-        if present && self.cards.is_empty() {
-            self.stop.store(true, Ordering::Relaxed);
-            return Ok(false);
-        }
-        Ok(true)
-    }
     fn connect(&mut self) -> Result<Wire, ReaderError> {
         let Shown(image, hit) = self.cards.pop_front().ok_or(ReaderError::NoReader)?;
         let wire = Wire::new(VirtualCard::from_image(image, [7; 32]).unwrap());
         wire.arm(Side::Card, hit.as_ref());
-        self.last = Some(wire.clone());
+        *self.last.borrow_mut() = Some(wire.clone());
         Ok(wire)
     }
 }
@@ -74,10 +67,21 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
     let stop = AtomicBool::new(false);
     let journal = Journal::open(MemoryStorage::default(), profile.device, 0).unwrap();
     let mut device = Device::new(&profile, journal, SigningKey::from_bytes(&[1; 32])).unwrap();
-    let mut reader = Queue {
+    let (present, changes) = mpsc::channel();
+    for _ in &cards {
+        present.send((Place::Reader(0), Seen::Card)).unwrap();
+        present.send((Place::Reader(0), Seen::Empty)).unwrap();
+    }
+    drop(present);
+    let last = Rc::new(RefCell::new(None));
+    let reader = Queue {
         cards: cards.into(),
-        last: None,
-        stop: &stop,
+        last: Rc::clone(&last),
+    };
+    let slots = Slots {
+        readers: vec![reader],
+        sams: Vec::<Queue>::new(),
+        changes,
     };
     let (_sender, requests) = mpsc::channel();
     // Ten minutes after the ride, whatever number of cards there is.
@@ -96,16 +100,7 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
         stop: &stop,
     };
     let client = Client::new(&profile.clearing);
-    let no_sam = None::<&mut Queue<'_>>;
-    serve(
-        &profile,
-        &mut device,
-        &mut reader,
-        no_sam,
-        client,
-        &mut around,
-    )
-    .unwrap();
+    serve(&profile, &mut device, slots, client, &mut around).unwrap();
     let code = |line: &str| {
         let line: Value = serde_json::from_str(line).unwrap();
         let number = (line["event"] == "tap").then(|| line["code"].as_u64().unwrap())?;
@@ -115,7 +110,7 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
     let text = String::from_utf8(output).unwrap();
     (
         text.lines().filter_map(code).collect(),
-        reader.last.unwrap(),
+        last.take().unwrap(),
     )
 }
 
