@@ -30,7 +30,6 @@ use crate::{
 /// A card and what is said in its place.
 struct Shown(Vec<u8>, Option<Hit>);
 
-/// Connects to its cards one after the other.
 struct Queue {
     cards: VecDeque<Shown>,
     last: Rc<RefCell<Option<Wire>>>,
@@ -78,9 +77,9 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
         cards: cards.into(),
         last: Rc::clone(&last),
     };
-    let slots = Slots {
+    let slots = Slots::<_, Queue> {
         readers: vec![reader],
-        sams: Vec::<Queue>::new(),
+        sams: Vec::new(),
         changes,
     };
     let (_sender, requests) = mpsc::channel();
