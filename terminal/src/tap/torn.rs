@@ -204,8 +204,8 @@ impl<S: Storage> PurseTerminal<S> {
         let Some((_, _, newest)) = torn.first() else {
             return Ok(None);
         };
-        // A card of ours was read without its journeys.
-        if view.journeys.is_empty() {
+        // What a card tells in its FCI spares the sale this reading; the torn debit needs it.
+        if newest.tx == TxType::Capp && view.journeys.is_empty() {
             view.journeys = purse.journeys(1)?;
         }
         let init = purse.init_purchase(newest.key_index, Fen::ZERO, sam.number(), TxType::Capp)?;

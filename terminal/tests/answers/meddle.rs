@@ -110,7 +110,7 @@ const STATUS: [u16; 30] = [
 ];
 
 /// Random answers to each exchange.
-const RANDOM: usize = 24;
+const RANDOM: usize = 16;
 
 /// A repeatable source of bytes (splitmix64).
 pub(crate) struct Chance(pub(crate) u64);
