@@ -7,14 +7,21 @@ mod common;
 use std::sync::Arc;
 
 use card_spec::{
-    Channel, ChannelError, Fen, SuiteId, aid, apdu, keys::class, purse::files::Brief, ssse::Profile,
+    Channel, ChannelError, Fen, SuiteId, aid, apdu,
+    keys::class,
+    purse::files::{Brief, Metro},
+    ssse::Profile,
+    time::CardTime,
 };
 use clearing_api::record::{Debit, Service};
 use common::*;
-use fare::{FareState, FareStates, Tariffs, Travel};
+use fare::{CityCode, FareState, FareStates, Tariffs, Travel};
 use terminal::{
     Code, Verdict,
-    device::{BusValidator, MetroEntryGate, MetroExitGate, PassSale, Seller, Site},
+    device::{
+        BusValidator, CardView, MetroEntryGate, MetroExitGate, Offer, PassSale, Reads, Seller, Site,
+    },
+    result::Refusal,
 };
 use virtual_card::{Cut, VirtualCard, sample::Sample};
 
@@ -158,7 +165,7 @@ fn a_card_that_tells_nothing_in_its_fci_goes_the_long_way() {
         panic!("bus")
     };
     assert_eq!((prior.as_ref().map(String::len), state), (Some(96), &None));
-    // The journey record went through the long way's only read.
+    // The same card, telling of itself, is read short.
     let mut log = Log {
         card: &mut rig.card,
         seen: Vec::new(),
@@ -333,4 +340,61 @@ fn a_new_card_of_each_suite_is_read_short() {
         let seen = commands(&mut rig, "2026-11-23T08:00:00", &bus("FZB39"));
         assert_eq!(seen, [SELECT, INIT, WRITE_1E, DEBIT], "{suite:?}");
     }
+}
+
+/// Leaves a pass of 100 rides in a city.
+struct Gives(&'static str);
+
+impl Seller for Gives {
+    fn reads(&self) -> Reads {
+        Reads {
+            fares: Some(self.city()),
+            ..Reads::default()
+        }
+    }
+    fn repeats(&self) -> bool {
+        true
+    }
+    fn offer(&self, at: CardTime, card: &CardView) -> Result<Offer, Refusal> {
+        let mut bytes = card.state(self.city()).unwrap().to_bytes();
+        // Product 1 of 100 rides, for three weeks.
+        let last = at.date().day_number() - 10_957 + 20;
+        bytes[22] = 1;
+        bytes[23..25].copy_from_slice(&(last as u16).to_be_bytes());
+        bytes[25] = 100;
+        let till = terminal::device::Till {
+            site: site("FZBUS"),
+            amount: Fen(1),
+            receipt: "1".into(),
+        };
+        let plain = till.offer(at, card)?;
+        Ok(Offer {
+            metro: Some(Metro::EMPTY),
+            state: FareState::from_bytes(&bytes),
+            ..plain
+        })
+    }
+}
+
+impl Gives {
+    fn city(&self) -> CityCode {
+        let region: card_spec::id::RegionCode = self.0.parse().unwrap();
+        region.into()
+    }
+}
+
+#[test]
+fn a_pass_ride_that_finds_no_place_to_be_counted_is_no_ride() {
+    let mut rig = Rig::transit(SuiteId::Tdes);
+    // Five cities with passes: four in record 2, the last in the travel record.
+    for (minute, region) in ["350100", "350200", "350300", "350400", "350500"]
+        .into_iter()
+        .enumerate()
+    {
+        let at = format!("2026-11-02T08:{minute:02}:00");
+        let given = rig.tap(&at, &Gives(region));
+        assert_eq!(given.verdict, Verdict::Open, "{region}: {given:?}");
+    }
+    let ride = rig.tap("2026-11-03T08:00:00", &bus("FZB17"));
+    assert_eq!((ride.code, ride.amount), (Code::NoPass, None), "{ride:?}");
 }

@@ -29,6 +29,14 @@ impl FareMemory {
         self.travel.state(city, states)
     }
 
+    /// Whether `after` holds other passes, or other rides left, than the card does.
+    pub fn passes_change(&self, after: &FareState) -> bool {
+        match self.state(after.city()) {
+            Some(before) => !before.passes().eq(after.passes()),
+            None => after.passes().next().is_some(),
+        }
+    }
+
     /// What to write after a sale at `at` that left `after`; nothing where neither the state before
     /// nor the one after says anything, so that a card that only pays flat fares is never written.
     pub fn update(

@@ -149,7 +149,6 @@ impl Seller for BusValidator {
             )),
             metro: None,
             state: quote.state,
-            sells_state: false,
             service: Service::Bus {
                 operator: self.site.operator.clone(),
                 route: self.route.as_str().to_owned(),

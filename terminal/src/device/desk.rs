@@ -126,7 +126,6 @@ impl Desk<'_> {
             journey: Some(record),
             metro: Some(metro),
             state: None,
-            sells_state: false,
             service: Service::MetroEntry {
                 operator: place.site.operator.clone(),
                 stop: stop.as_str().to_owned(),
@@ -165,7 +164,6 @@ impl Desk<'_> {
             journey: Some(record),
             metro: Some(metro),
             state: quote.state,
-            sells_state: false,
             service: Service::MetroDesk {
                 operator: place.site.operator.clone(),
                 desk: place.stop.as_str().to_owned(),

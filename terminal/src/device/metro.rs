@@ -180,7 +180,6 @@ impl Seller for MetroEntryGate {
             metro: Some(metro),
             // A window that is open stays as it is.
             state: None,
-            sells_state: false,
             service: Service::MetroEntry {
                 operator: gate.site.operator.clone(),
                 stop: gate.stop.as_str().to_owned(),
@@ -268,7 +267,6 @@ impl Seller for MetroExitGate {
             )),
             metro: Some(metro),
             state: quote.state,
-            sells_state: false,
             service: Service::MetroExit {
                 operator: gate.site.operator.clone(),
                 from: from.as_str().to_owned(),

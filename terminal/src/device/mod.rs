@@ -153,8 +153,6 @@ pub struct Offer {
     pub metro: Option<Metro>,
     /// What the city's fare state becomes, where a card of ours keeps one.
     pub state: Option<FareState>,
-    /// Whether that state is what is sold, so that a card without room for it is refused.
-    pub sells_state: bool,
     /// What the back office re-rates.
     pub service: Service,
     /// Code when it opens.

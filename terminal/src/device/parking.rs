@@ -76,7 +76,6 @@ impl Seller for ParkingMeter {
             )),
             metro: None,
             state: None,
-            sells_state: false,
             service: Service::ParkingMeter {
                 operator: self.site.operator.clone(),
                 class: self.class.as_str().to_owned(),
@@ -185,7 +184,6 @@ impl Seller for CarParkEntry {
             )),
             metro: None,
             state: None,
-            sells_state: false,
             service: park.service(at),
             code: Code::ParkEntered,
             price: Vec::new(),
@@ -247,7 +245,6 @@ impl Seller for CarParkExit {
             )),
             metro: None,
             state: None,
-            sells_state: false,
             service: park.service(entry.time),
             code: Code::ServicePaid,
             price: price_lines(&quote),

@@ -68,7 +68,6 @@ impl Seller for PassSale {
             journey: Some(journey(&self.site, kind, mode, place, amount, at, leg)),
             metro: None,
             state: Some(sale.state),
-            sells_state: true,
             service: Service::Pass {
                 operator: self.site.operator.clone(),
                 city: self.site.region,

@@ -64,7 +64,6 @@ impl Seller for TaxiMeter {
             )),
             metro: None,
             state: None,
-            sells_state: false,
             service: Service::Taxi {
                 operator: self.site.operator.clone(),
                 vehicle: self.vehicle.clone(),

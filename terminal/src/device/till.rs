@@ -37,7 +37,6 @@ impl Seller for Till {
             journey: None,
             metro: None,
             state: None,
-            sells_state: false,
             service: Service::Retail {
                 operator: self.site.operator.clone(),
                 receipt: self.receipt.clone(),

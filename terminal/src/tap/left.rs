@@ -35,7 +35,10 @@ impl Left {
             }
             travel = match update {
                 Ok(travel) => travel,
-                Err(full) if offer.sells_state => return Err(Refusal::new(Code::NoPass, full)),
+                // A pass that is sold or ridden must be written: a ride that is not counted is free.
+                Err(full) if fares.passes_change(after) => {
+                    return Err(Refusal::new(Code::NoPass, full));
+                }
                 Err(_) => None,
             };
         }

@@ -165,17 +165,18 @@ impl<S: Storage> PurseTerminal<S> {
     /// The card is debited and its SAM failed before MAC2 was checked: the record stays unknown
     /// until the same card comes back, which another SAM may check.
     pub(super) fn sam_failed(&mut self, note: &mut Note, error: SamError) -> Refusal {
-        match self.commit(Debit::Unknown, note) {
-            Ok(()) => Refusal::new(Code::SameCardAgain, error),
-            Err(fault) => fault,
-        }
+        self.unknown(note, Code::SameCardAgain, error)
     }
 
     /// The torn debit stays unknown; the gate stays shut.
     fn not_proved(&mut self, note: &mut Note, why: impl ToString) -> Refusal {
         self.torn = None;
+        self.unknown(note, Code::NotProved, why)
+    }
+
+    fn unknown(&mut self, note: &mut Note, code: Code, why: impl ToString) -> Refusal {
         match self.commit(Debit::Unknown, note) {
-            Ok(()) => Refusal::new(Code::NotProved, why),
+            Ok(()) => Refusal::new(code, why),
             Err(fault) => fault,
         }
     }
@@ -333,7 +334,6 @@ fn zero_offer(
         journey: newest,
         metro: None,
         state: None,
-        sells_state: false,
         service,
         code: Code::TornCompleted,
         price: Vec::new(),
