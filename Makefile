@@ -51,7 +51,7 @@ firmware-images:
 firmware-bench:
 	$(PROFILE_DIR)/onecard bench firmware
 	$(PROFILE_DIR)/onecard bench firmware --image target/firmware-pki/thumbv8m.main-none-eabi/release/card-firmware
-	$(CARGO) test --test system firmware_through_pcscd -- --ignored
+	$(CARGO) test --workspace --test system firmware_through_pcscd -- --ignored
 
 # What `cargo fuzz build --sanitizer none` passes, so that neither it nor a nightly toolchain is
 # needed; `cargo fuzz run` works in card-os/ as well. Naming the target keeps build scripts plain.
