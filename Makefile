@@ -6,7 +6,7 @@
 #   make lint      format, clippy with warnings denied, licences
 #   make firmware  the card for a Cortex-M33, run in QEMU: sizes, stack, instructions a command
 #   make fuzz      every fuzz target of card and HSM for FUZZ_SECONDS (20), from the committed corpus
-#   make bench     benchmarks of card and HSM (commands, never timed tests)
+#   make bench     benchmarks of card, HSM, tap and hotlist (commands, never timed tests)
 #   make audit     RustSec advisories (needs the network; not in CI)
 
 CARGO ?= cargo
@@ -79,6 +79,8 @@ bench:
 	$(CARGO) build --release
 	target/release/onecard bench card --json
 	target/release/onecard bench hsm --json
+	target/release/onecard bench tap --json
+	target/release/onecard bench hotlist --json
 
 audit:
 	$(CARGO) deny check advisories

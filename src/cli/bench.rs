@@ -2,6 +2,7 @@
 
 mod hotlist;
 mod hsm;
+mod tap;
 
 use super::{json, script::InReader};
 use crate::out::say;
@@ -43,6 +44,8 @@ pub enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Air, card, SAM, software and disk of each kind of tap 一次刷卡的时间
+    Tap(tap::Args),
     /// A look-up in a hotlist, beside a plain sorted array 黑名单测速
     Hotlist(hotlist::Args),
     /// TACs that the HSM verifies a second, beside the same work in a plain loop 密钥机测速
@@ -100,6 +103,7 @@ pub fn run(command: &Bench) -> Done {
             json,
         } => (reader, *rounds, *json),
         Bench::Firmware { image, json } => return super::firmware::run(image.as_ref(), *json),
+        Bench::Tap(args) => return tap::run(args),
         Bench::Hotlist(args) => return hotlist::run(args),
         Bench::Hsm(args) => return hsm::run(args),
     };

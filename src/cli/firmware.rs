@@ -109,6 +109,16 @@ pub fn run(image: Option<&PathBuf>, as_json: bool) -> Done {
     Ok(())
 }
 
+/// The model in words.
+pub(super) fn model() -> String {
+    format!(
+        "model: {CLOCK_MHZ} MHz, {}.{} cycles an instruction, {WORD_US} µs a word, {} ms a page erase (assumed)",
+        CYCLES_PER_10_INSTRUCTIONS / 10,
+        CYCLES_PER_10_INSTRUCTIONS % 10,
+        PAGE_ERASE_US / 1000
+    )
+}
+
 fn print(costs: &[Cost]) {
     let mut table = tables::new(&[
         "suite",
@@ -132,13 +142,7 @@ fn print(costs: &[Cost]) {
             ),
         ]);
     }
-    say!(
-        "{table}\nmodel: {CLOCK_MHZ} MHz, {}.{} cycles an instruction, {WORD_US} µs a word, {} ms a \
-         page erase (assumed)",
-        CYCLES_PER_10_INSTRUCTIONS / 10,
-        CYCLES_PER_10_INSTRUCTIONS % 10,
-        PAGE_ERASE_US / 1000
-    );
+    say!("{table}\n{}", model());
 }
 
 /// What every purchase here costs.
@@ -236,7 +240,7 @@ fn measure(path: &Path, suite: SuiteId, costs: &mut Vec<Cost>) -> Done<Counted> 
         .map_err(because("personalising the sample SAM"))?;
     let mut chip = Firmware::start(path, card.image()).map_err(|e| Stop::new(Code::Failure, e))?;
     let mut bench = Bench {
-        counted: chip.counted().map_err(Stop::because("counting"))?,
+        meter: Meter::new(&mut chip).map_err(Stop::because("counting"))?,
         suite: suite.name(),
         costs,
     };
@@ -280,8 +284,48 @@ fn measure(path: &Path, suite: SuiteId, costs: &mut Vec<Cost>) -> Done<Counted> 
     chip.counted().map_err(Stop::because("counting"))
 }
 
+/// What each command adds to the chip's counters.
+pub(super) struct Meter {
+    before: Counted,
+}
+
+/// One command.
+pub(super) struct Step {
+    instructions: u64,
+    words: u32,
+    erases: u32,
+}
+
+impl Meter {
+    /// From here on.
+    pub(super) fn new(chip: &mut Firmware) -> std::io::Result<Self> {
+        let before = chip.counted()?;
+        Ok(Self { before })
+    }
+
+    /// The last command.
+    pub(super) fn step(&mut self, chip: &mut Firmware) -> std::io::Result<Step> {
+        let now = chip.counted()?;
+        let step = Step {
+            instructions: chip.instructions(),
+            words: now.words_programmed - self.before.words_programmed,
+            erases: now.pages_erased - self.before.pages_erased,
+        };
+        self.before = now;
+        Ok(step)
+    }
+}
+
+impl Step {
+    /// On the modelled chip.
+    pub(super) fn modelled_us(&self) -> u64 {
+        let cpu = self.instructions * CYCLES_PER_10_INSTRUCTIONS / 10 / CLOCK_MHZ;
+        cpu + u64::from(self.words) * WORD_US + u64::from(self.erases) * PAGE_ERASE_US
+    }
+}
+
 struct Bench<'a> {
-    counted: Counted,
+    meter: Meter,
     suite: &'static str,
     costs: &'a mut Vec<Cost>,
 }
@@ -315,19 +359,14 @@ impl Bench<'_> {
     }
 
     fn note(&mut self, command: &'static str, chip: &mut Firmware) -> Done {
-        let now = chip.counted().map_err(Stop::because("counting"))?;
-        let words = now.words_programmed - self.counted.words_programmed;
-        let erases = now.pages_erased - self.counted.pages_erased;
-        self.counted = now;
-        let instructions = chip.instructions();
-        let cpu_us = instructions * CYCLES_PER_10_INSTRUCTIONS / 10 / CLOCK_MHZ;
+        let step = self.meter.step(chip).map_err(Stop::because("counting"))?;
         self.costs.push(Cost {
             suite: self.suite,
             command,
-            instructions,
-            words_programmed: words,
-            pages_erased: erases,
-            modelled_us: cpu_us + u64::from(words) * WORD_US + u64::from(erases) * PAGE_ERASE_US,
+            instructions: step.instructions,
+            words_programmed: step.words,
+            pages_erased: step.erases,
+            modelled_us: step.modelled_us(),
         });
         Ok(())
     }

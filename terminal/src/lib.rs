@@ -19,6 +19,7 @@ pub mod hotlist;
 pub mod journal;
 pub mod kiosk;
 pub mod machine;
+pub mod meter;
 pub mod names;
 pub mod online;
 pub mod parameters;

@@ -11,3 +11,4 @@ mod keys;
 mod reader;
 mod scripts;
 mod secrets;
+mod taps;
