@@ -1,7 +1,11 @@
 //! Outcomes of records, what they move, and the two steps.
 
 use crate::world::*;
-use card_spec::{Fen, id::Generation};
+use card_spec::{
+    Fen,
+    id::{Generation, RegionCode},
+    purse::files::CardKind,
+};
 use clearing_api::{
     BatchOutcome, Outcome, Record,
     client::sign_body,
@@ -132,6 +136,47 @@ async fn re_rating_knows_the_passes_on_the_card() {
             }
         });
         assert_eq!(world.outcome(1, ride).await, expected, "{n}");
+    }
+}
+
+/// What a pass costs is its contract's business: another amount, an unknown pass, and one that the
+/// card holds already are queried.
+#[tokio::test]
+async fn re_rating_prices_the_sale_of_a_pass() {
+    let world = World::new().await;
+    world.load(1, 0, 20_000).await;
+    let city: RegionCode = "350100".parse().unwrap();
+    let empty = fare::FareState::new(city.into()).to_bytes();
+    let mut held = empty;
+    // adult-100 to 30 November 2026, all its rides left.
+    held[22..26].copy_from_slice(&[1, 0x26, 0x66, 100]);
+    let mut before = 20_000;
+    for (n, pass, amount, state, expected) in [
+        (1, "adult-100", 5_000, empty, Outcome::Accepted),
+        (2, "adult-100", 4_000, empty, Outcome::PriceQueried),
+        (3, "adult-9", 5_000, empty, Outcome::PriceQueried),
+        (4, "adult-100", 5_000, held, Outcome::PriceQueried),
+    ] {
+        let paid = Tap {
+            amount,
+            before,
+            seq: u16::try_from(n).unwrap() - 1,
+            terminal_seq: n,
+            ..first_tap()
+        };
+        before -= amount;
+        let sale = changed(n.into(), paid, |p| {
+            p.service = Service::Pass {
+                operator: p.service.operator().to_owned(),
+                city,
+                pass: pass.to_owned(),
+                from: p.time,
+                state: hex::encode(state),
+                age: None,
+                kind: CardKind::Normal,
+            };
+        });
+        assert_eq!(world.outcome(1, sale).await, expected, "{n}");
     }
 }
 
