@@ -60,6 +60,19 @@ impl Digit {
 #[error("no key `{0}`: 0 to 9, soft0 to soft9, enter, delete or cancel")]
 pub struct UnknownKey(String);
 
+impl std::fmt::Display for Key {
+    /// As key lines name it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Digit(digit) => write!(f, "{}", digit.character()),
+            Self::Soft(place) => write!(f, "soft{place}"),
+            Self::Enter => f.write_str("enter"),
+            Self::Delete => f.write_str("delete"),
+            Self::Cancel => f.write_str("cancel"),
+        }
+    }
+}
+
 impl std::str::FromStr for Key {
     type Err = UnknownKey;
 

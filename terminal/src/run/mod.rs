@@ -20,6 +20,7 @@ pub use work::Device;
 use std::{
     io::{self, BufRead, Write},
     sync::{atomic::AtomicBool, mpsc},
+    thread::Thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -29,6 +30,7 @@ use clearing_api::Client;
 
 use crate::{
     journal::{FileStorage, Journal, JournalError},
+    machine::{Action, Key},
     names::Names,
     profile::{DeviceProfile, Kind, ProfileError},
     result::{Refusal, TapResult},
@@ -83,6 +85,20 @@ pub fn run(
     stop: &AtomicBool,
     output: &mut dyn Write,
 ) -> Result<Option<TapResult>, RunError> {
+    let (lines, requests) = lines();
+    lines.read_standard_input();
+    run_with(kind, profile, stop, output, requests, &mut |_| {})
+}
+
+/// The same with its lines from anywhere, and with somebody who sees every action: a window.
+pub fn run_with(
+    kind: Kind,
+    profile: &DeviceProfile,
+    stop: &AtomicBool,
+    output: &mut dyn Write,
+    requests: mpsc::Receiver<String>,
+    watch: &mut dyn FnMut(&Action),
+) -> Result<Option<TapResult>, RunError> {
     profile.must_be(kind)?;
     let key = profile.signing_key()?;
     let storage = FileStorage::open(&profile.journal).map_err(JournalError::from)?;
@@ -111,31 +127,60 @@ pub fn run(
             getrandom::fill(&mut bytes).map_err(io::Error::other)?;
             Ok(bytes)
         },
-        requests: standard_input(),
+        requests,
         output,
-        watch: &mut |_| {},
+        watch,
         stop,
     };
     serve(profile, &mut device, slots, client, &mut surroundings)
 }
 
-/// The lines of standard input, read by a thread of their own: reading cannot be interrupted, the
-/// device can.
-fn standard_input() -> mpsc::Receiver<String> {
+/// Sends request lines to a device, from any thread. When all its clones are gone, no more lines
+/// come.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    sender: mpsc::SyncSender<String>,
+    device: Thread,
+}
+
+/// Lines for the device that runs on the calling thread.
+pub fn lines() -> (Lines, mpsc::Receiver<String>) {
     let (sender, receiver) = mpsc::sync_channel(16);
     let device = std::thread::current();
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            let sent = line.is_ok_and(|line| sender.send(line).is_ok());
-            if !sent {
-                break;
+    (Lines { sender, device }, receiver)
+}
+
+impl Lines {
+    /// Sends a line and wakes the device; false when the device is gone. Waits while it is busy with
+    /// sixteen earlier ones.
+    pub fn send(&self, line: String) -> bool {
+        let is_sent = self.sender.send(line).is_ok();
+        self.device.unpark();
+        is_sent
+    }
+
+    /// Sends a key as [`Self::send`] would, unless the device is too busy: then the key is lost, as
+    /// on any keypad.
+    pub fn press(&self, key: Key) {
+        let line = serde_json::json!({ "key": key.to_string() });
+        let _lost = self.sender.try_send(line.to_string());
+        self.device.unpark();
+    }
+
+    /// Sends the lines of standard input, by a thread of their own: reading cannot be interrupted,
+    /// the device can.
+    pub fn read_standard_input(self) {
+        std::thread::spawn(move || {
+            for line in io::stdin().lock().lines() {
+                if !line.is_ok_and(|line| self.send(line)) {
+                    break;
+                }
             }
-            device.unpark();
-        }
-        drop(sender);
-        device.unpark();
-    });
-    receiver
+            // The device learns of the end by the drop, and has to be awake for it.
+            drop(self.sender);
+            self.device.unpark();
+        });
+    }
 }
 
 /// Local time in Fujian, UTC+8 all year.
