@@ -1,32 +1,37 @@
-//! The self-service kiosk: yearly proof of life 养老待遇资格认证.
+//! The self-service kiosk: yearly proof of life 养老待遇资格认证, top-up 圈存.
 
 use card_spec::{Channel, time::CardTime};
 use clearing_api::record::{Event, ProofOfLife, presence_challenge};
 
 use crate::{
-    admit::Acceptance,
     card::{Pin, ssse::SsseSession},
     code::Code,
     hotlist::Hotlist,
     journal::{Journal, Storage},
+    load::{LoadDesk, Loading},
+    machine::TopUp,
+    online::TopUps,
     person::{self, Randoms},
     result::{Note, Refusal, TapResult},
     sam::SamUnit,
 };
 
+/// How a kiosk is paid: it has no cash box.
+const PAID_BY: [&str; 2] = ["bank", "mobile"];
+
 /// A kiosk.
 #[derive(Debug)]
 pub struct Kiosk<S> {
-    acceptance: Acceptance,
+    loads: LoadDesk,
     journal: Journal<S>,
     hotlist: Hotlist,
 }
 
 impl<S: Storage> Kiosk<S> {
     /// A kiosk over its opened journal.
-    pub fn new(acceptance: Acceptance, journal: Journal<S>) -> Self {
+    pub fn new(loads: LoadDesk, journal: Journal<S>) -> Self {
         Self {
-            acceptance,
+            loads,
             journal,
             hotlist: Hotlist::default(),
         }
@@ -45,6 +50,35 @@ impl<S: Storage> Kiosk<S> {
     /// The hotlist, to update.
     pub const fn hotlist_mut(&mut self) -> &mut Hotlist {
         &mut self.hotlist
+    }
+
+    /// As [`crate::Pos::top_up`], paid by bank or mobile.
+    pub fn top_up<C: Channel + ?Sized>(
+        &mut self,
+        card: &mut C,
+        wish: &TopUp,
+        at: CardTime,
+        online: &mut dyn TopUps,
+    ) -> TapResult {
+        if !PAID_BY.contains(&wish.paid_by.as_str()) {
+            let why = format!("a kiosk takes no {}: pay by bank or mobile", wish.paid_by);
+            let refusal = Refusal::new(Code::TopUpRefused, why);
+            return Note::default().finish(self.journal.device(), at, Err(refusal));
+        }
+        self.loading().top_up(card, wish, at, online)
+    }
+
+    /// As [`crate::Pos::confirm_open`].
+    pub fn confirm_open(&mut self, online: &mut dyn TopUps) -> Result<usize, Refusal> {
+        self.loading().confirm_open(online)
+    }
+
+    const fn loading(&mut self) -> Loading<'_, S> {
+        Loading {
+            desk: &self.loads,
+            journal: &mut self.journal,
+            hotlist: &self.hotlist,
+        }
     }
 
     /// Proof of life: mutual authentication, PIN, and the card's cryptogram over a challenge that
@@ -71,7 +105,7 @@ impl<S: Storage> Kiosk<S> {
         randoms: Randoms,
         note: &mut Note,
     ) -> Result<Code, Refusal> {
-        let proved = person::prove(card, sam, &self.acceptance, at, randoms, note)?;
+        let proved = person::prove(card, sam, &self.loads.acceptance, at, randoms, note)?;
         if let Some(reason) = self
             .hotlist
             .reason(proved.facts.pan, proved.facts.generation)

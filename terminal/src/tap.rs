@@ -94,6 +94,11 @@ impl<S: Storage> PurseTerminal<S> {
         &mut self.hotlist
     }
 
+    /// Journal and hotlist, for what is not a sale.
+    pub(crate) const fn books(&mut self) -> (&mut Journal<S>, &Hotlist) {
+        (&mut self.journal, &self.hotlist)
+    }
+
     /// The hotlist held.
     pub const fn hotlist(&self) -> &Hotlist {
         &self.hotlist

@@ -16,7 +16,7 @@ use common::{
     *,
 };
 use serde_json::json;
-use terminal::{Code, Kiosk, Verdict};
+use terminal::{Code, Verdict};
 use virtual_card::{
     Cut, VirtualCard,
     sample::{self, Sample},
@@ -195,7 +195,7 @@ fn the_platform_must_know_the_holder() {
 
 #[test]
 fn proof_of_life_is_bound_to_device_record_and_time() {
-    let mut kiosk = Kiosk::new(acceptance(), journal());
+    let mut kiosk = issuer::kiosk();
     let mut card = Sample::new(SuiteId::Aes, Profile::V3)
         .card([6; 32])
         .unwrap();
@@ -233,7 +233,7 @@ fn proof_of_life_is_bound_to_device_record_and_time() {
 
 #[test]
 fn a_card_without_the_issuers_key_is_not_authentic() {
-    let mut kiosk = Kiosk::new(acceptance(), journal());
+    let mut kiosk = issuer::kiosk();
     let mut genuine = Sample::new(SuiteId::Aes, Profile::V2)
         .card([6; 32])
         .unwrap();
