@@ -1,7 +1,8 @@
-//! The self-service kiosk: yearly proof of life 养老待遇资格认证, top-up 圈存.
+//! The self-service kiosk: yearly proof of life 养老待遇资格认证, top-up 圈存,
+//! report of a card 挂失.
 
 use card_spec::{Channel, time::CardTime};
-use clearing_api::record::{Event, ProofOfLife, presence_challenge};
+use clearing_api::record::{Event, LossReport, ProofOfLife, loss_challenge, presence_challenge};
 
 use crate::{
     card::{Pin, ssse::SsseSession},
@@ -91,13 +92,40 @@ impl<S: Storage> Kiosk<S> {
         at: CardTime,
         randoms: Randoms,
     ) -> TapResult {
-        let mut note = Note::default();
-        let outcome = self.serve(card, sam, pin, at, randoms, &mut note);
-        note.finish(self.journal.device(), at, outcome)
+        self.serve(Service::ProofOfLife, card, sam, pin, at, randoms)
+    }
+
+    /// The holder reports this card 挂失, proved as a proof of life is. The clearing house lists it
+    /// when the record arrives; the record's number is the receipt.
+    pub fn report_loss<C: Channel + ?Sized, P: Channel>(
+        &mut self,
+        card: &mut C,
+        sam: &mut SamUnit<P>,
+        pin: Pin,
+        at: CardTime,
+        randoms: Randoms,
+    ) -> TapResult {
+        self.serve(Service::LossReport, card, sam, pin, at, randoms)
     }
 
     fn serve<C: Channel + ?Sized, P: Channel>(
         &mut self,
+        service: Service,
+        card: &mut C,
+        sam: &mut SamUnit<P>,
+        pin: Pin,
+        at: CardTime,
+        randoms: Randoms,
+    ) -> TapResult {
+        let mut note = Note::default();
+        let outcome = self.try_serve(service, card, sam, pin, at, randoms, &mut note);
+        note.finish(self.journal.device(), at, outcome)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "clock and chance are arguments")]
+    fn try_serve<C: Channel + ?Sized, P: Channel>(
+        &mut self,
+        service: Service,
         card: &mut C,
         sam: &mut SamUnit<P>,
         pin: Pin,
@@ -106,26 +134,46 @@ impl<S: Storage> Kiosk<S> {
         note: &mut Note,
     ) -> Result<Code, Refusal> {
         let proved = person::prove(card, sam, &self.loads.acceptance, at, randoms, note)?;
-        if let Some(reason) = self
-            .hotlist
-            .reason(proved.facts.pan, proved.facts.generation)
-        {
+        let card_facts = proved.facts;
+        if let Some(reason) = self.hotlist.reason(card_facts.pan, card_facts.generation) {
             return Err(Refusal::new(Code::Blocked, format!("listed as {reason}")));
         }
         let mut session = SsseSession::select(card)?;
         session.verify_pin(pin)?;
-        let challenge = presence_challenge(self.journal.device(), self.journal.next_seq(), at);
-        let (suite, region) = (proved.facts.suite, proved.facts.region);
+        let (device, seq) = (self.journal.device(), self.journal.next_seq());
+        let challenge = match service {
+            Service::ProofOfLife => presence_challenge(device, seq, at),
+            Service::LossReport => loss_challenge(device, seq, at),
+        };
+        let (suite, region) = (card_facts.suite, card_facts.region);
         let cryptogram = session.proof(sam, suite, region, challenge)?;
-        let event = Event::ProofOfLife(ProofOfLife {
-            card: proved.facts,
-            cryptogram,
-            pin_verified: true,
-        });
-        let record = self
-            .journal
-            .record(at, None, self.hotlist.version(), event)?;
+        let (event, code) = match service {
+            Service::ProofOfLife => (
+                Event::ProofOfLife(ProofOfLife {
+                    card: card_facts,
+                    cryptogram,
+                    pin_verified: true,
+                }),
+                Code::PresenceProved,
+            ),
+            Service::LossReport => (
+                Event::LossReport(LossReport {
+                    card: card_facts,
+                    cryptogram,
+                }),
+                Code::Reported,
+            ),
+        };
+        let version = self.hotlist.version();
+        let record = self.journal.record(at, None, version, event)?;
         note.journal.push(record.journal_seq);
-        Ok(Code::PresenceProved)
+        Ok(code)
     }
+}
+
+/// What the holder is proved for.
+#[derive(Debug, Clone, Copy)]
+enum Service {
+    ProofOfLife,
+    LossReport,
 }

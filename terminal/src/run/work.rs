@@ -19,7 +19,7 @@ use crate::{
     journal::{Journal, Storage},
     kiosk::Kiosk,
     load::LoadDesk,
-    machine::{self, BillOrder, Mode, Model, Modes, Served, Task},
+    machine::{self, BillOrder, Mode, Model, Modes, Row, Served, Task},
     online::NationalLink,
     person::Randoms,
     pos::Pos,
@@ -332,6 +332,17 @@ impl<S: Storage> Device<S> {
             (Work::Kiosk(kiosk), Task::ProofOfLife(proof)) => kiosk
                 .proof_of_life(card, sam, proof.pin, at, split(random))
                 .into(),
+            (Work::Kiosk(kiosk), Task::LossReport(report)) => {
+                let result = kiosk.report_loss(card, sam, report.pin, at, split(random));
+                let receipt = result.journal.first();
+                let receipt =
+                    receipt.map(|seq| Row::new("受理号", "Receipt", format!("{device}-{seq}")));
+                Served {
+                    result,
+                    rows: receipt.into_iter().collect(),
+                    slip: None,
+                }
+            }
             (Work::Hospital(window, link), Task::Bill(order)) => {
                 visit(window, link, card, sam, order, at, random)
             }

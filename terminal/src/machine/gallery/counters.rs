@@ -65,6 +65,17 @@ pub(super) fn shots(now: CardTime) -> Vec<(&'static str, Screen)> {
         ),
         ("kiosk-menu", kiosk().shot()),
         ("kiosk-pin", kiosk().keys(pin).shot()),
+        ("kiosk-report", kiosk().keys("soft3").shot()),
+        (
+            "kiosk-reported",
+            kiosk()
+                .card()
+                .keys("soft3 soft0 1 2 3 4 5 6 enter")
+                .served(Code::Reported, |served| {
+                    served.rows = vec![Row::new("受理号", "Receipt", "3501000000009010-7")];
+                })
+                .shot(),
+        ),
         ("kiosk-payment", kiosk().keys("soft2").shot()),
         ("kiosk-amount", kiosk().keys("soft2 soft1 5 0 0 0").shot()),
         (

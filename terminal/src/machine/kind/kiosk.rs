@@ -5,7 +5,9 @@ use card_spec::{Fen, time::CardTime};
 use super::{Behaviour, Step};
 use crate::{
     card::Pin,
-    machine::{Colour, Face, Key, ProofOfLife, Row, Served, SoftKey, Task, TopUp, entry::Entry},
+    machine::{
+        Colour, Face, Key, LossReport, ProofOfLife, Row, Served, SoftKey, Task, TopUp, entry::Entry,
+    },
 };
 
 /// Where the dialogue stands.
@@ -16,6 +18,8 @@ enum At {
     /// A top-up: how it is paid.
     Payment,
     Amount(Payment, Entry),
+    /// A report of the card: asked once more.
+    Sure,
     Pin(What, Entry),
 }
 
@@ -42,6 +46,8 @@ impl Payment {
 enum What {
     /// 养老资格认证.
     ProofOfLife,
+    /// 挂失.
+    LossReport,
     /// 充值.
     TopUp(Payment, Fen),
 }
@@ -49,7 +55,7 @@ enum What {
 impl What {
     const fn asks(self) -> (&'static str, &'static str) {
         match self {
-            Self::ProofOfLife => ("请输入社保密码", "Social-security PIN"),
+            Self::ProofOfLife | Self::LossReport => ("请输入社保密码", "Social-security PIN"),
             Self::TopUp(..) => ("请输入电子钱包密码", "PIN of the purse"),
         }
     }
@@ -57,6 +63,7 @@ impl What {
     fn task(self, pin: Pin) -> Task {
         match self {
             Self::ProofOfLife => Task::ProofOfLife(ProofOfLife { pin }),
+            Self::LossReport => Task::LossReport(LossReport { pin }),
             Self::TopUp(payment, amount_fen) => Task::TopUp(TopUp {
                 amount_fen,
                 paid_by: payment.name().to_owned(),
@@ -82,6 +89,18 @@ impl Behaviour for SelfService {
                     SoftKey::new("余额与行程", "Balance and trips"),
                     SoftKey::new("养老资格认证", "Proof of life"),
                     SoftKey::new("充值", "Top up"),
+                    SoftKey::new("挂失", "Report this card"),
+                ];
+                face
+            }
+            At::Sure => {
+                let mut face = ready(
+                    ("挂失后本卡停用", "This card will be stopped"),
+                    ("解除须到网点办理", "Only a counter undoes it"),
+                );
+                face.keys = vec![
+                    SoftKey::new("确认挂失", "Stop the card"),
+                    SoftKey::new("返回", "Back"),
                 ];
                 face
             }
@@ -130,6 +149,9 @@ impl Behaviour for SelfService {
             (At::Menu, Key::Soft(0)) => return Step::Do(Box::new(Task::Balance)),
             (At::Menu, Key::Soft(1)) => self.0 = At::Pin(What::ProofOfLife, Entry::pin()),
             (At::Menu, Key::Soft(2)) => self.0 = At::Payment,
+            (At::Menu, Key::Soft(3)) => self.0 = At::Sure,
+            (At::Sure, Key::Soft(0)) => self.0 = At::Pin(What::LossReport, Entry::pin()),
+            (At::Sure, Key::Soft(1)) => self.leave(),
             (At::Payment, Key::Soft(0)) => self.0 = amount(Payment::Bank),
             (At::Payment, Key::Soft(1)) => self.0 = amount(Payment::Mobile),
             (At::Amount(payment, entry), Key::Enter) => {
@@ -149,7 +171,7 @@ impl Behaviour for SelfService {
             (At::Amount(_, entry) | At::Pin(_, entry), key) => {
                 return Step::of_use(entry.key(key));
             }
-            (At::Menu | At::Payment, _) => return Step::Ignored,
+            (At::Menu | At::Payment | At::Sure, _) => return Step::Ignored,
         }
         Step::Taken
     }
@@ -157,7 +179,10 @@ impl Behaviour for SelfService {
     fn accepts(&self, task: &Task) -> bool {
         matches!(
             (task, &self.0),
-            (Task::ProofOfLife(_) | Task::TopUp(_), At::Menu)
+            (
+                Task::ProofOfLife(_) | Task::TopUp(_) | Task::LossReport(_),
+                At::Menu
+            )
         )
     }
 
