@@ -215,7 +215,8 @@ pub struct DeviceProfile {
     pub clearing: String,
     /// Journal file.
     pub journal: PathBuf,
-    /// Folder that keeps the hotlist over a restart; without it the device fetches it again.
+    /// Folder that keeps hotlist, modes and the open shift over a restart; without it the hotlist is
+    /// fetched again.
     pub state: Option<PathBuf>,
     /// File with the device's Ed25519 upload key, 64 hex digits.
     pub key_file: PathBuf,

@@ -211,3 +211,42 @@ fn a_profile_without_its_place_is_refused_before_any_card() {
     let error = Device::new(&unknown, journal(), key()).err().unwrap();
     assert!(error.to_string().contains("no route X"), "{error}");
 }
+
+#[test]
+fn modes_and_the_open_shift_outlive_a_restart_and_a_damaged_file_is_set_aside() {
+    let folder = std::env::temp_dir().join(format!("onecard-kept-{}", std::process::id()));
+    let place = "operator = \"FZBUS\"\nroute = \"FZB17\"";
+    let profile = profile("bus", &format!("{place}\nstate = '{}'", folder.display()));
+    let key = |name: &str| format!(r#"{{"key":"{name}"}}"#);
+    let open: Vec<String> = "soft0 1 0 0 1 enter".split(' ').map(key).collect();
+    let open: Vec<&str> = open.iter().map(String::as_str).collect();
+    let held = Held::new(card(SuiteId::Aes, 1));
+    run(&profile, vec![held], class::TRANSIT, &open);
+
+    let close = key("soft0");
+    let closing = [close.as_str(), close.as_str(), r#"{"mode":"closed"}"#];
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &closing);
+    let shift = of(&lines, "shift")[0];
+    assert_eq!(
+        (&shift["operator"], &shift["totals"]["taps"]),
+        (&"1001".into(), &1.into())
+    );
+    assert!(shift["closed"].is_string(), "{shift}");
+
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &[]);
+    assert_eq!(of(&lines, "mode")[0]["mode"], "closed");
+
+    std::fs::write(folder.join("machine.json"), b"{").unwrap();
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &[]);
+    let told = of(&lines, "fault")[0]["message"].as_str().unwrap();
+    assert!(told.contains("set aside"), "{told}");
+    assert!(of(&lines, "mode").is_empty());
+    assert_eq!(std::fs::read(folder.join("machine.damaged")).unwrap(), b"{");
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &[]);
+    assert!(
+        of(&lines, "fault")
+            .iter()
+            .all(|f| !f["message"].as_str().unwrap().contains("set aside"))
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
