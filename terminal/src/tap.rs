@@ -70,11 +70,12 @@ struct Torn {
 impl<S: Storage> PurseTerminal<S> {
     /// A device over its opened journal.
     pub fn new(setup: Setup, journal: Journal<S>) -> Self {
+        let passback = Passback::of(journal.waiting(), setup.passback_seconds);
         Self {
             setup,
             journal,
             hotlist: Hotlist::default(),
-            passback: Passback::default(),
+            passback,
             torn: None,
         }
     }
