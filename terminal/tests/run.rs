@@ -79,6 +79,15 @@ fn run(
     class: u8,
     requests: &[&str],
 ) -> (Vec<Value>, Option<TapResult>) {
+    run_with(profile, cards, SampleSam::Purse(class), requests)
+}
+
+fn run_with(
+    profile: &DeviceProfile,
+    cards: Vec<Held>,
+    sam: SampleSam,
+    requests: &[&str],
+) -> (Vec<Value>, Option<TapResult>) {
     let stop = AtomicBool::new(false);
     let journal = Journal::open(MemoryStorage::default(), profile.device, 0).unwrap();
     let mut device = Device::new(profile, journal, SigningKey::from_bytes(&[1; 32])).unwrap();
@@ -89,7 +98,7 @@ fn run(
     }
     drop(present);
     let number = "350100000017".parse().unwrap();
-    let sam = sample::sample_sam(SampleSam::Purse(class), number, [7; 32]).unwrap();
+    let sam = sample::sample_sam(sam, number, [7; 32]).unwrap();
     let slots = Slots {
         readers: vec![Queue(cards.into())],
         sams: vec![Queue([Held::new(sam)].into())],
@@ -249,4 +258,38 @@ fn modes_and_the_open_shift_outlive_a_restart_and_a_damaged_file_is_set_aside() 
             .all(|f| !f["message"].as_str().unwrap().contains("set aside"))
     );
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_kiosk_reports_a_card_with_a_receipt_and_loads_nothing_while_nobody_answers() {
+    let place = "operator = \"SSAGENCY\"\nterminal = \"350100000902\"";
+    let profile = profile("kiosk", place);
+    let held = Held::new(card(SuiteId::Aes, 1));
+    let top_up = format!(
+        r#"{{"amount_fen":5000,"paid_by":"bank","pin":"{}"}}"#,
+        sample::PIN
+    );
+    let report = format!(r#"{{"loss_pin":"{}"}}"#, sample::PIN);
+    let cards = vec![held.clone(), held.clone()];
+    let (lines, _) = run_with(&profile, cards, SampleSam::Social, &[&top_up, &report]);
+    let taps = of(&lines, "tap");
+    let codes: Vec<_> = taps
+        .iter()
+        .map(|tap| tap["code"].as_u64().unwrap())
+        .collect();
+    let expected = [Code::Offline, Code::Reported];
+    assert_eq!(
+        codes,
+        expected.map(|code| u64::from(code.number())),
+        "{taps:?}"
+    );
+    assert_eq!(balance(&mut held.0.borrow_mut()), Fen(10_000));
+    let shown = of(&lines, "screen");
+    let receipt = shown
+        .iter()
+        .find(|s| s["code"] == Code::Reported.number())
+        .unwrap();
+    assert_eq!(receipt["rows"][0]["value"], "0000350100000017-1");
+    let text = lines.iter().map(Value::to_string).collect::<String>();
+    assert!(!text.contains(sample::PIN), "no PIN in a line");
 }
