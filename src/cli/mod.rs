@@ -64,8 +64,12 @@ enum Command {
 enum Config {
     /// Print a commented example of the services' file
     Example,
-    /// Print a commented example of a terminal's profile
-    Terminal,
+    /// Print a commented profile of a terminal that works with the sample data
+    Terminal {
+        /// Of which kind: bus, metro-entry, pos, ...
+        #[arg(long, value_parser = terminal::kind, default_value = "bus")]
+        kind: ::terminal::profile::Kind,
+    },
 }
 
 /// Parses and runs.
@@ -79,8 +83,8 @@ pub fn run() -> Done {
         Command::Issuance(command) => issuance::run(&command),
         Command::Fare(command) => fare::run(&command),
         Command::Terminal(args) => terminal::run(&args),
-        Command::Config(Config::Terminal) => {
-            crate::out::write(format_args!("{}", ::terminal::profile::EXAMPLE));
+        Command::Config(Config::Terminal { kind }) => {
+            crate::out::write(format_args!("{}", ::terminal::profile::example(kind)));
             Ok(())
         }
         Command::Config(Config::Example) => {

@@ -21,7 +21,8 @@ pub struct Args {
     profile: PathBuf,
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
+/// A kind by its name.
+pub fn kind(text: &str) -> Result<Kind, String> {
     Kind::ALL
         .into_iter()
         .find(|k| k.name() == text)

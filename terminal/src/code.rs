@@ -81,6 +81,8 @@ codes! {
     PaidCapped = 18, Open, "封顶优惠", "Fare cap reached", "请上车", "Go ahead";
     /// A pass was sold and written.
     PassSold = 19, Open, "月票已写入", "Pass written to the card", "请取卡", "Take your card";
+    /// The holder reported the card: it is stopped as soon as the clearing house knows.
+    Reported = 20, Open, "挂失已受理", "Card reported", "请到网点补卡", "Have it replaced at a counter";
 
     /// Not a card of this system.
     UnknownCard = 101, Refuse, "无法识别的卡", "Unknown card", "请使用一卡通", "Use a OneCard";

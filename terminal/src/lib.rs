@@ -18,6 +18,7 @@ pub mod hospital;
 pub mod hotlist;
 pub mod journal;
 pub mod kiosk;
+pub mod load;
 pub mod machine;
 pub mod meter;
 pub mod names;

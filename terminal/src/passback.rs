@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use card_spec::{id::Pan, time::CardTime};
 
+use clearing_api::{
+    Record,
+    record::{Debit, Event},
+};
+
 use crate::clock;
 
 /// Most cards remembered; beyond it the oldest is forgotten.
@@ -16,6 +21,20 @@ pub struct Passback {
 }
 
 impl Passback {
+    /// The cards served by these records: after a restart, those of the journal. Paid rides only: a
+    /// torn one is let through again.
+    pub fn of<'r>(records: impl IntoIterator<Item = &'r Record>, interval_seconds: u32) -> Self {
+        let mut passback = Self::default();
+        for record in records {
+            if let Event::Purchase(purchase) = &record.event
+                && matches!(purchase.debit, Debit::Done { .. })
+            {
+                passback.note(purchase.card.pan, record.at, interval_seconds);
+            }
+        }
+        passback
+    }
+
     /// Whether `pan` was served less than `interval_seconds` before `at`. A clock that went back
     /// does not lock a card out.
     pub fn is_too_soon(&self, pan: Pan, at: CardTime, interval_seconds: u32) -> bool {

@@ -1,5 +1,9 @@
 //! A device's profile: one TOML file that says what it is, where it stands and whom it asks.
 
+mod example;
+
+pub use example::example;
+
 use std::path::{Path, PathBuf};
 
 use card_spec::{
@@ -193,9 +197,6 @@ pub enum ProfileError {
     },
 }
 
-/// A commented example; a test reads it, so it cannot go stale.
-pub const EXAMPLE: &str = include_str!("profile.example.toml");
-
 /// The profile of one device. Relative paths start at the profile's own folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -214,7 +215,8 @@ pub struct DeviceProfile {
     pub clearing: String,
     /// Journal file.
     pub journal: PathBuf,
-    /// Folder that keeps the hotlist over a restart; without it the device fetches it again.
+    /// Folder that keeps hotlist, modes and the open shift over a restart; without it the hotlist is
+    /// fetched again.
     pub state: Option<PathBuf>,
     /// File with the device's Ed25519 upload key, 64 hex digits.
     pub key_file: PathBuf,
@@ -239,7 +241,7 @@ pub struct DeviceProfile {
     pub vehicle_class: Option<fare::VehicleClass>,
     /// Plate of the taxi.
     pub plate: Option<String>,
-    /// Terminal number of a point of sale, 12 digits.
+    /// Terminal number of a point of sale or kiosk, 12 digits.
     pub terminal: Option<SamNo>,
     /// Hospital: name, operator and access keys.
     pub hospital: Option<HospitalProfile>,
@@ -414,12 +416,6 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ProfileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_example_is_a_profile() {
-        let profile: DeviceProfile = toml::from_str(EXAMPLE).expect("example");
-        assert_eq!(profile.kind, Kind::Bus);
-    }
 
     const BUS: &str = r#"
         kind = "bus"

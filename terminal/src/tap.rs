@@ -70,11 +70,12 @@ struct Torn {
 impl<S: Storage> PurseTerminal<S> {
     /// A device over its opened journal.
     pub fn new(setup: Setup, journal: Journal<S>) -> Self {
+        let passback = Passback::of(journal.waiting(), setup.passback_seconds);
         Self {
             setup,
             journal,
             hotlist: Hotlist::default(),
-            passback: Passback::default(),
+            passback,
             torn: None,
         }
     }
@@ -92,6 +93,11 @@ impl<S: Storage> PurseTerminal<S> {
     /// The hotlist, to update.
     pub const fn hotlist_mut(&mut self) -> &mut Hotlist {
         &mut self.hotlist
+    }
+
+    /// Journal and hotlist, for what is not a sale.
+    pub(crate) const fn books(&mut self) -> (&mut Journal<S>, &Hotlist) {
+        (&mut self.journal, &self.hotlist)
     }
 
     /// The hotlist held.

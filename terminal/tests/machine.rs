@@ -309,3 +309,34 @@ proptest! {
         prop_assert!(matches!(face.colour, Colour::Ready | Colour::Busy), "{:?}", face);
     }
 }
+
+#[test]
+fn a_kiosk_asks_how_it_is_paid_and_once_more_before_a_card_is_stopped() {
+    let serve = |typed: &str| {
+        let mut kiosk = machine(Model::Kiosk, Vec::new());
+        kiosk.on(Event::Reader(Presence::Card));
+        let actions = keys(&mut kiosk, typed);
+        actions.into_iter().find_map(|action| match action {
+            Action::Serve(task) => Some(*task),
+            _ => None,
+        })
+    };
+    for (pay, paid_by) in [("soft0", "bank"), ("soft1", "mobile")] {
+        let task = serve(&format!("soft2 {pay} 5 0 0 0 enter 1 2 3 4 5 6 enter"));
+        let Some(Task::TopUp(wish)) = task else {
+            panic!("a top-up: {task:?}")
+        };
+        assert_eq!((wish.amount_fen, &*wish.paid_by), (Fen(5_000), paid_by));
+    }
+    let report = serve("soft3 soft0 1 2 3 4 5 6 enter");
+    assert!(matches!(report, Some(Task::LossReport(_))), "{report:?}");
+    // Not sure; a PIN without an answer; an amount of nothing; left half way.
+    for typed in [
+        "soft3 soft1 1 2 3 4 5 6 enter",
+        "soft3 1 2 3 4 5 6 enter",
+        "soft2 soft0 enter 1 2 3 4 5 6 enter",
+        "soft2 soft0 5 0 0 0 enter 1 2 3 cancel 4 5 6 enter",
+    ] {
+        assert!(serve(typed).is_none(), "{typed}");
+    }
+}

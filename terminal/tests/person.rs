@@ -10,13 +10,13 @@ use card_spec::{
     medical::{self, Split},
     ssse::Profile,
 };
-use clearing_api::record::{Debit, Event, presence_challenge};
+use clearing_api::record::{Debit, Event, loss_challenge, presence_challenge};
 use common::{
     ward::{AT, Ward, pin, randoms},
     *,
 };
 use serde_json::json;
-use terminal::{Code, Kiosk, Verdict};
+use terminal::{Code, Verdict};
 use virtual_card::{
     Cut, VirtualCard,
     sample::{self, Sample},
@@ -195,7 +195,7 @@ fn the_platform_must_know_the_holder() {
 
 #[test]
 fn proof_of_life_is_bound_to_device_record_and_time() {
-    let mut kiosk = Kiosk::new(acceptance(), journal());
+    let mut kiosk = issuer::kiosk();
     let mut card = Sample::new(SuiteId::Aes, Profile::V3)
         .card([6; 32])
         .unwrap();
@@ -232,8 +232,48 @@ fn proof_of_life_is_bound_to_device_record_and_time() {
 }
 
 #[test]
+fn a_report_of_the_card_needs_its_pin_and_is_no_proof_of_life() {
+    let (mut kiosk, mut sam) = (issuer::kiosk(), social_sam());
+    let mut card = Sample::new(SuiteId::Sm4, Profile::V3)
+        .card([6; 32])
+        .unwrap();
+    let mut report =
+        |digits: &str| kiosk.report_loss(&mut card, &mut sam, pin(digits), time(AT), randoms());
+    assert_eq!(report("111111").code, Code::PinWrong);
+    let reported = report(sample::PIN);
+    assert_eq!(
+        (reported.code, &*reported.journal),
+        (Code::Reported, &[1][..])
+    );
+    let records: Vec<_> = kiosk.journal().waiting().cloned().collect();
+    let [Event::LossReport(report)] = records.iter().map(|r| &r.event).collect::<Vec<_>>()[..]
+    else {
+        panic!("one report: {records:?}")
+    };
+    let header = KeyHeader {
+        key_type: KeyType::Irk,
+        index: ssse_kid::INTERNAL,
+        version: 1,
+        suite: SuiteId::Sm4,
+    };
+    let irk = sample::card_key(header).unwrap();
+    let answer = |challenge| {
+        ssse_process_key(&irk, SuiteId::Sm4, &challenge).cryptogram8(SuiteId::Sm4, &challenge)
+    };
+    let device = site("").device;
+    assert_eq!(
+        answer(loss_challenge(device, 1, time(AT))),
+        report.cryptogram
+    );
+    assert_ne!(
+        answer(presence_challenge(device, 1, time(AT))),
+        report.cryptogram
+    );
+}
+
+#[test]
 fn a_card_without_the_issuers_key_is_not_authentic() {
-    let mut kiosk = Kiosk::new(acceptance(), journal());
+    let mut kiosk = issuer::kiosk();
     let mut genuine = Sample::new(SuiteId::Aes, Profile::V2)
         .card([6; 32])
         .unwrap();

@@ -79,6 +79,15 @@ fn run(
     class: u8,
     requests: &[&str],
 ) -> (Vec<Value>, Option<TapResult>) {
+    run_with(profile, cards, SampleSam::Purse(class), requests)
+}
+
+fn run_with(
+    profile: &DeviceProfile,
+    cards: Vec<Held>,
+    sam: SampleSam,
+    requests: &[&str],
+) -> (Vec<Value>, Option<TapResult>) {
     let stop = AtomicBool::new(false);
     let journal = Journal::open(MemoryStorage::default(), profile.device, 0).unwrap();
     let mut device = Device::new(profile, journal, SigningKey::from_bytes(&[1; 32])).unwrap();
@@ -89,7 +98,7 @@ fn run(
     }
     drop(present);
     let number = "350100000017".parse().unwrap();
-    let sam = sample::sample_sam(SampleSam::Purse(class), number, [7; 32]).unwrap();
+    let sam = sample::sample_sam(sam, number, [7; 32]).unwrap();
     let slots = Slots {
         readers: vec![Queue(cards.into())],
         sams: vec![Queue([Held::new(sam)].into())],
@@ -210,4 +219,77 @@ fn a_profile_without_its_place_is_refused_before_any_card() {
     let unknown = profile("bus", "operator = \"FZBUS\"\nroute = \"X\"");
     let error = Device::new(&unknown, journal(), key()).err().unwrap();
     assert!(error.to_string().contains("no route X"), "{error}");
+}
+
+#[test]
+fn modes_and_the_open_shift_outlive_a_restart_and_a_damaged_file_is_set_aside() {
+    let folder = std::env::temp_dir().join(format!("onecard-kept-{}", std::process::id()));
+    let place = "operator = \"FZBUS\"\nroute = \"FZB17\"";
+    let profile = profile("bus", &format!("{place}\nstate = '{}'", folder.display()));
+    let key = |name: &str| format!(r#"{{"key":"{name}"}}"#);
+    let open: Vec<String> = "soft0 1 0 0 1 enter".split(' ').map(key).collect();
+    let open: Vec<&str> = open.iter().map(String::as_str).collect();
+    let held = Held::new(card(SuiteId::Aes, 1));
+    run(&profile, vec![held], class::TRANSIT, &open);
+
+    let close = key("soft0");
+    let closing = [close.as_str(), close.as_str(), r#"{"mode":"closed"}"#];
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &closing);
+    let shift = of(&lines, "shift")[0];
+    assert_eq!(
+        (&shift["operator"], &shift["totals"]["taps"]),
+        (&"1001".into(), &1.into())
+    );
+    assert!(shift["closed"].is_string(), "{shift}");
+
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &[]);
+    assert_eq!(of(&lines, "mode")[0]["mode"], "closed");
+
+    std::fs::write(folder.join("machine.json"), b"{").unwrap();
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &[]);
+    let told = of(&lines, "fault")[0]["message"].as_str().unwrap();
+    assert!(told.contains("set aside"), "{told}");
+    assert!(of(&lines, "mode").is_empty());
+    assert_eq!(std::fs::read(folder.join("machine.damaged")).unwrap(), b"{");
+    let (lines, _) = run(&profile, Vec::new(), class::TRANSIT, &[]);
+    assert!(
+        of(&lines, "fault")
+            .iter()
+            .all(|f| !f["message"].as_str().unwrap().contains("set aside"))
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_kiosk_reports_a_card_with_a_receipt_and_loads_nothing_while_nobody_answers() {
+    let place = "operator = \"SSAGENCY\"\nterminal = \"350100000902\"";
+    let profile = profile("kiosk", place);
+    let held = Held::new(card(SuiteId::Aes, 1));
+    let top_up = format!(
+        r#"{{"amount_fen":5000,"paid_by":"bank","pin":"{}"}}"#,
+        sample::PIN
+    );
+    let report = format!(r#"{{"loss_pin":"{}"}}"#, sample::PIN);
+    let cards = vec![held.clone(), held.clone()];
+    let (lines, _) = run_with(&profile, cards, SampleSam::Social, &[&top_up, &report]);
+    let taps = of(&lines, "tap");
+    let codes: Vec<_> = taps
+        .iter()
+        .map(|tap| tap["code"].as_u64().unwrap())
+        .collect();
+    let expected = [Code::Offline, Code::Reported];
+    assert_eq!(
+        codes,
+        expected.map(|code| u64::from(code.number())),
+        "{taps:?}"
+    );
+    assert_eq!(balance(&mut held.0.borrow_mut()), Fen(10_000));
+    let shown = of(&lines, "screen");
+    let receipt = shown
+        .iter()
+        .find(|s| s["code"] == Code::Reported.number())
+        .unwrap();
+    assert_eq!(receipt["rows"][0]["value"], "0000350100000017-1");
+    let text = lines.iter().map(Value::to_string).collect::<String>();
+    assert!(!text.contains(sample::PIN), "no PIN in a line");
 }

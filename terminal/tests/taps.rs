@@ -8,8 +8,9 @@ use clearing_api::record::{Debit, Event, Service};
 use common::*;
 use ed25519_dalek::{Signer, SigningKey};
 use terminal::{
-    Code, Verdict,
+    Code, Journal, PurseTerminal, Verdict,
     device::{CarParkEntry, CarParkExit, MetroEntryGate, MetroExitGate, ParkingMeter, TaxiMeter},
+    journal::FileStorage,
 };
 use virtual_card::sample::Sample;
 
@@ -317,4 +318,27 @@ fn a_sam_of_another_class_sells_nothing() {
     assert_ne!(result.verdict, Verdict::Open);
     assert_eq!(rig.balance(), Fen(10_000));
     assert!(rig.purchases().iter().all(|p| p.debit == Debit::NotDone));
+}
+
+#[test]
+fn a_device_that_starts_anew_knows_from_its_journal_whom_it_served_a_moment_ago() {
+    let path = std::env::temp_dir().join(format!("onecard-passback-{}", std::process::id()));
+    let start = || {
+        let storage = FileStorage::open(&path).unwrap();
+        let journal = Journal::open(storage, site("").device, 0).unwrap();
+        PurseTerminal::new(setup(class::TRANSIT), journal)
+    };
+    let (mut card, mut sam) = (card(SuiteId::Aes, 1), purse_sam(class::TRANSIT));
+    let bus = bus("FZB17");
+    let mut first = start();
+    let paid = first.tap(&mut card, &mut sam, time("2026-11-23T08:15:00"), &bus);
+    assert_eq!(paid.verdict, Verdict::Open, "{paid:?}");
+    drop(first);
+    let mut again = start();
+    let soon = again.tap(&mut card, &mut sam, time("2026-11-23T08:15:02"), &bus);
+    assert_eq!(soon.code, Code::TooSoon);
+    let later = again.tap(&mut card, &mut sam, time("2026-11-23T08:15:03"), &bus);
+    assert_eq!(later.verdict, Verdict::Open, "{later:?}");
+    drop(again);
+    std::fs::remove_file(path).unwrap();
 }

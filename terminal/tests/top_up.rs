@@ -9,7 +9,7 @@ use clearing_api::{
     topup::{self, TopUpGrant},
 };
 use common::{
-    issuer::{AT, Issuer, pos, top_up},
+    issuer::{AT, Issuer, kiosk, pos, top_up},
     *,
 };
 use terminal::{Code, Verdict, card::Pin, machine::TopUp, online::TopUps};
@@ -61,6 +61,47 @@ fn nothing_happens_without_pin_issuer_or_reason() {
         top_up(&mut pos, &mut card, 5, sample::PIN, &mut issuer).code,
         Code::PinBlocked
     );
+}
+
+#[test]
+fn a_kiosk_loads_for_bank_and_mobile_and_takes_no_cash() {
+    let (mut kiosk, mut card, mut issuer) = (kiosk(), card(SuiteId::Sm4, 1), Issuer::new());
+    let mut load = |paid_by: &str| {
+        let wish = TopUp {
+            amount_fen: Fen::yuan(50),
+            paid_by: paid_by.to_owned(),
+            pin: Pin::from_digits(sample::PIN).unwrap(),
+        };
+        kiosk.top_up(&mut card, &wish, time(AT), &mut issuer)
+    };
+    let refused = load("cash");
+    assert_eq!(refused.code, Code::TopUpRefused);
+    assert!(refused.detail.contains("bank or mobile"), "{refused:?}");
+    let (bank, mobile) = (load("bank"), load("mobile"));
+    assert_eq!((bank.code, mobile.code), (Code::ToppedUp, Code::ToppedUp));
+    assert_eq!(mobile.balance, Some(Fen::yuan(200)));
+    let paid_by: Vec<&str> = issuer.granted.iter().map(|r| r.paid_by.as_str()).collect();
+    assert_eq!(paid_by, ["bank", "mobile"]);
+    assert_eq!(kiosk.journal().open_loads().count(), 0);
+}
+
+#[test]
+fn a_kiosk_finishes_the_load_that_it_was_cut_off_from_and_takes_no_money_again() {
+    let (mut kiosk, mut card, mut issuer) = (kiosk(), card(SuiteId::Aes, 1), Issuer::new());
+    let (cla, ins, nth) = (0x80, 0x52, 1);
+    card.script(Some(Cut::AfterApdu { cla, ins, nth }));
+    let wish = TopUp {
+        amount_fen: Fen::yuan(50),
+        paid_by: "bank".to_owned(),
+        pin: Pin::from_digits(sample::PIN).unwrap(),
+    };
+    let torn = kiosk.top_up(&mut card, &wish, time(AT), &mut issuer);
+    assert_eq!(torn.code, Code::SameCardAgain);
+    assert_eq!(kiosk.journal().open_loads().count(), 1);
+    let again = kiosk.top_up(&mut card, &wish, time(AT), &mut issuer);
+    assert_eq!(again.code, Code::ToppedUp, "{again:?}");
+    assert_eq!(balance(&mut card), Fen::yuan(150));
+    assert_eq!((issuer.granted.len(), issuer.confirmed.len()), (1, 1));
 }
 
 #[test]

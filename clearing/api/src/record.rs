@@ -54,6 +54,8 @@ pub enum Event {
     Visit(Visit),
     /// The card was authenticated here for the yearly proof of life 资格认证.
     ProofOfLife(ProofOfLife),
+    /// The holder reported the card at a device: it is stopped 挂失.
+    LossReport(LossReport),
     /// A listed card was locked in the field.
     CardLocked {
         /// The card.
@@ -333,11 +335,30 @@ pub struct ProofOfLife {
     pub pin_verified: bool,
 }
 
+/// A holder's report 挂失, proved by the card after its PIN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossReport {
+    /// The card (suite and version of its IRK).
+    pub card: CardFacts,
+    /// The card's answer to [`loss_challenge`].
+    pub cryptogram: [u8; 8],
+}
+
 /// The challenge of a proof of life.
 pub fn presence_challenge(device: DeviceNo, journal_seq: u64, at: CardTime) -> [u8; 8] {
+    challenge(b"onecard-presence-v1", device, journal_seq, at)
+}
+
+/// The challenge of a report: no proof of life can be turned into one.
+pub fn loss_challenge(device: DeviceNo, journal_seq: u64, at: CardTime) -> [u8; 8] {
+    challenge(b"onecard-loss-v1", device, journal_seq, at)
+}
+
+fn challenge(domain: &[u8], device: DeviceNo, journal_seq: u64, at: CardTime) -> [u8; 8] {
     use sha2::Digest;
     let mut hash = sha2::Sha256::new();
-    hash.update(b"onecard-presence-v1");
+    hash.update(domain);
     hash.update(device.to_bytes());
     hash.update(journal_seq.to_be_bytes());
     hash.update(at.to_bytes());

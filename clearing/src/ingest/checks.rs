@@ -20,7 +20,10 @@ use card_spec::{
 };
 use clearing_api::{
     Outcome, Record,
-    record::{CardFacts, Debit, Event, ProofOfLife, Purchase, Service, Visit, presence_challenge},
+    record::{
+        CardFacts, Debit, Event, LossReport, ProofOfLife, Purchase, Service, Visit, loss_challenge,
+        presence_challenge,
+    },
     registry::OperatorKind,
 };
 use hsm_client::{CardRef, HsmError, ProofCheck};
@@ -102,6 +105,13 @@ pub(crate) fn proof(device: DeviceNo, record: &Record, facts: &Facts) -> Option<
             challenge: presence_challenge(device, record.journal_seq, record.at),
             cryptogram: p.cryptogram,
         }),
+        Event::LossReport(report) => Some(ProofCheck::Presence {
+            card: card_ref(&report.card),
+            suite: report.card.suite,
+            version: report.card.key_version,
+            challenge: loss_challenge(device, record.journal_seq, record.at),
+            cryptogram: report.cryptogram,
+        }),
         Event::CardLocked { .. } => None,
     }
 }
@@ -158,6 +168,7 @@ pub fn judge(
             judge_visit(record, visit, facts, &verified)
         }
         Event::ProofOfLife(proof) => judge_proof_of_life(record, proof, facts, &verified),
+        Event::LossReport(report) => judge_loss_report(record, report, facts, &verified),
         Event::CardLocked { card } => check_times(record, record.at, facts)
             .and_then(|()| check_device(None, facts))
             .and_then(|()| check_card(card, facts)),
@@ -224,6 +235,19 @@ fn judge_proof_of_life(
     check_card(&proof.card, facts)?;
     check_proved(verified)?;
     check_hotlist(&proof.card, record, record.at, facts)
+}
+
+/// A card that is listed already may be reported: it stays listed.
+fn judge_loss_report(
+    record: &Record,
+    report: &LossReport,
+    facts: &Facts,
+    verified: &Verified,
+) -> Result<(), Found> {
+    check_times(record, record.at, facts)?;
+    check_device(Some(OperatorKind::Agency), facts)?;
+    check_card(&report.card, facts)?;
+    check_proved(verified)
 }
 
 fn judge_visit(
@@ -480,6 +504,7 @@ fn mode(event: &Event, facts: &Facts) -> &'static str {
         Event::Purchase(purchase) => purchase.service.mode(),
         Event::Visit(_) => "medical",
         Event::ProofOfLife(_) => "pension",
+        Event::LossReport(_) => "loss",
         Event::CardLocked { .. } => match facts
             .operators
             .get(&facts.device_operator)
@@ -500,7 +525,9 @@ fn operator<'a>(event: &'a Event, facts: &'a Facts) -> &'a str {
     match event {
         Event::Purchase(purchase) => purchase.service.operator(),
         Event::Visit(visit) => &visit.institution,
-        Event::ProofOfLife(_) | Event::CardLocked { .. } => &facts.device_operator,
+        Event::ProofOfLife(_) | Event::LossReport(_) | Event::CardLocked { .. } => {
+            &facts.device_operator
+        }
     }
 }
 

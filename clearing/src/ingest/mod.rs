@@ -28,6 +28,7 @@ pub const fn card_of(event: &Event) -> &CardFacts {
         Event::Purchase(purchase) => &purchase.card,
         Event::Visit(visit) => &visit.card,
         Event::ProofOfLife(proof) => &proof.card,
+        Event::LossReport(report) => &report.card,
         Event::CardLocked { card } => card,
     }
 }

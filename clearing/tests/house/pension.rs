@@ -46,3 +46,39 @@ async fn a_missed_proof_suspends_and_a_made_up_one_resumes() {
     let state = world.house.pension(&psn(9)).await.unwrap();
     assert_eq!(state.status, PensionStatus::InPayment);
 }
+
+#[tokio::test]
+async fn a_card_that_its_holder_reported_is_listed_and_keeps_no_pension_in_payment() {
+    let world = World::new().await;
+    let at: CardTime = time("2026-12-01T09:00:00");
+    world.clock.set(at);
+    // A proof of life sent as a report lists nothing: its challenge is another.
+    let Event::ProofOfLife(proof) = proof_of_life(1, at, 9, 40).event else {
+        panic!("a proof of life")
+    };
+    let mut turned = loss_report(1, at, 9, 40);
+    if let Event::LossReport(report) = &mut turned.event {
+        report.cryptogram = proof.cryptogram;
+    }
+    assert_eq!(world.outcome(40, turned).await, Outcome::WrongTac);
+    assert!(world.house.hotlist(0).await.unwrap().entries.is_empty());
+
+    let report = loss_report(2, at, 9, 40);
+    assert_eq!(world.outcome(40, report).await, Outcome::Accepted);
+    let listed = world.house.hotlist(0).await.unwrap().entries;
+    let card = card_facts(9);
+    assert_eq!(
+        (
+            listed[0].pan,
+            listed[0].generation,
+            listed[0].reason.as_str()
+        ),
+        (card.pan, card.generation, "lost")
+    );
+    let state = world.house.pension(&psn(9)).await.unwrap();
+    assert_eq!(state.last_proof, Some(date("2026-11-23")), "no later proof");
+    // Reported once more, at another kiosk that does not know yet: it stays listed, once.
+    let again = loss_report(3, at, 9, 40);
+    assert_eq!(world.outcome(40, again).await, Outcome::Accepted);
+    assert_eq!(world.house.hotlist(0).await.unwrap().entries.len(), 1);
+}

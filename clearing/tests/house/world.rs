@@ -14,7 +14,10 @@ use clearing_api::{
     Batch, BatchAnswer, Outcome, Record,
     client::sign_body,
     day::DayReport,
-    record::{CardFacts, Debit, Event, ProofOfLife, Purchase, Service, Visit, presence_challenge},
+    record::{
+        CardFacts, Debit, Event, LossReport, ProofOfLife, Purchase, Service, Visit, loss_challenge,
+        presence_challenge,
+    },
     registry::{Card, Device, Insured, Operator, OperatorKind, Sam},
     topup::{TopUpConfirm, TopUpGrant, TopUpRequest},
 };
@@ -242,6 +245,20 @@ pub(crate) fn proof_of_life(journal_seq: u64, at: CardTime, card: u32, at_device
                 cryptogram: presence(card_ref(card), facts.suite, challenge),
                 pin_verified: true,
             }),
+        )
+    }
+}
+
+pub(crate) fn loss_report(journal_seq: u64, at: CardTime, card: u32, at_device: u32) -> Record {
+    let facts = card_facts(card);
+    let challenge = loss_challenge(device(at_device), journal_seq, at);
+    let cryptogram = presence(card_ref(card), facts.suite, challenge);
+    let card = facts;
+    Record {
+        at,
+        ..record(
+            journal_seq,
+            Event::LossReport(LossReport { card, cryptogram }),
         )
     }
 }

@@ -372,7 +372,7 @@ pub fn debit_of(record: &Record) -> Option<Debit> {
     match &record.event {
         Event::Purchase(purchase) => Some(purchase.debit),
         Event::Visit(visit) => Some(visit.debit),
-        Event::ProofOfLife(_) | Event::CardLocked { .. } => None,
+        Event::ProofOfLife(_) | Event::LossReport(_) | Event::CardLocked { .. } => None,
     }
 }
 
@@ -381,6 +381,7 @@ fn card_of(record: &Record) -> Option<Pan> {
         Event::Purchase(purchase) => Some(purchase.card.pan),
         Event::Visit(visit) => Some(visit.card.pan),
         Event::ProofOfLife(proof) => Some(proof.card.pan),
+        Event::LossReport(report) => Some(report.card.pan),
         Event::CardLocked { card } => Some(card.pan),
     }
 }
@@ -389,7 +390,7 @@ pub(crate) fn with_debit(mut record: Record, debit: Debit) -> Record {
     match &mut record.event {
         Event::Purchase(purchase) => purchase.debit = debit,
         Event::Visit(visit) => visit.debit = debit,
-        Event::ProofOfLife(_) | Event::CardLocked { .. } => {}
+        Event::ProofOfLife(_) | Event::LossReport(_) | Event::CardLocked { .. } => {}
     }
     record
 }

@@ -29,7 +29,8 @@ pub use kind::Model;
 pub use mode::{Mode, ModeOrder, Modes};
 pub use screen::{Amount, Colour, Face, Field, Row, Screen, SoftKey, Status, Text};
 pub use shift::{Operator, Shift, Sum, Totals};
-pub use state::{Machine, Setup};
+pub use state::{Kept, Machine, Setup};
 pub use task::{
-    BillOrder, Correction, Goods, Pass, ProofOfLife, Sale, Served, Stay, Task, TopUp, Trip,
+    BillOrder, Correction, Goods, LossReport, Pass, ProofOfLife, Sale, Served, Stay, Task, TopUp,
+    Trip,
 };

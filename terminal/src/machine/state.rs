@@ -1,6 +1,7 @@
 //! What all kinds of devices share.
 
 use card_spec::time::CardTime;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Barrier, Colour, Event, Face, Key, Mode, Modes, Operator, Presence, Screen, Served,
@@ -36,6 +37,16 @@ pub struct Setup {
     pub same_card_seconds: u32,
     /// Who may open a shift. Where somebody is named, nobody is served without an open shift.
     pub operators: Vec<Operator>,
+}
+
+/// What outlives a restart of the device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Mode orders of the last seven days and to come.
+    pub modes: Modes,
+    /// The open shift with its totals.
+    pub shift: Option<Shift>,
 }
 
 /// Where the dialogue with a card stands.
@@ -109,6 +120,23 @@ impl Machine {
             modes: Modes::default(),
             told_mode: Mode::Normal,
             shift: None,
+        }
+    }
+
+    /// A device that goes on at `now` with what outlived its restart.
+    pub fn resume(setup: Setup, kept: Kept, now: CardTime) -> Self {
+        Self {
+            modes: kept.modes,
+            shift: kept.shift,
+            ..Self::new(setup, now)
+        }
+    }
+
+    /// What is to outlive a restart.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            modes: self.modes.clone(),
+            shift: self.shift.clone(),
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Task {
     TopUp(TopUp),
     /// Proof of life.
     ProofOfLife(ProofOfLife),
+    /// The holder reports the card.
+    LossReport(LossReport),
     /// Settle a hospital bill whose holder agreed beforehand.
     Bill(Box<BillOrder>),
     /// Read the card's number of somebody who works here.
@@ -123,6 +125,15 @@ pub struct ProofOfLife {
     pub pin: Pin,
 }
 
+/// A holder's report of the card 挂失.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossReport {
+    /// PIN of the social-security side, six digits.
+    #[serde(rename = "loss_pin")]
+    pub pin: Pin,
+}
+
 /// A bill and the holder's consent to its settlement.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +165,7 @@ impl Task {
             | Self::Inspect
             | Self::Balance
             | Self::ProofOfLife(_)
+            | Self::LossReport(_)
             | Self::Operator
             | Self::TestCard => None,
         }

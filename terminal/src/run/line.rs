@@ -101,7 +101,10 @@ fn request(line: &str, kind: Kind) -> Result<Task, serde_json::Error> {
             .map(Task::Goods)
             .or_else(|_| serde_json::from_str(line).map(Task::Pass))
             .or_else(|_| serde_json::from_str(line).map(Task::TopUp)),
-        Kind::Kiosk => serde_json::from_str(line).map(Task::ProofOfLife),
+        Kind::Kiosk => serde_json::from_str(line)
+            .map(Task::ProofOfLife)
+            .or_else(|_| serde_json::from_str(line).map(Task::LossReport))
+            .or_else(|_| serde_json::from_str(line).map(Task::TopUp)),
         Kind::Hospital => serde_json::from_str(line).map(|bill| Task::Bill(Box::new(bill))),
         Kind::Bus
         | Kind::MetroEntry

@@ -5,6 +5,7 @@
 //! one request a service: [`crate::machine::Trip`] and its neighbours.
 
 mod courier;
+mod kept;
 mod line;
 mod pool;
 mod read;

@@ -18,6 +18,7 @@ use clearing_api::Client;
 use super::{
     Line, Place, RunError, Slot, Slots,
     courier::Courier,
+    kept::Keeper,
     line::{self, Input},
     pool::SamPool,
     slot::{self, Field},
@@ -101,9 +102,16 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
             })?;
         }
     }
+    let (keeper, fault) = Keeper::open(profile.state.as_deref())?;
+    if let Some(message) = fault {
+        around.print(&Line::Fault { message })?;
+    }
     let now = (around.now)()?;
+    let machine = Machine::resume(device.machine(profile), keeper.kept().clone(), now);
+    device.learn(machine.modes());
     let mut running = Running {
-        machine: Machine::new(device.machine(profile), now),
+        machine,
+        keeper,
         courier: Courier::new(client.clone(), profile, store),
         profile,
         device,
@@ -135,6 +143,7 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
 struct Running<'r, 'a, S, R: Slot, M: Slot> {
     profile: &'r DeviceProfile,
     machine: Machine,
+    keeper: Keeper,
     device: &'r mut Device<S>,
     readers: Vec<R>,
     field: Field,
@@ -288,6 +297,11 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
                     Action::Sound(_) => {}
                 }
             }
+        }
+        // After the barrier: no rider waits for this flush.
+        if let Err(error) = self.keeper.keep(self.machine.kept()) {
+            let message = format!("modes and shift are not kept: {error}; check the disk");
+            self.around.print(&Line::Fault { message })?;
         }
         Ok(())
     }

@@ -18,10 +18,11 @@ use crate::{
     hotlist::{self, Hotlist},
     journal::{Journal, Storage},
     kiosk::Kiosk,
-    machine::{self, BillOrder, Mode, Model, Modes, Served, Task},
+    load::LoadDesk,
+    machine::{self, BillOrder, Mode, Model, Modes, Row, Served, Task},
     online::NationalLink,
     person::Randoms,
-    pos::{Pos, PosSetup},
+    pos::Pos,
     profile::{DeviceProfile, Kind, read_text},
     result::{Note, Refusal},
     sam::SamUnit,
@@ -211,6 +212,7 @@ impl<S: Storage> Device<S> {
     pub(super) fn confirm_open(&mut self, client: &mut Client) -> Result<(), Refusal> {
         match &mut self.work {
             Work::Pos(pos) => pos.confirm_open(client).map(|_| ()),
+            Work::Kiosk(kiosk) => kiosk.confirm_open(client).map(|_| ()),
             _ => Ok(()),
         }
     }
@@ -251,8 +253,14 @@ impl<S: Storage> Device<S> {
             let device = self.site.device;
             return Ok(read::number(card, task, device, at).into());
         }
-        if let (Work::Pos(pos), Task::TopUp(wish)) = (&mut self.work, task) {
-            return Ok(pos.top_up(card, wish, at, client).into());
+        match (&mut self.work, task) {
+            (Work::Pos(pos), Task::TopUp(wish)) => {
+                return Ok(pos.top_up(card, wish, at, client).into());
+            }
+            (Work::Kiosk(kiosk), Task::TopUp(wish)) => {
+                return Ok(kiosk.top_up(card, wish, at, client).into());
+            }
+            _ => {}
         }
         let device = self.site.device;
         match (&self.work, task) {
@@ -324,6 +332,17 @@ impl<S: Storage> Device<S> {
             (Work::Kiosk(kiosk), Task::ProofOfLife(proof)) => kiosk
                 .proof_of_life(card, sam, proof.pin, at, split(random))
                 .into(),
+            (Work::Kiosk(kiosk), Task::LossReport(report)) => {
+                let result = kiosk.report_loss(card, sam, report.pin, at, split(random));
+                let receipt = result.journal.first();
+                let receipt =
+                    receipt.map(|seq| Row::new("受理号", "Receipt", format!("{device}-{seq}")));
+                Served {
+                    result,
+                    rows: receipt.into_iter().collect(),
+                    slip: None,
+                }
+            }
             (Work::Hospital(window, link), Task::Bill(order)) => {
                 visit(window, link, card, sam, order, at, random)
             }
@@ -425,6 +444,14 @@ fn work<S: Storage>(
     let park = || needed("park", &profile.park);
     let vehicle = profile.vehicle_class.unwrap_or(fare::VehicleClass::Small);
     let tariffs = || profile.need("tariffs", tariffs).cloned();
+    let loads = || -> Result<LoadDesk, RunError> {
+        Ok(LoadDesk {
+            acceptance: profile.acceptance(),
+            terminal: *profile.need("terminal", profile.terminal.as_ref())?,
+            load_max: profile.limits.load_max_fen,
+            key: key.clone(),
+        })
+    };
     let seller: Box<dyn Seller> = match profile.kind {
         Kind::Bus => {
             let route = route()?.as_str().into();
@@ -487,14 +514,9 @@ fn work<S: Storage>(
             ));
         }
         Kind::Pos => {
-            let setup = PosSetup {
-                sale: setup,
-                terminal: *profile.need("terminal", profile.terminal.as_ref())?,
-                load_max: profile.limits.load_max_fen,
-            };
-            return Ok(Work::Pos(Pos::new(setup, journal, key.clone())));
+            return Ok(Work::Pos(Pos::new(setup, loads()?, journal)));
         }
-        Kind::Kiosk => return Ok(Work::Kiosk(Kiosk::new(profile.acceptance(), journal))),
+        Kind::Kiosk => return Ok(Work::Kiosk(Kiosk::new(loads()?, journal))),
         Kind::Hospital => return hospital(profile, journal),
     };
     Ok(Work::Sells(PurseTerminal::new(setup, journal), seller))

@@ -6,7 +6,7 @@ use card_spec::{
     ssse::Profile,
 };
 use clearing_api::record::{Debit, Event, presence_challenge};
-use terminal::{Code, Kiosk, SamUnit, Verdict};
+use terminal::{Code, SamUnit, Verdict};
 use virtual_card::{
     VirtualCard,
     sample::{self, Sample},
@@ -14,9 +14,9 @@ use virtual_card::{
 
 use crate::{
     common::{
-        acceptance, balance,
-        issuer::{Issuer, pos, top_up},
-        journal, site, social_sam, time,
+        balance,
+        issuer::{Issuer, kiosk, pos, top_up},
+        site, social_sam, time,
         ward::{AT, Ward, pin, randoms},
     },
     meddle::{Exchange, Hit, Side, Wire, every_answer},
@@ -88,7 +88,7 @@ fn a_proof_of_life() {
     let play = |hit: Option<&Hit>, what: &str| -> [Vec<Exchange>; 2] {
         let (mut card, sam_wire) = (new_card(), new_sam());
         let mut sam = SamUnit::open_social_security(sam_wire.clone()).unwrap();
-        let mut kiosk = Kiosk::new(acceptance(), journal());
+        let mut kiosk = kiosk();
         card.arm(Side::Card, hit);
         sam_wire.arm(Side::Sam, hit);
         let pin = pin(sample::PIN);

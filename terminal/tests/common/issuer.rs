@@ -13,12 +13,12 @@ use clearing_api::{
 };
 use ed25519_dalek::{Signature, SigningKey};
 use terminal::{
-    Pos, TapResult, card::Pin, journal::MemoryStorage, machine::TopUp, online::TopUps,
-    pos::PosSetup,
+    Kiosk, Pos, TapResult, card::Pin, journal::MemoryStorage, load::LoadDesk, machine::TopUp,
+    online::TopUps,
 };
 use virtual_card::sample;
 
-use super::{journal, setup, time};
+use super::{acceptance, journal, setup, time};
 
 pub const AT: &str = "2026-11-23T08:15:00";
 
@@ -138,12 +138,20 @@ impl TopUps for Issuer {
 }
 
 pub fn pos() -> Pos<MemoryStorage> {
-    let setup = PosSetup {
-        sale: setup(class::RETAIL),
+    Pos::new(setup(class::RETAIL), loads(), journal())
+}
+
+pub fn kiosk() -> Kiosk<MemoryStorage> {
+    Kiosk::new(loads(), journal())
+}
+
+fn loads() -> LoadDesk {
+    LoadDesk {
+        acceptance: acceptance(),
         terminal: "350100000555".parse().unwrap(),
         load_max: Fen::yuan(500),
-    };
-    Pos::new(setup, journal(), key())
+        key: key(),
+    }
 }
 
 pub fn top_up<C: Channel + ?Sized>(

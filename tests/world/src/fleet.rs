@@ -32,10 +32,10 @@ use terminal::{
     hospital::{Bill, BillLine},
     hotlist::Hotlist,
     journal::{self, FileStorage},
+    load::LoadDesk,
     machine::TopUp,
     online::NationalLink,
     person::Randoms,
-    pos::PosSetup,
     result::Refusal,
     upload::{SignedBatch, accept_answer},
 };
@@ -150,17 +150,21 @@ fn machine(
         same_card_seconds: 10,
         torn_ride_seconds: 1_800,
     };
+    let loads = |terminal| LoadDesk {
+        acceptance,
+        terminal,
+        load_max: Fen::yuan(1_000),
+        key: key.clone(),
+    };
     Ok(match post.kind {
         DeviceKind::Pos => {
-            let terminal = sam_no(index)?;
-            let setup = PosSetup {
-                sale: setup,
-                terminal,
-                load_max: Fen::yuan(1_000),
-            };
-            Machine::Pos(Box::new(Pos::new(setup, journal, key.clone())))
+            let pos = Pos::new(setup, loads(sam_no(index)?), journal);
+            Machine::Pos(Box::new(pos))
         }
-        DeviceKind::Kiosk => Machine::Kiosk(Box::new(Kiosk::new(acceptance, journal))),
+        DeviceKind::Kiosk => {
+            let kiosk = Kiosk::new(loads(sam_no(index)?), journal);
+            Machine::Kiosk(Box::new(kiosk))
+        }
         DeviceKind::Window => {
             let caller = Caller {
                 fixmedins_code: post.operator.to_owned(),

@@ -112,7 +112,7 @@ pub(super) async fn facts(store: &SqliteStore, id: u64, batch: &Batch) -> Result
                 sam(&mut connection, &mut facts, visit.sam).await?;
                 settlement(&mut connection, &mut facts, &visit.setl_id).await?;
             }
-            Event::ProofOfLife(_) | Event::CardLocked { .. } => {}
+            Event::ProofOfLife(_) | Event::LossReport(_) | Event::CardLocked { .. } => {}
         }
         let card = card_of(&record.event);
         card_facts(&mut connection, &mut facts, card.pan).await?;
@@ -299,6 +299,14 @@ async fn decide(
         claims_sam: false,
         claims_settlement: false,
     };
+    if let (Event::LossReport(report), Outcome::Accepted) = (&item.record.event, item.outcome) {
+        let entry = ListCard {
+            pan: report.card.pan,
+            generation: report.card.generation,
+            reason: "lost".to_owned(),
+        };
+        registry::list(&mut *tx, &entry, today).await?;
+    }
     let Some(claim) = &item.claim else {
         return Ok(decision);
     };
