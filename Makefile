@@ -7,12 +7,13 @@
 #   make firmware  the card for a Cortex-M33, run in QEMU: sizes, stack, instructions a command
 #   make fuzz      every fuzz target of card and HSM for FUZZ_SECONDS (20), from the committed corpus
 #   make bench     benchmarks of card, HSM, tap and hotlist (commands, never timed tests)
+#   make screens   draws docs/screens again, after a screen has changed
 #   make audit     RustSec advisories (needs the network; not in CI)
 
 CARGO ?= cargo
 PROFILE_DIR = target/debug
 
-.PHONY: all setup demo test lint firmware firmware-images firmware-bench fuzz bench audit clean
+.PHONY: all setup demo test lint firmware firmware-images firmware-bench fuzz bench screens audit clean
 
 all: demo
 
@@ -74,6 +75,11 @@ fuzz:
 	    || { tail -40 $$found.log; echo "fuzz: $$name broke an oracle, see $$found.log" >&2; exit 1; }; \
 	  echo "fuzz: $$name $$(grep DONE $$found.log)"; \
 	done
+
+screens:
+	$(CARGO) build --workspace
+	rm -f docs/screens/*.png
+	$(PROFILE_DIR)/onecard-terminal gallery --out docs/screens
 
 bench:
 	$(CARGO) build --release

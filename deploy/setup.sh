@@ -3,7 +3,7 @@
 # everything is left alone and needs neither root nor the network.
 set -eu
 
-packages="pkg-config gcc g++ libpcsclite-dev pcscd vsmartcard-vpcd opensc pcsc-tools softhsm2 lld rustc-web rust-web-src qemu-system-arm"
+packages="pkg-config gcc g++ libpcsclite-dev pcscd vsmartcard-vpcd opensc pcsc-tools softhsm2 lld rustc-web rust-web-src qemu-system-arm fonts-wqy-microhei libxkbcommon-x11-0 libx11-xcb1 libxcursor1 libxi6 libxrandr2 xvfb xdotool"
 
 missing=""
 for package in $packages; do
@@ -12,7 +12,7 @@ for package in $packages; do
 done
 
 if ! command -v cargo >/dev/null 2>&1; then
-    echo "setup: no cargo found. Install a Rust toolchain (1.94 or newer) first: https://rustup.rs" >&2
+    echo "setup: no cargo found. Install a Rust toolchain (1.95 or newer) first: https://rustup.rs" >&2
     exit 1
 fi
 

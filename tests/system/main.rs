@@ -12,3 +12,4 @@ mod reader;
 mod scripts;
 mod secrets;
 mod taps;
+mod window;

@@ -51,9 +51,10 @@ impl Times {
     fn of(costs: &[Cost], part: impl Fn(&Cost) -> u64) -> Self {
         let mut times: Vec<u64> = costs.iter().map(part).collect();
         times.sort_unstable();
+        // Rounded up: of few taps the worst is not left out.
         let at = |percent: usize| {
-            let last = times.len().saturating_sub(1);
-            times.get(last * percent / 100).copied().unwrap_or(0)
+            let rank = (times.len() * percent).div_ceil(100).saturating_sub(1);
+            times.get(rank).copied().unwrap_or(0)
         };
         Self {
             p50_us: at(50),

@@ -178,7 +178,9 @@ impl BusTariff {
             leg,
             rider: ride.rider,
             prior: ride.prior.as_ref(),
-            state: ride.state.as_ref().filter(|state| state.city == self.city),
+            state: (ride.state)
+                .filter(|state| state.city == self.city)
+                .map(|state| state.believed(ride.at, ride.at)),
             starts: ride.at,
             ends: ride.at,
             uses_calendar: false,

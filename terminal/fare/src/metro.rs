@@ -193,7 +193,9 @@ impl MetroTariff {
             leg,
             rider: who.rider,
             prior: who.prior,
-            state: who.state.filter(|state| state.city == self.city),
+            state: (who.state.copied())
+                .filter(|state| state.city == self.city)
+                .map(|state| state.believed(starts, ends)),
             starts,
             ends,
             uses_calendar: self.peak(starts, rules).uses_calendar,

@@ -59,7 +59,7 @@ pub(crate) struct Leg<'a> {
     pub(crate) leg: ScopedLeg<'a>,
     pub(crate) rider: Rider,
     pub(crate) prior: Option<&'a PriorLeg>,
-    pub(crate) state: Option<&'a FareState>,
+    pub(crate) state: Option<FareState>,
     /// Bus tap or metro entry: when discounts, passes and the transfer window are judged.
     pub(crate) starts: CardTime,
     /// Bus tap or metro exit: the time of the record that this leg leaves on the card.
@@ -116,8 +116,7 @@ impl Leg<'_> {
         } else {
             LegMark::opens(self.leg.class, base - paid)
         };
-        let state = self.state.map(|state| {
-            let mut state = *state;
+        let state = self.state.map(|mut state| {
             if let Some(contracts) = self.rules.contracts {
                 let times = (self.starts, self.ends);
                 contracts.count(&mut state, self.leg, self.rider.kind, times, paid);
@@ -178,7 +177,7 @@ impl Leg<'_> {
     fn pass(&self, bill: &Bill) -> Option<Offer> {
         let contracts = self.rules.contracts?;
         let (place, pass, held) =
-            contracts.pass_for(self.state?, self.leg, self.rider.kind, self.starts)?;
+            contracts.pass_for(self.state.as_ref()?, self.leg, self.rider.kind, self.starts)?;
         let mut offer = self.full(bill);
         let (zh, en) = match held.rides_left {
             Some(left) => (
@@ -260,7 +259,7 @@ impl Leg<'_> {
 
     fn take_cap(&self, offer: &mut Offer) {
         if let Some(contracts) = self.rules.contracts
-            && let Some(state) = self.state
+            && let Some(state) = &self.state
             && let Some(room) = contracts.room(state, self.leg, self.rider.kind, self.starts)
             && room.left < offer.bill.total()
         {

@@ -63,6 +63,24 @@ impl<'a> Card<'a> {
     }
 }
 
+/// A cap that one device reached ten years ahead ends with the day of the next true tap.
+#[test]
+fn a_clock_far_ahead_makes_no_free_rides() {
+    let set = kata(CLAM_FARES, "", CLAM_CAPS);
+    let mut card = Card::new(&set);
+    let mut ride = |time| card.ride("A1", "A2", at(time));
+    for _ in 0..4 {
+        ride("2036-01-01T10:00:00");
+    }
+    assert_eq!(
+        ride("2026-11-23T10:00:00"),
+        Fen(0),
+        "reached, and this is taken as the same day"
+    );
+    assert_eq!(ride("2026-11-24T10:00:00"), Fen(250));
+    assert_eq!(ride("2026-11-25T10:00:00"), Fen(250));
+}
+
 #[test]
 fn clam_card_daily_caps() {
     let set = kata(CLAM_FARES, "", CLAM_CAPS);

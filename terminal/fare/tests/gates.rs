@@ -134,6 +134,10 @@ fn record_1a_becomes_a_passage() {
     // A station that the network does not have, and a time that is none: the desk's case.
     record.entry = side(ours, 9999, minutes(600));
     assert_eq!(passage(&record), Err(QuoteError::Record(operator.clone())));
+    // A bus stop of the same city: no card can have entered there.
+    let bus_stop = tariffs().stop(&operator, &"XMB1001".into()).unwrap().code;
+    record.entry = side(ours, bus_stop.0, minutes(600));
+    assert_eq!(passage(&record), Err(QuoteError::Record(operator.clone())));
     record.entry = side(ours, 123, minutes(600));
     record.entry.time = [0xFF; 7];
     assert_eq!(passage(&record), Err(QuoteError::Record(operator.clone())));

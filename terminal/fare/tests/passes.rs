@@ -206,6 +206,20 @@ fn a_window_is_as_old_as_its_leg_whatever_the_clocks_say() {
     assert_eq!((next(5_400), next(5_401)), (Fen(150), Fen(200)));
 }
 
+/// One device whose clock is a year ahead costs its holder no transfer of the year.
+#[test]
+fn a_clock_far_ahead_spoils_no_later_transfer() {
+    let fuzhou = FareState::new(city("350100"));
+    let ride = |route, time, state| fuzhou_bus(route, at(time), NORMAL, state);
+    let spoilt = ride("FZB17", "2027-11-23T08:00:00", fuzhou).state.unwrap();
+    let first = ride("FZB17", "2026-11-24T08:00:00", spoilt);
+    let spoilt_second = ride("FZB51", "2026-11-24T08:30:00", first.state.unwrap());
+    let first = ride("FZB17", "2026-11-24T08:00:00", fuzhou);
+    let second = ride("FZB51", "2026-11-24T08:30:00", first.state.unwrap());
+    assert!(second.amount < first.amount);
+    assert_eq!(spoilt_second.amount, second.amount);
+}
+
 #[test]
 fn a_record_holds_four_cities_and_gives_up_no_pass() {
     let pass = |code: &str, with_pass: bool| {

@@ -47,6 +47,7 @@ const fn flow(name: &'static str, zh: &'static str, limit_ms: Option<u64>) -> Fl
 }
 
 const FLAT: &str = "bus_flat";
+const CITY: &str = "bus_city";
 const PASS: &str = "bus_pass";
 const CAP: &str = "bus_cap";
 const TRANSFER: &str = "bus_transfer";
@@ -56,9 +57,10 @@ const AWAY: &str = "bus_other_city";
 const LONG: &str = "bus_long_way";
 
 /// Every flow, in the order of the tables.
-pub(super) const FLOWS: [Flow; 8] = [
+pub(super) const FLOWS: [Flow; 9] = [
     flow(FLAT, "公交一票制", Some(24)),
-    flow(CAP, "公交累计优惠", Some(31)),
+    flow(CITY, "公交可换乘线路", Some(31)),
+    flow(CAP, "公交封顶", Some(31)),
     flow(PASS, "公交月票", Some(31)),
     flow(TRANSFER, "公交换乘", Some(36)),
     flow(ENTRY, "地铁进站", None),
@@ -76,6 +78,8 @@ enum Device {
     /// A route that takes part in no transfer and no cap: nothing is left for the next tap.
     Suburban,
     City,
+    /// The same route under a daily cap.
+    Capped,
     Second,
     Entry,
     Exit,
@@ -93,7 +97,7 @@ pub(super) struct Life {
     day: &'static [(&'static str, Device, Option<&'static str>)],
 }
 
-const LIVES: [Life; 5] = [
+const LIVES: [Life; 6] = [
     Life {
         suite: SuiteId::Aes,
         pass: false,
@@ -106,12 +110,23 @@ const LIVES: [Life; 5] = [
         silent: false,
         day: &[("08:00:00", Device::City, Some(PASS))],
     },
+    // Two hours apart: no transfer. The third ride of the day is above the cap.
     Life {
         suite: SuiteId::Aes,
         pass: false,
         silent: false,
         day: &[
-            ("08:00:00", Device::City, Some(CAP)),
+            ("08:00:00", Device::Capped, None),
+            ("10:00:00", Device::Capped, None),
+            ("12:00:00", Device::Capped, Some(CAP)),
+        ],
+    },
+    Life {
+        suite: SuiteId::Aes,
+        pass: false,
+        silent: false,
+        day: &[
+            ("08:00:00", Device::City, Some(CITY)),
             ("08:10:00", Device::Second, Some(TRANSFER)),
             ("08:20:00", Device::Entry, Some(ENTRY)),
             ("08:40:00", Device::Exit, Some(EXIT)),
@@ -141,6 +156,7 @@ const DAYS: u32 = 20;
 pub(super) struct Shop {
     suburban: BusValidator,
     city: BusValidator,
+    capped: BusValidator,
     second: BusValidator,
     entry: MetroEntryGate,
     exit: MetroExitGate,
@@ -185,6 +201,8 @@ impl Shop {
         Ok(Self {
             suburban: bus(fuzhou("FZBUS")?, "FZB39")?,
             city: bus(fuzhou("FZBUS")?, "FZB17")?,
+            capped: BusValidator::new(fuzhou("FZBUS")?, capped(data)?, "FZB17".into())
+                .map_err(refused)?,
             second: bus(fuzhou("FZBUS")?, "FZB51")?,
             entry: MetroEntryGate::new(fuzhou(metro.0)?, tariffs.clone(), metro.1, "FZM101".into())
                 .map_err(refused)?,
@@ -204,6 +222,7 @@ impl Shop {
         match device {
             Device::Suburban => &self.suburban,
             Device::City => &self.city,
+            Device::Capped => &self.capped,
             Device::Second => &self.second,
             Device::Entry => &self.entry,
             Device::Exit => &self.exit,
@@ -290,6 +309,10 @@ impl Shop {
                 let result = terminal.tap(&mut card, &mut sam, at, self.device(*device));
                 let mut cost = meter.take(began.elapsed());
                 served(&result)?;
+                if (*flow == Some(CAP)) != (result.code == terminal::code::Code::PaidCapped) {
+                    let why = format!("{at}: no cap where one is measured, or one elsewhere");
+                    return Err(Stop::new(Code::Failure, why));
+                }
                 match card_us(&cost) {
                     0 => {}
                     own => cost.card_us = own,
@@ -301,6 +324,35 @@ impl Shop {
         }
         Ok(costs)
     }
+}
+
+/// The tariffs with a daily cap of 2.00 on Fuzhou's city buses: no city of the province has one.
+fn capped(data: &Path) -> Done<Arc<fare::Tariffs>> {
+    const CAP: &str = "\n[[cap]]\nid = \"day\"\nzh = \"日封顶\"\nen = \"daily cap\"\ncounter = 1\n\
+        day = \"2.00\"\nscope = { operators = [\"FZBUS\"], classes = [\"city-bus\"] }\n";
+    let failed = || Stop::because::<std::io::Error>("copying the tariff data");
+    let folder = tempfile::tempdir().map_err(failed())?;
+    copy(data, folder.path()).map_err(failed())?;
+    let contracts = folder.path().join("transit/fuzhou/contracts.toml");
+    let mut text = std::fs::read_to_string(&contracts).map_err(failed())?;
+    text.push_str(CAP);
+    std::fs::write(&contracts, text).map_err(failed())?;
+    let tariffs = fare::Tariffs::load(folder.path()).map_err(|e| Stop::new(Code::Usage, e))?;
+    Ok(Arc::new(tariffs))
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 fn served(result: &TapResult) -> Done {

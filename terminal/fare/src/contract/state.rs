@@ -108,6 +108,9 @@ pub struct FareState {
     pub(crate) passes: [Option<HeldPass>; Self::PASSES],
 }
 
+/// How far two devices' clocks may differ.
+const AHEAD_SECONDS: i64 = 900;
+
 impl FareState {
     /// Length in bytes.
     pub const LEN: usize = 32;
@@ -173,6 +176,17 @@ impl FareState {
     pub(super) fn set_seconds(&mut self, seconds: i64) {
         let since = (seconds - EPOCH_DAYS * DAY).max(0);
         self.at = u32::try_from(since).unwrap_or(u32::MAX);
+    }
+
+    /// The state as a leg from `starts` to `ends` takes it. A last leg far in the future was noted by
+    /// a clock that is wrong: it counts as noted now, or caps would not end and windows not open
+    /// until that day comes.
+    pub(crate) fn believed(mut self, starts: CardTime, ends: CardTime) -> Self {
+        if self.seconds() > clock::seconds(ends) + AHEAD_SECONDS {
+            self.set_seconds(clock::seconds(starts));
+            self.window = None;
+        }
+        self
     }
 
     /// Notes a leg that ended at `ends`, in a city without contracts.

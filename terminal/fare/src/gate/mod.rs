@@ -70,7 +70,11 @@ impl Tariffs {
         let side = |side: &MetroSide| {
             let code = StationCode::from_metro_field(side.station);
             let stop = code
-                .and_then(|code| self.stop_by_code(operator, code))
+                // Nothing on the card is proved: a bus stop has a number too, and no fare from here.
+                .and_then(|code| {
+                    let mut stations = self.stations(operator).into_iter();
+                    stations.find(|stop| stop.code == code)
+                })
                 .ok_or_else(|| QuoteError::Record(operator.clone()))?;
             let time = CardTime::from_bytes(side.time)
                 .map_err(|_| QuoteError::Record(operator.clone()))?;
