@@ -114,17 +114,18 @@ fn a_validator_shows_what_happens_and_is_touched() {
     );
     display.fills(BLUE, 150_000);
 
-    // The key "shift" opens a field; Escape leaves it.
-    display.xdotool(&["mousemove", "100", "440", "click", "1"]);
-    display.fills(PAPER, 60_000);
-    display.xdotool(&["key", "Escape"]);
-    display.fills(BLUE, 150_000);
-
     let holder = Sample::new(SuiteId::Aes, Profile::V2)
         .card([1; 32])
         .expect("a card");
     card.insert(holder).expect("the card's slot");
     display.fills(GREEN, 150_000);
+    // Taken away, its result fades; the key "shift" is touched and opens a field.
+    card.remove().expect("the card");
+    display.fills(BLUE, 150_000);
+    display.xdotool(&["mousemove", "400", "440"]);
+    std::thread::sleep(Duration::from_millis(300));
+    display.xdotool(&["click", "1"]);
+    display.fills(PAPER, 60_000);
 
     let pid = terminal.0.id().to_string();
     let _ = Command::new("kill").args(["-TERM", &pid]).status();

@@ -108,8 +108,9 @@ pub struct FareState {
     pub(crate) passes: [Option<HeldPass>; Self::PASSES],
 }
 
-/// How far two devices' clocks may differ.
-const AHEAD_SECONDS: i64 = 900;
+/// How far two devices' clocks may differ. Below it the card's time stands still, so that no cap
+/// begins twice; above it one of them is wrong for longer than a holder should suffer.
+const AHEAD_SECONDS: i64 = 86_400;
 
 impl FareState {
     /// Length in bytes.
