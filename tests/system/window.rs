@@ -118,7 +118,7 @@ fn a_validator_shows_what_happens_and_is_touched() {
         .card([1; 32])
         .expect("a card");
     card.insert(holder).expect("the card's slot");
-    display.fills(GREEN, 150_000);
+    display.fills(GREEN, 70_000);
     // Taken away, its result fades; the key "shift" is touched and opens a field.
     card.remove().expect("the card");
     display.fills(BLUE, 150_000);
