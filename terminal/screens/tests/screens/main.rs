@@ -1,5 +1,7 @@
 //! Every state of every device as a picture: it fits, and it looks as it did.
 
+#![allow(clippy::unwrap_used)]
+
 mod fit;
 mod pictures;
 mod touch;
