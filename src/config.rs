@@ -2,6 +2,7 @@
 //! others. `onecard config example` prints it with comments.
 
 use crate::exit::{Code, Done, Stop};
+use clearing_api::Tls;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -62,8 +63,10 @@ pub struct Token {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clearing {
-    /// Where it listens.
+    /// Where it listens; without `tls` on loopback alone.
     pub address: SocketAddr,
+    /// Its certificate for HTTPS, and the authority of its clients' certificates.
+    pub tls: Option<Tls>,
     /// SQLite file.
     pub database: PathBuf,
     /// Directory of tariffs, benefit policies and institutions (`data/fujian`).

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::error::{ClearingError, Refusal, Result};
 use crate::store::{PersonKey, Registered, Store};
+use crate::tariffs::Timeline;
 use actix_web::web::Bytes;
 use card_spec::{Fen, id::Pan, time::CardDate};
 use clearing_api::{
@@ -36,7 +37,7 @@ pub enum RulesError {
 #[derive(Debug)]
 pub struct Rules {
     /// Tariffs for re-rating.
-    pub tariffs: fare::Tariffs,
+    pub tariffs: Arc<fare::Tariffs>,
     /// Benefit policies.
     pub policies: benefit::PolicySet,
     /// Medical catalogue.
@@ -51,7 +52,7 @@ impl Rules {
     /// Reads a province's data folder, e.g. `data/fujian`.
     pub fn load(folder: &Path) -> core::result::Result<Self, RulesError> {
         Ok(Self {
-            tariffs: fare::Tariffs::load(folder)?,
+            tariffs: Arc::new(fare::Tariffs::load(folder)?),
             policies: benefit::PolicySet::load_dir(&folder.join("benefits"))?,
             catalogue: benefit::Catalogue::load(&folder.join("catalogue.csv"))?,
             institutions: benefit::Institutions::load(&folder.join("institutions.toml"))?,
@@ -93,6 +94,8 @@ pub struct House<S> {
     pub(crate) rules: Arc<Rules>,
     pub(crate) ledger_key: SigningKey,
     pub(crate) limits: TopUpLimits,
+    /// Written by one publication at a time.
+    pub(crate) tariffs: tokio::sync::RwLock<Timeline>,
     /// One top-up at a time between hold and grant.
     pub(crate) loading: tokio::sync::Mutex<()>,
     /// One national call at a time, so that a double click waits for its first answer.
@@ -118,6 +121,7 @@ impl<S: Store> House<S> {
             store,
             hsm,
             clock,
+            tariffs: tokio::sync::RwLock::new(Timeline::new(Arc::clone(&rules.tariffs))),
             rules,
             ledger_key,
             limits,

@@ -20,6 +20,7 @@ mod pension;
 mod publish;
 pub mod settle;
 pub mod store;
+pub mod tariffs;
 pub mod topup;
 
 pub use api::{Config, Role, Running, StartError, Token, start};

@@ -2,7 +2,8 @@
 //!
 //! X.509 v3, Ed25519. A client's subject is `CN=name, OU=role, O=OneCard`, with the extended key
 //! usage of clients alone; a server's is `CN=first host`, with its hosts as alternative names and
-//! the usage of servers alone. So no client can pass for a server.
+//! the usage of servers alone. So no client can pass for a server. A device's has its number for a
+//! name and `device` where clients have their role: the clearing house hears it, the HSM does not.
 
 use std::{
     sync::Arc,
@@ -22,6 +23,8 @@ use x509_parser::{certificate::X509Certificate, oid_registry, prelude::FromDer};
 use crate::{caller::Caller, officers::person, sessions::malformed, signing::Signer};
 
 const ORGANISATION: &str = "OneCard";
+/// Organisational unit of devices: no role.
+pub(crate) const DEVICE: &str = "device";
 /// Most names of a server.
 const HOSTS_MAX: usize = 16;
 /// Longest validity, in days: two years and a quarter.
@@ -107,6 +110,13 @@ pub(crate) fn authority(signer: &Signer) -> Result<Vec<u8>> {
     Ok(certificate.der().to_vec())
 }
 
+fn client_params(common: &str, unit: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name(common, Some(unit));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
 /// Issues a certificate, DER; and its number.
 pub(crate) fn issue(
     signer: &Signer,
@@ -123,12 +133,8 @@ pub(crate) fn issue(
         return Err(malformed("the public key is no Ed25519 key"));
     }
     let mut params = match subject {
-        Subject::Client { name: common, role } => {
-            let mut params = CertificateParams::default();
-            params.distinguished_name = name(&person(common)?, Some(role.name()));
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            params
-        }
+        Subject::Client { name: common, role } => client_params(&person(common)?, role.name()),
+        Subject::Device { number } => client_params(&number.to_string(), DEVICE),
         Subject::Server { hosts } => {
             let Some(first) = hosts.first().filter(|_| hosts.len() <= HOSTS_MAX) else {
                 return Err(malformed("a server has 1 to 16 hosts"));

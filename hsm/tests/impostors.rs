@@ -37,6 +37,27 @@ fn an_authority_from_a_file_makes_nobody() {
     assert_eq!(error.code(), 26, "{error}");
 }
 
+/// A device's certificate is of the same authority, and makes nobody here.
+#[test]
+fn a_device_is_no_client() {
+    let served = Served::start();
+    let number = "0000350100000017".parse().unwrap();
+    let device = served
+        .hsm
+        .credential(Subject::Device { number }, 30)
+        .unwrap();
+    let client = RemoteHsm::new(&[served.running.address().to_string()], &device).unwrap();
+    // TLS knows it; then the connection is closed before a word is read.
+    let error = client.random(8).unwrap_err();
+    assert_eq!(error.code(), 25, "{error}");
+    let refused = served.audited("connect").pop().unwrap().to_string();
+    assert!(refused.contains("names no role"), "{refused}");
+    assert!(served.audited("random").is_empty());
+    let line = served.audited("certify").pop().unwrap();
+    assert_eq!(line["detail"]["subject"], "0000350100000017");
+    assert_eq!(line["detail"]["role"], "device");
+}
+
 /// A compromised authority's certificates count no more after a restart.
 #[test]
 fn a_compromised_authority_lets_nobody_in() {

@@ -12,8 +12,9 @@ use crate::{
 use card_spec::time::CardDate;
 use clap::Subcommand;
 use clearing::{Config, HospitalKey, Role, StartError, SystemClock, Token, TopUpLimits};
-use clearing_api::{Client, ClientError, national::Credentials};
+use clearing_api::{Client, ClientError, Tls, national::Credentials};
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -59,12 +60,22 @@ pub enum Clearing {
         #[arg(long)]
         json: bool,
     },
-    /// Propose limits and tariffs for every device 参数发布
+    /// Propose limits, tariffs and a mode for every device 参数发布
+    #[command(disable_version_flag = true)]
     Publish(publish::Publish),
     /// Propose to take a card off the hotlist 解除黑名单
     Unlist(publish::Unlist),
     /// Agree to another person's proposal, which is carried out 复核
     Approve(publish::Approve),
+    /// What each device told last: parameters in effect and refused, its clock 设备参数
+    Devices {
+        /// Configuration file
+        #[arg(long, default_value = "onecard.toml")]
+        config: PathBuf,
+        /// Machine-readable output
+        #[arg(long)]
+        json: bool,
+    },
     /// A party's statement of a day, as CSV 对账单
     Statement {
         /// Day, YYYY-MM-DD
@@ -93,6 +104,7 @@ pub fn run(command: &Clearing) -> Done {
             config,
             json,
         } => report(config, *day, *close, *json),
+        Clearing::Devices { config, json } => publish::devices(config, *json),
         Clearing::Publish(args) => publish::publish(args),
         Clearing::Unlist(args) => publish::unlist(args),
         Clearing::Approve(args) => publish::approve(args),
@@ -226,6 +238,7 @@ fn serve(path: &Path) -> Done {
     }
     let service = Config {
         address: clearing.address,
+        tls: clearing.tls.clone(),
         database: Some(clearing.database.clone()),
         data: clearing.data.clone(),
         ledger_key: *secret::bytes32(&clearing.ledger_key_file, "the ledger's key")?,
@@ -247,7 +260,8 @@ fn serve(path: &Path) -> Done {
 
 /// With the token of the n-th person of the staff, from 1.
 fn client(path: &Path, person: usize) -> Done<Client> {
-    let settings = settings(path)?;
+    let config = config::load(path)?;
+    let settings = config::section(config.clearing.as_ref(), "clearing", path)?;
     let token = tokens(&settings.tokens_file)?
         .into_iter()
         .filter(|(role, _)| role == "staff")
@@ -256,7 +270,25 @@ fn client(path: &Path, person: usize) -> Done<Client> {
             let text = format!("the tokens file has no staff token number {person}");
             Stop::new(Code::Auth, text)
         })?;
-    Ok(Client::new(&format!("http://{}", settings.address)).with_token(&token.1))
+    let mut address = settings.address;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let client = match &settings.tls {
+        None => Client::open(&format!("http://{address}"), None),
+        Some(tls) => {
+            let hsm = config::section(config.hsm.as_ref(), "hsm", path)?;
+            let own = hsm.certificates.join(hsm_client::Role::Clearing.name());
+            let own = Tls {
+                ca: tls.ca.clone(),
+                certificate: own.with_extension("pem"),
+                key: own.with_extension("key"),
+            };
+            Client::open(&format!("https://{address}"), Some(&own))
+        }
+    };
+    let client = client.map_err(|error| Stop::new(Code::Usage, error))?;
+    Ok(client.with_token(&token.1))
 }
 
 fn report(path: &Path, day: CardDate, close: bool, as_json: bool) -> Done {

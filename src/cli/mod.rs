@@ -121,3 +121,14 @@ pub fn json<T: serde::Serialize>(value: &T) -> Done {
     say!("{text}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// A command that clashes with another would end in a panic only when it is typed.
+    #[test]
+    fn every_command_can_be_typed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,7 +1,7 @@
 //! The self-service kiosk: yearly proof of life 养老待遇资格认证, top-up 圈存,
 //! report of a card 挂失.
 
-use card_spec::{Channel, time::CardTime};
+use card_spec::{Channel, Fen, time::CardTime};
 use clearing_api::record::{Event, LossReport, ProofOfLife, loss_challenge, presence_challenge};
 
 use crate::{
@@ -36,6 +36,11 @@ impl<S: Storage> Kiosk<S> {
             journal,
             hotlist: Hotlist::default(),
         }
+    }
+
+    /// Loads up to another limit from the next card on.
+    pub const fn adopt(&mut self, load_max: Fen) {
+        self.loads.load_max = load_max;
     }
 
     /// The journal.

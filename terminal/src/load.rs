@@ -173,13 +173,11 @@ impl<S: Storage> Loading<'_, S> {
     fn confirm(&mut self, load: LoadNote, online: &mut dyn TopUps) -> Result<Code, Refusal> {
         match self.try_confirm(load, online)? {
             Ok(()) => Ok(Code::ToppedUp),
-            // The money is on the card: the holder may go, the confirmation waits here.
-            Err(ClientError::Unreachable { .. } | ClientError::Protocol { .. }) => {
-                Ok(Code::ConfirmLater)
-            }
             Err(refused @ ClientError::Refused(_)) => {
                 Err(Refusal::new(Code::TopUpRefused, refused))
             }
+            // The money is on the card: the holder may go, the confirmation waits here.
+            Err(_) => Ok(Code::ConfirmLater),
         }
     }
 

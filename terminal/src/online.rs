@@ -83,7 +83,7 @@ fn utc_milliseconds(at: CardTime) -> u64 {
 pub(crate) fn no_answer(error: &ClientError, refused: Code) -> Refusal {
     let code = match error {
         ClientError::Refused(_) => refused,
-        ClientError::Unreachable { .. } | ClientError::Protocol { .. } => Code::Offline,
+        _ => Code::Offline,
     };
     Refusal::new(code, error)
 }

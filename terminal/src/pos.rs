@@ -1,6 +1,6 @@
 //! The point of sale 销售与充值终端: sales, and online top-up 圈存.
 
-use card_spec::{Channel, id::SamNo, time::CardTime};
+use card_spec::{Channel, Fen, id::SamNo, time::CardTime};
 
 use crate::{
     hotlist::Hotlist,
@@ -26,6 +26,12 @@ impl<S: Storage> Pos<S> {
             loads,
             till: PurseTerminal::new(sale, journal),
         }
+    }
+
+    /// Works by other limits from the next card on.
+    pub const fn adopt(&mut self, sale: Setup, load_max: Fen) {
+        self.till.adopt(sale);
+        self.loads.load_max = load_max;
     }
 
     /// The hotlist, to update.

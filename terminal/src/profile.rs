@@ -11,6 +11,7 @@ use card_spec::{
     id::{DeviceNo, RegionCode, SamNo},
     keys::class,
 };
+use clearing_api::{Client, Tls, TlsError};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +190,9 @@ pub enum ProfileError {
         /// Field.
         field: &'static str,
     },
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The key file does not hold a key.
     #[error("{}: an upload key is 32 bytes as 64 hex digits", path.display())]
     Key {
@@ -211,17 +215,20 @@ pub struct DeviceProfile {
     pub region: RegionCode,
     /// Folder of the tariff data (buses, metro, taxi, parking).
     pub tariffs: Option<PathBuf>,
-    /// Address of the clearing house, e.g. `http://127.0.0.1:7801`.
+    /// Address of the clearing house, e.g. `https://clearing.example:7801`.
     pub clearing: String,
     /// Journal file.
     pub journal: PathBuf,
-    /// Folder that keeps hotlist, modes and the open shift over a restart; without it the hotlist is
-    /// fetched again.
+    /// Folder that keeps hotlist, parameters, modes and the open shift over a restart; without it the
+    /// hotlist is fetched again.
     pub state: Option<PathBuf>,
     /// File with the device's Ed25519 upload key, 64 hex digits.
     pub key_file: PathBuf,
     /// The HSM's hotlist key, 64 hex digits. Without it the device holds no hotlist.
     pub hotlist_key: Option<String>,
+    /// The HSM's parameter key, 64 hex digits: limits, tariffs, modes and time are taken from the
+    /// clearing house, and kept under `state`. Without it the device works by its profile alone.
+    pub parameters_key: Option<String>,
     /// PC/SC name of the card reader, or of several.
     pub reader: Names,
     /// PC/SC name of the SAM's reader, or of several; points of sale that do not sell have none.
@@ -251,6 +258,8 @@ pub struct DeviceProfile {
     /// Who may open a shift here; where nobody is named, any number may, and none is needed.
     #[serde(default)]
     pub operators: Vec<Operator>,
+    /// Certificate of the device, for an `https` address.
+    pub tls: Option<Tls>,
     /// Limits.
     #[serde(default)]
     pub limits: Limits,
@@ -326,7 +335,15 @@ impl DeviceProfile {
         toml::from_str(text)
     }
 
+    /// The clearing house, by the device's certificate if it has one.
+    pub fn client(&self) -> Result<Client, ProfileError> {
+        Ok(Client::open(&self.clearing, self.tls.as_ref())?)
+    }
+
     fn resolve(&mut self, folder: &Path) {
+        if let Some(tls) = &mut self.tls {
+            tls.resolve(folder);
+        }
         let optional = [
             self.tariffs.as_mut(),
             self.state.as_mut(),

@@ -24,6 +24,11 @@ impl Retry {
         }
     }
 
+    /// Another pause when all is well.
+    pub const fn adopt(&mut self, base_seconds: u32) {
+        self.base_seconds = base_seconds;
+    }
+
     /// It answered.
     pub const fn succeeded(&mut self) {
         self.failures = 0;

@@ -80,6 +80,11 @@ impl<S: Storage> PurseTerminal<S> {
         }
     }
 
+    /// Works by other limits from the next card on. A torn debit stays as it is.
+    pub const fn adopt(&mut self, setup: Setup) {
+        self.setup = setup;
+    }
+
     /// The journal, to upload from.
     pub const fn journal(&self) -> &Journal<S> {
         &self.journal

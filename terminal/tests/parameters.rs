@@ -22,26 +22,8 @@ fn at(text: &str) -> CardTime {
 
 /// The project's tariffs, file by file.
 fn tariffs() -> BTreeMap<String, String> {
-    fn walk(folder: &Path, below: &Path, into: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, below, into);
-            } else if let Ok(text) = fs::read_to_string(&path) {
-                let name = path
-                    .strip_prefix(below)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                into.insert(name, text);
-            }
-        }
-    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/fujian");
-    let mut files = BTreeMap::new();
-    walk(&folder, &folder, &mut files);
-    files
+    fare::Tariffs::texts(&folder).unwrap()
 }
 
 fn bundle(version: u64, starts: &str, per_tap_max: i64) -> Bundle {
@@ -51,6 +33,7 @@ fn bundle(version: u64, starts: &str, per_tap_max: i64) -> Bundle {
         starts: at(starts),
         limits: limits.as_object().unwrap().clone(),
         tariffs: BTreeMap::new(),
+        mode: None,
     }
 }
 
@@ -98,7 +81,6 @@ impl Storage for Disk {
 }
 
 struct Device<S> {
-    _folder: tempfile::TempDir,
     parameters: Parameters<S>,
     /// What the device works by.
     by: Option<Content>,
@@ -106,13 +88,10 @@ struct Device<S> {
 
 impl<S: Storage> Device<S> {
     fn start(storage: S) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let unpack = folder.path().join("tariffs");
         let (parameters, fault) =
-            Parameters::open(storage, key().verifying_key(), Limits::default(), unpack).unwrap();
+            Parameters::open(storage, key().verifying_key(), Limits::default()).unwrap();
         assert!(fault.is_none(), "{fault:?}");
         let mut device = Self {
-            _folder: folder,
             parameters,
             by: None,
         };
@@ -196,10 +175,10 @@ fn forged_spoilt_and_unusable_bundles_change_nothing() {
     ));
     let mut unknown = bundle(6, "2026-11-24T04:30:00", 500);
     unknown.limits.insert("per_tap_min_fen".into(), 3.into());
-    let mut outside = bundle(7, "2026-11-24T04:30:00", 500);
-    outside
-        .tariffs
-        .insert("../escape.toml".into(), String::new());
+    // A part of the tariffs is not taken for all of them.
+    let mut part = bundle(7, "2026-11-24T04:30:00", 500);
+    part.tariffs = tariffs();
+    part.tariffs.remove("transit/calendar.toml").unwrap();
     let mut broken = bundle(8, "2026-11-24T04:30:00", 500);
     broken.tariffs = tariffs();
     let name = broken
@@ -213,7 +192,7 @@ fn forged_spoilt_and_unusable_bundles_change_nothing() {
         text.insert_str(0, "= no file\n");
     }
     broken.tariffs = BTreeMap::from([(name, "= no file".to_owned())]);
-    for (version, bad) in [(6, unknown), (7, outside), (8, broken)] {
+    for (version, bad) in [(6, unknown), (7, part), (8, broken)] {
         let refused = device.parameters.stage(sign(&bad));
         assert!(
             matches!(&refused, Err(ParametersError::Refused { version: v, .. }) if *v == version),

@@ -165,13 +165,15 @@ fn watched(
         changes,
     };
     let seconds = Cell::new(time("2026-11-23T08:15:00").seconds());
-    let now = || -> io::Result<CardTime> {
+    let now = || -> io::Result<CardTime> { Ok(CardTime::from_seconds(seconds.get()).unwrap()) };
+    let steady = || {
         seconds.set(seconds.get() + 1);
-        Ok(CardTime::from_seconds(seconds.get()).unwrap())
+        seconds.get()
     };
     let mut output = Vec::new();
     let mut around = Surroundings {
         now: &now,
+        steady: &steady,
         random: &mut || Ok([9; 16]),
         requests: mpsc::channel().1,
         output: &mut output,

@@ -1,6 +1,7 @@
 //! Commands, their exit codes and what bad input gets.
 
 use std::{
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -145,7 +146,7 @@ fn every_command_explains_itself() {
 }
 
 /// Two officers authorise the running HSM, a certificate is issued, and the log tells of it.
-fn officers_issue_a_certificate(run: &dyn Fn(&[&str]) -> Output, folder: &std::path::Path) {
+fn officers_issue_a_certificate(run: &dyn Fn(&[&str]) -> Output, folder: &Path) {
     let out = folder.to_str().expect("UTF-8");
     let certificate = || {
         let issue = [
@@ -214,15 +215,13 @@ fn officers_issue_a_certificate(run: &dyn Fn(&[&str]) -> Output, folder: &std::p
     assert!(unsigned.stdout.is_empty(), "nothing that is not proved");
 }
 
-/// The services alone, as README's tour starts them: they find each other by one file.
-#[test]
-fn services_run_alone_and_find_each_other() {
-    let directory = temporary();
-    let root = directory.path();
-    let free = || {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("address").to_string()
-    };
+fn free() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("address").to_string()
+}
+
+/// The example configuration below `root`, on free ports, with a passphrase.
+pub(crate) fn configure(root: &Path) -> PathBuf {
     let example = String::from_utf8(onecard(&["config", "example"]).stdout).expect("UTF-8");
     let config = example
         .replace("127.0.0.1:7401", &free())
@@ -232,12 +231,18 @@ fn services_run_alone_and_find_each_other() {
         .replace("\"var/", &format!("\"{}/", root.display()));
     let file = root.join("onecard.toml");
     std::fs::write(&file, config).expect("written");
-    std::fs::create_dir_all(root.join("secrets")).expect("made");
-    std::fs::write(
-        root.join("secrets/hsm.passphrase"),
-        "a long test passphrase\n",
-    )
-    .expect("written");
+    let secrets = root.join("secrets");
+    std::fs::create_dir_all(&secrets).expect("made");
+    std::fs::write(secrets.join("hsm.passphrase"), "a long test passphrase\n").expect("written");
+    file
+}
+
+/// The services alone, as README's tour starts them: they find each other by one file.
+#[test]
+fn services_run_alone_and_find_each_other() {
+    let directory = temporary();
+    let root = directory.path();
+    let file = configure(root);
     let config = ["--config", file.to_str().expect("UTF-8")];
     let run = |arguments: &[&str]| {
         let all: Vec<&str> = arguments.iter().chain(&config).copied().collect();
@@ -324,7 +329,7 @@ fn services_run_alone_and_find_each_other() {
     );
 }
 
-fn config_address(file: &std::path::Path, section: &str) -> String {
+pub(crate) fn config_address(file: &Path, section: &str) -> String {
     let text = std::fs::read_to_string(file).expect("read");
     let value: toml::Value = toml::from_str(&text).expect("TOML");
     value[section]["address"]

@@ -22,10 +22,10 @@ use virtual_card::{
 const WAIT: Duration = Duration::from_secs(30);
 
 /// The lines of a running device.
-struct Lines(Receiver<Value>);
+pub(crate) struct Lines(Receiver<Value>);
 
 impl Lines {
-    fn of(service: &mut Service) -> Self {
+    pub(crate) fn of(service: &mut Service) -> Self {
         let output = BufReader::new(service.0.stdout.take().expect("output"));
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
@@ -39,14 +39,19 @@ impl Lines {
         Self(receiver)
     }
 
-    /// The code of the next line of this kind; 0 for a screen without one.
-    fn next(&self, event: &str) -> u64 {
+    /// The next line of this kind.
+    pub(crate) fn line(&self, event: &str) -> Value {
         loop {
             let line = self.0.recv_timeout(WAIT).expect("the device says more");
             if line["event"] == event {
-                return line["code"].as_u64().unwrap_or(0);
+                return line;
             }
         }
+    }
+
+    /// The code of the next line of this kind; 0 for a screen without one.
+    fn next(&self, event: &str) -> u64 {
+        self.line(event)["code"].as_u64().unwrap_or(0)
     }
 
     /// Waits for a screen with this code.
@@ -120,7 +125,7 @@ fn a_terminal_outlives_its_card_its_sam_and_pcscd() {
     }
 }
 
-fn stop(terminal: &mut Service) {
+pub(crate) fn stop(terminal: &mut Service) {
     let pid = terminal.0.id().to_string();
     let _ = Command::new("kill").args(["-TERM", &pid]).status();
     assert!(terminal.0.wait().expect("ends").success());

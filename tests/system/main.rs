@@ -6,6 +6,7 @@ mod commands;
 mod day;
 mod exchange;
 mod hotplug;
+mod https;
 mod journal;
 mod keys;
 mod reader;

@@ -8,6 +8,7 @@ use crate::{
     pension::Pension,
     record::BatchAnswer,
     registry::{Card, Device, Hotlist, HotlistEntry, Insured, ListCard, Operator, Sam},
+    tls::{self, Identity, Tls, TlsError},
     topup::{TopUp, TopUpGrant},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -33,6 +34,15 @@ pub enum ClientError {
         /// What the network said.
         why: String,
     },
+    /// One end does not trust the other's certificate. Nothing is known of what became of the request,
+    /// as above.
+    #[error("{address}: {why}")]
+    Untrusted {
+        /// Address tried.
+        address: String,
+        /// Who does not trust whom, and what to do.
+        why: String,
+    },
     /// It answered that it will not.
     #[error("the clearing house refused ({}): {}", .0.code, .0.detail)]
     Refused(Box<Problem>),
@@ -44,6 +54,13 @@ pub enum ClientError {
         /// What was wrong.
         why: String,
     },
+}
+
+impl ClientError {
+    /// Whether the clearing house gave no answer at all: it is away, or an end is not trusted.
+    pub const fn is_no_answer(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Untrusted { .. })
+    }
 }
 
 /// The clearing house at one address.
@@ -66,11 +83,27 @@ pub fn sign_body(key: &SigningKey, body: &[u8]) -> [u8; 64] {
 }
 
 impl Client {
-    /// A client of `base`, e.g. `http://127.0.0.1:7801`. Connections are kept open.
+    /// A client over plain HTTP on this machine, e.g. `http://127.0.0.1:7801`. Connections are kept
+    /// open.
     pub fn new(base: &str) -> Self {
+        Self::with(base, None)
+    }
+
+    /// A client of an `https` address with its certificate, or of an `http` address without.
+    pub fn open(base: &str, tls: Option<&Tls>) -> Result<Self, TlsError> {
+        match (base.starts_with("https://"), tls) {
+            (true, Some(tls)) => Ok(Self::with(base, Some(&tls.load()?))),
+            (false, None) => Ok(Self::with(base, None)),
+            (true, None) => Err(TlsError::Missing(base.to_owned())),
+            (false, Some(_)) => Err(TlsError::Plain(base.to_owned())),
+        }
+    }
+
+    fn with(base: &str, identity: Option<&Identity>) -> Self {
         let agent = ureq::Agent::new_with_config(
             ureq::Agent::config_builder()
                 .http_status_as_error(false)
+                .tls_config(tls::client(identity))
                 .timeout_connect(Some(Duration::from_secs(5)))
                 .timeout_global(Some(Duration::from_secs(60)))
                 .build(),
@@ -291,14 +324,14 @@ impl Client {
                 .agent
                 .run(request.body(()).map_err(|why| self.protocol(&why))?),
         };
-        let mut response = sent.map_err(|why| self.unreachable(&why))?;
+        let mut response = sent.map_err(|why| self.unanswered(&why))?;
         let status = response.status();
         let bytes = response
             .body_mut()
             .with_config()
             .limit(MAX_ANSWER)
             .read_to_vec()
-            .map_err(|why| self.unreachable(&why))?;
+            .map_err(|why| self.unanswered(&why))?;
         if status.is_success() {
             return Ok(bytes);
         }
@@ -322,10 +355,14 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, why: &ureq::Error) -> ClientError {
-        ClientError::Unreachable {
-            address: self.base.clone(),
-            why: why.to_string(),
+    fn unanswered(&self, why: &ureq::Error) -> ClientError {
+        let address = self.base.clone();
+        match tls::distrust(why) {
+            Some(why) => ClientError::Untrusted { address, why },
+            None => ClientError::Unreachable {
+                address,
+                why: why.to_string(),
+            },
         }
     }
 }

@@ -8,17 +8,20 @@
 pub mod client;
 pub mod day;
 pub mod hotlist;
+pub mod mode;
 pub mod national;
 pub mod outcome;
 pub mod parameters;
 pub mod pension;
 pub mod record;
 pub mod registry;
+pub mod tls;
 pub mod topup;
 
 pub use client::{Client, ClientError};
 pub use outcome::{BatchOutcome, Outcome};
 pub use record::{Batch, BatchAnswer, ItemAnswer, Record};
+pub use tls::{Tls, TlsError};
 
 /// Header that carries a batch's Ed25519 signature over the exact body, base64.
 pub const SIGNATURE_HEADER: &str = "Onecard-Signature";

@@ -9,6 +9,8 @@ use card_spec::{
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use crate::mode::Mode;
+
 /// What devices do from a time on. The newest published waits at a device until it starts; a later
 /// version takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +23,13 @@ pub struct Bundle {
     /// Limits of the device profile that it sets; others stay as the profile says.
     #[serde(default)]
     pub limits: serde_json::Map<String, serde_json::Value>,
-    /// Tariff files by their path in the tariff folder, all of them; none: tariffs stay.
+    /// Tariff files by their path in the data folder, all that pricing reads. Where none are proposed,
+    /// those of the version before are published again; none at all: the device's own.
     #[serde(default)]
     pub tariffs: BTreeMap<String, String>,
+    /// Mode that devices work in from its start on; none: the mode stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
 }
 
 /// A bundle as it travels: the exact text that was signed.

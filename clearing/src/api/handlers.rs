@@ -2,6 +2,7 @@
 
 use super::App;
 use super::auth::{Role, allow};
+use super::peer::speaks_for_itself;
 use super::problem::method_not_allowed;
 use crate::error::{ClearingError, Refusal, Result};
 use crate::ingest::digest;
@@ -60,11 +61,13 @@ fn signature(request: &HttpRequest) -> Vec<u8> {
 
 async fn upload(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body(payload).await?;
+    speaks_for_itself(&request, &body)?;
     json(&app.house.upload(&body, &signature(&request)).await?)
 }
 
 async fn top_up(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body(payload).await?;
+    speaks_for_itself(&request, &body)?;
     json(&app.house.top_up(&body, &signature(&request)).await?)
 }
 
@@ -76,6 +79,7 @@ async fn confirm(
 ) -> Answer {
     let id = value(&id, "the number of a top-up")?;
     let body = body(payload).await?;
+    speaks_for_itself(&request, &body)?;
     let signature = signature(&request);
     json(&app.house.confirm_top_up(id, &body, &signature).await?)
 }
@@ -116,6 +120,7 @@ async fn approve(app: Data<App>, request: HttpRequest, number: Path<String>) -> 
 
 async fn device_parameters(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body(payload).await?;
+    speaks_for_itself(&request, &body)?;
     json(&app.house.parameters(&body, &signature(&request)).await?)
 }
 

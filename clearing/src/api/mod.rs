@@ -2,6 +2,7 @@
 
 mod auth;
 mod handlers;
+mod peer;
 mod problem;
 mod server;
 

@@ -1,14 +1,16 @@
 //! Starting and stopping the service.
 
-use super::{App, auth::Token, handlers, problem};
+use super::{App, auth::Token, handlers, peer, problem};
 use crate::clock::Clock;
 use crate::error::ClearingError;
 use crate::house::{House, Rules, RulesError, TopUpLimits};
 use crate::medical::HospitalKey;
 use crate::store::SqliteStore;
 use actix_web::{App as Web, HttpServer, dev::ServerHandle, rt, web};
+use clearing_api::{Tls, TlsError};
 use ed25519_dalek::SigningKey;
 use hsm_client::Hsm;
+use rustls::ServerConfig;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -23,8 +25,10 @@ const GRACE_SECONDS: u64 = 3;
 /// How the service runs.
 #[derive(Clone)]
 pub struct Config {
-    /// Loopback address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one. Without `tls` a loopback address.
     pub address: SocketAddr,
+    /// With it nobody is heard without a certificate; without it the service speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// Database file; `None` keeps everything in memory.
     pub database: Option<PathBuf>,
     /// The province's data folder (tariffs, benefits, catalogue, institutions), e.g. `data/fujian`.
@@ -65,11 +69,17 @@ impl Config {
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Not a loopback address.
+    /// Plain HTTP elsewhere than on this machine.
     #[error(
-        "{0} is not a loopback address: this service speaks plain HTTP, put a TLS proxy in front of 127.0.0.1"
+        "{0} is not a loopback address, where alone plain HTTP is spoken: add [clearing.tls] with ca, certificate and key"
     )]
     NotLoopback(SocketAddr),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Tariffs published by an earlier run.
+    #[error("{0}. This service must be as new as the one that published them")]
+    Published(ClearingError),
     /// The address is not to be had.
     #[error("cannot listen on {address}: {why}. Stop what listens there or choose another address")]
     Address {
@@ -101,6 +111,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    is_tls: bool,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -113,7 +124,8 @@ impl Running {
 
     /// Base address for clients.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Ends it: running requests are answered first.
@@ -149,9 +161,11 @@ pub fn start(
     hsm: Arc<dyn Hsm>,
     clock: Arc<dyn Clock>,
 ) -> Result<Running, StartError> {
-    if !config.address.ip().is_loopback() {
+    if config.tls.is_none() && !config.address.ip().is_loopback() {
         return Err(StartError::NotLoopback(config.address));
     }
+    let tls = config.tls.as_ref().map(peer::server_config).transpose()?;
+    let is_tls = tls.is_some();
     let rules = Rules::load(&config.data)?;
     let cannot_listen = |why| StartError::Address {
         address: config.address,
@@ -165,7 +179,7 @@ pub fn start(
         .spawn(move || {
             rt::System::new().block_on(async move {
                 match prepare(config, rules, hsm, clock).await {
-                    Ok(app) => serve(web::Data::new(app), listener, &sender).await,
+                    Ok(app) => serve(web::Data::new(app), listener, tls, &sender).await,
                     Err(why) => {
                         let _ = sender.send(Err(why));
                     }
@@ -176,6 +190,7 @@ pub fn start(
     let handle = receiver.recv().map_err(|_| StartError::Ended)??;
     Ok(Running {
         address,
+        is_tls,
         handle,
         thread: Some(thread),
     })
@@ -212,8 +227,13 @@ async fn prepare(
 async fn serve(
     app: web::Data<App>,
     listener: TcpListener,
+    tls: Option<ServerConfig>,
     sender: &mpsc::SyncSender<Result<ServerHandle, StartError>>,
 ) {
+    if let Err(why) = app.house.recall_tariffs().await {
+        let _ = sender.send(Err(StartError::Published(why)));
+        return;
+    }
     // What an earlier run admitted and did not apply; a failure is retried by the sweeper.
     if let Err(why) = app.house.sweep().await {
         tracing::warn!("unapplied batches remain: {why}");
@@ -225,10 +245,14 @@ async fn serve(
             .configure(handlers::routes)
             .default_service(web::to(problem::not_found))
     })
+    .on_connect(peer::note)
     .workers(2)
     .disable_signals()
-    .shutdown_timeout(GRACE_SECONDS)
-    .listen(listener);
+    .shutdown_timeout(GRACE_SECONDS);
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
     let server = match server {
         Ok(server) => server.run(),
         Err(why) => {

@@ -28,11 +28,12 @@ impl<S: Store> House<S> {
                 *slot = Some(answer);
             }
         }
+        let tariffs = self.tariffs.read().await.clone();
         let judged: Vec<_> = batch
             .records
             .iter()
             .zip(verified)
-            .map(|(record, verified)| judge(record, &facts, verified, &self.rules.tariffs))
+            .map(|(record, verified)| judge(record, &facts, verified, &tariffs))
             .collect();
         let today = self.clock.now().date();
         self.store.apply(id, &judged, today).await

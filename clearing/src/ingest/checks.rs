@@ -11,6 +11,7 @@ use super::rating::{Rated, rate};
 use super::{card_of, tac_of};
 use crate::clock::{millis, next_day};
 use crate::store::{Claim, Facts, Judged};
+use crate::tariffs::Timeline;
 use card_spec::{
     Fen, SuiteId,
     id::{DeviceNo, Pan},
@@ -121,7 +122,7 @@ pub fn judge(
     record: &Record,
     facts: &Facts,
     verified: Option<Result<bool, HsmError>>,
-    tariffs: &fare::Tariffs,
+    tariffs: &Timeline,
 ) -> Judged {
     let proved = matches!(verified, Some(Ok(true)));
     let mut judged = Judged {
@@ -185,7 +186,7 @@ fn judge_purchase(
     purchase: &Purchase,
     facts: &Facts,
     verified: &Verified,
-    tariffs: &fare::Tariffs,
+    tariffs: &Timeline,
 ) -> Result<(), Found> {
     check_purchase_form(purchase)?;
     check_times(record, purchase.time, facts)?;
@@ -210,7 +211,7 @@ fn judge_purchase(
     check_hotlist(&purchase.card, record, purchase.time, facts)?;
     // A price in doubt is in doubt whether or not the debit was torn: naming a torn record must not
     // switch the question off.
-    match rate(tariffs, purchase, facts) {
+    match rate(tariffs.of(purchase), purchase, facts) {
         Rated::Implausible(why) => found(Outcome::PriceImplausible, why),
         Rated::Queried(why) => found(Outcome::PriceQueried, why),
         Rated::Same if record.completes.is_some() => found(Outcome::CompletedTorn, ""),

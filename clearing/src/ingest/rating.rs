@@ -41,8 +41,12 @@ const fn maximum(service: &Service) -> Fen {
     }
 }
 
-/// Prices a purchase again.
-pub fn rate(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Rated {
+/// Prices a purchase again, by the tariffs in force and those that still may have been.
+pub fn rate(
+    (in_force, before): (&Tariffs, Option<&Tariffs>),
+    purchase: &Purchase,
+    facts: &Facts,
+) -> Rated {
     let maximum = maximum(&purchase.service);
     if purchase.amount > maximum {
         return Rated::Implausible(format!(
@@ -50,10 +54,14 @@ pub fn rate(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Rated {
             purchase.amount
         ));
     }
-    match quote(tariffs, purchase, facts) {
-        Ok(price) if price == purchase.amount => Rated::Same,
-        Ok(price) => Rated::Queried(format!("charged {}, the fare is {price}", purchase.amount)),
-        Err(why) => Rated::Queried(format!("cannot be priced: {why}")),
+    let doubt = |tariffs| match quote(tariffs, purchase, facts) {
+        Ok(price) if price == purchase.amount => None,
+        Ok(price) => Some(format!("charged {}, the fare is {price}", purchase.amount)),
+        Err(why) => Some(format!("cannot be priced: {why}")),
+    };
+    match doubt(in_force) {
+        Some(why) if before.is_none_or(|before| doubt(before).is_some()) => Rated::Queried(why),
+        _ => Rated::Same,
     }
 }
 

@@ -73,6 +73,8 @@ pub trait Store: Send + Sync + 'static {
         effect: &Effect,
         now: CardTime,
     ) -> impl Future<Output = Result<bool>> + Send;
+    /// All published parameters, oldest first.
+    fn published(&self) -> impl Future<Output = Result<Vec<SignedBundle>>> + Send;
     /// The newest published parameters above a version.
     fn newest_parameters(
         &self,

@@ -11,9 +11,10 @@ use clearing_api::{Client, ClientError, client::sign_body, national::*};
 use ed25519_dalek::SigningKey;
 use std::sync::Arc;
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         address: "127.0.0.1:0".parse().unwrap(),
+        tls: None,
         database: None,
         data: data(),
         ledger_key: LEDGER,
@@ -27,13 +28,13 @@ fn config() -> Config {
     }
 }
 
-fn serve(config: Config) -> Result<Running, StartError> {
+pub(crate) fn serve(config: Config) -> Result<Running, StartError> {
     let hsm = FakeHsm::new(SigningKey::from_bytes(&LEDGER).verifying_key());
     let clock = Arc::new(SimClock::at(time("2026-11-23T10:00:00")));
     start(config, Arc::new(hsm), clock as Arc<dyn Clock>)
 }
 
-fn register(client: &Client) {
+pub(crate) fn register(client: &Client) {
     for item in registry() {
         match item {
             Registered::Operator(item) => drop(client.put_operator(&item).unwrap()),

@@ -11,5 +11,6 @@ mod medical;
 mod order;
 mod pension;
 mod publish;
+mod tls;
 mod topup;
 mod world;

@@ -2,13 +2,16 @@
 
 use crate::world::*;
 use card_spec::id::Generation;
+use clearing::SqliteStore;
 use clearing_api::{
+    Outcome,
     client::sign_body,
     hotlist::{Base, Key},
     parameters::{Bundle, ParametersAnswer, ParametersRequest, Proposal},
     registry::ListCard,
 };
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use std::collections::BTreeMap;
 
 const NONCE: &str = "00112233445566778899aabbccddeeff";
 
@@ -22,6 +25,7 @@ fn bundle(version: u64) -> Bundle {
         starts: time("2026-11-24T04:30:00"),
         limits: Default::default(),
         tariffs: Default::default(),
+        mode: None,
     }
 }
 
@@ -146,4 +150,115 @@ async fn a_long_list_comes_as_a_base() {
     assert_eq!((base.version(), base.len()), (4_100, 4_100));
     let change = world.house.hotlist(4_000).await.unwrap();
     assert_eq!((change.since, change.entries.len()), (4_000, 100));
+}
+
+/// The province's tariffs with route 106 at 3 yuan in place of 2.
+fn dearer() -> BTreeMap<String, String> {
+    let mut tariffs = fare::Tariffs::texts(&data()).unwrap();
+    let fares = "transit/fuzhou/gtfs/fare_attributes.txt";
+    let fares = tariffs.get_mut(fares).unwrap();
+    let before = fares.clone();
+    *fares = fares.replace("FZ-FLAT-2,2.00", "FZ-FLAT-2,3.00");
+    assert_ne!(*fares, before);
+    tariffs
+}
+
+async fn publish(world: &World, bundle: Bundle) -> clearing::error::Result<()> {
+    let proposal = Proposal::Publish(bundle);
+    let proposed = world.house.propose("Staff:lin", &proposal).await?;
+    world.house.approve("Staff:chen", proposed.number).await?;
+    Ok(())
+}
+
+fn from(version: u64, starts: &str, tariffs: &BTreeMap<String, String>) -> Bundle {
+    Bundle {
+        starts: time(starts),
+        tariffs: tariffs.clone(),
+        ..bundle(version)
+    }
+}
+
+/// Rides of 08:15 at the old and the new price, the first of each card.
+async fn rides(world: &World, cards: [u32; 2]) -> [Outcome; 2] {
+    world.clock.set(time("2026-11-23T10:00:00"));
+    let mut outcomes = [Outcome::Accepted; 2];
+    for (outcome, (card, amount)) in outcomes.iter_mut().zip(cards.into_iter().zip([200, 300])) {
+        let ride = Tap {
+            card,
+            seq: 0,
+            before: 10_000,
+            amount,
+            sam: 1,
+            terminal_seq: card,
+        };
+        *outcome = world.outcome(1, tap(u64::from(card), ride)).await;
+    }
+    outcomes
+}
+
+/// Each sale is priced by the tariff of its time; within five minutes of a start either counts.
+#[tokio::test]
+async fn sales_are_priced_again_by_the_tariff_of_their_time() {
+    use Outcome::{Accepted, PriceQueried};
+    for (starts, outcomes) in [
+        ("2026-11-23T04:30:00", [PriceQueried, Accepted]),
+        ("2026-11-23T08:10:01", [Accepted, Accepted]),
+        ("2026-11-23T08:15:01", [Accepted, PriceQueried]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clearing.db");
+        let open = async || World::with_store(SqliteStore::open(Some(&file)).await.unwrap()).await;
+        let world = open().await;
+        world.clock.set(time("2026-11-23T00:00:00"));
+        publish(&world, from(1, starts, &dearer())).await.unwrap();
+        assert_eq!(rides(&world, [1, 2]).await, outcomes, "{starts}");
+        // The service that starts anew knows them.
+        drop(world);
+        let world = open().await;
+        world.house.recall_tariffs().await.unwrap();
+        assert_eq!(rides(&world, [3, 4]).await, outcomes, "{starts}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_on_devices_is_not_pushed_out_and_tariffs_stay() {
+    let world = World::new().await;
+    let refused = async |bundle: Bundle| match publish(&world, bundle).await.unwrap_err() {
+        clearing::ClearingError::Refused(refusal) => (refusal.status, refusal.detail),
+        other => panic!("{other}"),
+    };
+    // Tariffs never begin in the past, nor when they do not load.
+    let (status, why) = refused(from(1, "2026-11-23T10:00:00", &dearer())).await;
+    assert!(status == 422 && why.contains("to come"), "{status} {why}");
+    let mut broken = dearer();
+    broken.insert("operators.toml".into(), "= none".into());
+    let (status, why) = refused(from(1, "2026-11-23T12:00:00", &broken)).await;
+    assert!(
+        status == 422 && why.contains("operators.toml"),
+        "{status} {why}"
+    );
+
+    publish(&world, from(1, "2026-11-23T12:00:00", &dearer()))
+        .await
+        .unwrap();
+    let nothing = BTreeMap::new();
+    let (status, why) = refused(from(2, "2026-11-23T13:00:00", &dearer())).await;
+    assert!(
+        status == 409 && why.contains("never begin"),
+        "{status} {why}"
+    );
+    let (status, why) = refused(from(2, "2026-11-23T11:00:00", &nothing)).await;
+    assert!(
+        status == 409 && why.contains("send tariffs too"),
+        "{status} {why}"
+    );
+
+    // Once they have begun, limits or a mode alone leave them in force.
+    world.clock.set(time("2026-11-23T12:00:01"));
+    publish(&world, from(2, "2026-11-23T12:00:00", &nothing))
+        .await
+        .unwrap();
+    let answer = ask(&world, 1, &device_key(1)).await.unwrap();
+    let bundle = answer.bundle.unwrap().open(&hsm_key()).unwrap();
+    assert_eq!((bundle.version, bundle.tariffs), (2, dearer()));
 }

@@ -1,6 +1,6 @@
 //! What people ask of the HSM: approvals, and what needs two of them.
 
-use card_spec::id::Pan;
+use card_spec::id::{DeviceNo, Pan};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -62,10 +62,15 @@ pub enum Subject {
         /// What it may do.
         role: Role,
     },
-    /// An HSM server.
+    /// A server: of the HSM, or of the clearing house.
     Server {
         /// Names and IP addresses by which clients know it.
         hosts: Vec<String>,
+    },
+    /// A device, to the clearing house. The HSM does not hear it.
+    Device {
+        /// Its number.
+        number: DeviceNo,
     },
 }
 

@@ -87,6 +87,7 @@ impl Administration for Calls<'_> {
         let (subject, role) = match &request.subject {
             Subject::Client { name, role } => (name.clone(), role.name()),
             Subject::Server { hosts } => (hosts.join(" "), "server"),
+            Subject::Device { number } => (number.to_string(), certificates::DEVICE),
         };
         let detail = json!({
             "subject": subject,

@@ -308,6 +308,7 @@ impl Administration for SoftHsm {
         let about = || match &request.subject {
             Subject::Client { name, role } => json!({ "subject": short(name), "role": role }),
             Subject::Server { hosts } => json!({ "role": "server", "hosts": hosts.len() }),
+            Subject::Device { number } => json!({ "role": "device", "subject": number }),
         };
         self.answered(Operation::Certify, about, self.calls().certify(request))
     }

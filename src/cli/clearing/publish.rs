@@ -2,21 +2,27 @@
 
 use super::{client, stop};
 use crate::{
+    cli::json,
     exit::{Code, Done, Stop},
     out::say,
+    tables,
 };
 use card_spec::{
     id::{Generation, Pan},
     time::CardTime,
 };
 use clap::Args;
-use clearing_api::parameters::{Bundle, Proposal};
+use clearing_api::{
+    mode::Mode,
+    parameters::{Bundle, Proposal},
+};
+use fare::Tariffs;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// A bundle of limits and tariffs.
+/// A bundle of limits, tariffs and a mode.
 #[derive(Args)]
 pub struct Publish {
     /// Version, above all published
@@ -31,9 +37,21 @@ pub struct Publish {
     /// Folder of tariff data, all of it
     #[arg(long, value_name = "DIR")]
     tariffs: Option<PathBuf>,
+    /// Mode that devices work in from then on: normal, closed, train-failure, emergency-release, test
+    #[arg(long, value_parser = mode)]
+    mode: Option<Mode>,
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
+}
+
+/// A mode that can be ordered: degraded is what a device finds itself to be.
+fn mode(text: &str) -> Result<Mode, String> {
+    let ordered = |mode: &Mode| *mode != Mode::Degraded;
+    let mut modes = Mode::ALL.into_iter().filter(ordered);
+    modes
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| "one of normal, closed, train-failure, emergency-release, test".to_owned())
 }
 
 /// A card that was found.
@@ -67,15 +85,18 @@ pub(super) fn publish(args: &Publish) -> Done {
             .map_err(|why| Stop::new(Code::Usage, format!("{}: {why}", path.display())))?,
         None => serde_json::Map::new(),
     };
-    let mut tariffs = BTreeMap::new();
-    if let Some(folder) = &args.tariffs {
-        files(folder, folder, &mut tariffs)?;
-    }
+    let tariffs = match &args.tariffs {
+        Some(folder) => {
+            Tariffs::texts(folder).map_err(|why| Stop::new(Code::NotFound, why.to_string()))?
+        }
+        None => BTreeMap::new(),
+    };
     let proposal = Proposal::Publish(Bundle {
         version: args.version,
         starts: args.starts,
         limits,
         tariffs,
+        mode: args.mode,
     });
     propose(&args.config, &proposal)
 }
@@ -103,22 +124,34 @@ pub(super) fn approve(args: &Approve) -> Done {
     Ok(())
 }
 
+pub(super) fn devices(config: &Path, as_json: bool) -> Done {
+    let reports = client(config, 1)?.parameter_reports().map_err(stop)?;
+    if as_json {
+        return json(&reports);
+    }
+    let header = [
+        "device 设备",
+        "in effect 在用",
+        "known 已知",
+        "clock 时钟",
+        "refused 拒绝",
+    ];
+    let mut table = tables::new(&header);
+    for report in reports {
+        let refused = report.refused.map(|r| format!("{}: {}", r.version, r.why));
+        table.add_row([
+            report.device.to_string(),
+            report.held.to_string(),
+            report.known.to_string(),
+            report.at.to_string(),
+            refused.unwrap_or_default(),
+        ]);
+    }
+    say!("{table}");
+    Ok(())
+}
+
 fn text(path: &Path) -> Done<String> {
     let read = std::fs::read_to_string(path);
     read.map_err(|why| Stop::new(Code::NotFound, format!("{}: {why}", path.display())))
-}
-
-/// Every file below `folder` by its path in it.
-fn files(folder: &Path, top: &Path, into: &mut BTreeMap<String, String>) -> Done {
-    let failed =
-        |why: std::io::Error| Stop::new(Code::NotFound, format!("{}: {why}", folder.display()));
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            files(&path, top, into)?;
-        } else if let Ok(name) = path.strip_prefix(top) {
-            into.insert(name.display().to_string(), text(&path)?);
-        }
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::{
     out::say,
     tables,
 };
+use card_spec::id::DeviceNo;
 use clap::{Args, Subcommand, ValueEnum};
 use hsm_client::{
     Administration as _, CertificateRequest, Credential, LeafKey, Revocation, Role, Serial, Subject,
@@ -37,7 +38,7 @@ pub struct Revoke {
     /// Its serial number, as `list` shows it
     #[arg(long, value_name = "HEX", required_unless_present = "subject")]
     serial: Option<Serial>,
-    /// Every certificate that this HSM has issued to this client, officer or server so far
+    /// Every certificate that this HSM has issued to this client, officer, server or device so far
     #[arg(long, value_name = "NAME", conflicts_with = "serial")]
     subject: Option<String>,
     /// Officer whose certificate carries the call; the HSM must be authorised
@@ -65,11 +66,14 @@ pub struct Issue {
     /// Name of the client; files are named by it. With --role officer: the officer's name
     name: String,
     /// What the client may do
-    #[arg(long, required_unless_present = "host")]
+    #[arg(long, required_unless_present_any = ["host", "device"])]
     role: Option<RoleName>,
     /// For a server: a host name or IP address that clients use; may be repeated
     #[arg(long, conflicts_with = "role")]
     host: Vec<String>,
+    /// For a device, to the clearing house: its number, 16 digits
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["role", "host"])]
+    device: Option<DeviceNo>,
     /// Validity in days
     #[arg(long, default_value_t = DAYS, value_parser = clap::value_parser!(u16).range(1..=825))]
     days: u16,
@@ -114,8 +118,8 @@ pub(super) fn run(command: &Certificate) -> Done {
 
 fn issue(args: &Issue) -> Done {
     let settings = settings(&args.config)?;
-    let (file, subject) = match args.role {
-        Some(role) => {
+    let (file, subject) = match (args.role, args.device) {
+        (Some(role), _) => {
             let (name, role) = (args.name.clone(), Role::from(role));
             let file = match role {
                 Role::Officer => officer_file(&name),
@@ -123,7 +127,8 @@ fn issue(args: &Issue) -> Done {
             };
             (file, Subject::Client { name, role })
         }
-        None => {
+        (None, Some(number)) => (args.name.clone(), Subject::Device { number }),
+        (None, None) => {
             let hosts = args.host.clone();
             (args.name.clone(), Subject::Server { hosts })
         }

@@ -1,7 +1,7 @@
 //! `onecard hsm key`: states and versions of keys, under two officers.
 
 use super::{
-    components, connect,
+    auditor, components, connect,
     keeping::{open, strs},
     people, protect, settings, stop, store_key,
 };
@@ -17,8 +17,8 @@ use card_spec::{
 use clap::{Args, Subcommand};
 use hsm::Officers;
 use hsm_client::{
-    Administration, HsmError, KeyId, KeySource, KeyState, Rotation, RotationOrder, ServiceKey,
-    SignPurpose,
+    Administration, Hsm as _, HsmError, KeyId, KeySource, KeyState, Rotation, RotationOrder,
+    ServiceKey, SignPurpose,
 };
 use std::path::PathBuf;
 
@@ -66,6 +66,15 @@ pub enum Key {
         #[command(flatten)]
         with: With,
     },
+    /// Print a public signing key as profiles take it: hotlist, parameters 公钥
+    Public {
+        /// What it signs
+        #[arg(value_parser = purpose)]
+        purpose: SignPurpose,
+        /// Configuration file
+        #[arg(long, default_value = "onecard.toml")]
+        config: PathBuf,
+    },
     /// Draw a new storage key, and write the key store under it and a new passphrase 更换存储密钥与口令
     RotateStore(store_key::RotateStore),
 }
@@ -112,6 +121,14 @@ fn state(text: &str) -> Result<KeyState, String> {
     let mut all = KeyState::ALL.into_iter();
     all.find(|s| s.name() == text).ok_or_else(|| {
         let names = KeyState::ALL.map(KeyState::name).join(", ");
+        format!("one of {names}")
+    })
+}
+
+fn purpose(text: &str) -> Result<SignPurpose, String> {
+    let mut all = SignPurpose::ALL.into_iter();
+    all.find(|p| p.name() == text).ok_or_else(|| {
+        let names = SignPurpose::ALL.map(SignPurpose::name).join(", ");
         format!("one of {names}")
     })
 }
@@ -200,6 +217,11 @@ pub fn run(command: &Key) -> Done {
     protect();
     match command {
         Key::RotateStore(args) => store_key::run(args),
+        Key::Public { purpose, config } => {
+            let key = auditor(config)?.public_key(*purpose).map_err(stop)?;
+            say!("{}", hex::encode(key));
+            Ok(())
+        }
         Key::State {
             key,
             key_version,

@@ -35,6 +35,11 @@ impl Tariffs {
     /// Loads the data folder (such as `data/fujian`): `operators.toml`, `transit/calendar.toml`,
     /// and for each city `transit/<city>/*.toml` and `transit/<city>/gtfs/*.txt`.
     pub fn load(folder: &Path) -> Result<Self, FareError> {
+        Self::from_texts(&Self::texts(folder)?)
+    }
+
+    /// The files of a data folder that [`Self::load`] reads, by their path in it.
+    pub fn texts(folder: &Path) -> Result<BTreeMap<String, String>, FareError> {
         let mut texts = Texts::new();
         for file in [OPERATORS, CALENDAR] {
             texts.insert(file.to_owned(), read(&folder.join(file))?);
@@ -50,7 +55,7 @@ impl Tariffs {
                 take(&mut texts, &gtfs, &format!("transit/{city}/gtfs/"), ".txt")?;
             }
         }
-        Self::from_texts(&texts)
+        Ok(texts)
     }
 
     /// Builds the set from texts, keyed by their path inside the data folder.

@@ -54,7 +54,7 @@ impl<S: Storage> HospitalWindow<S> {
     ) -> Result<I::Output, Refusal> {
         let request = Request::new(&self.caller, insured_at, at, number, input).map_err(refused)?;
         let mut answer = online.call(&request, at);
-        if matches!(answer, Err(ClientError::Unreachable { .. })) {
+        if answer.as_ref().is_err_and(ClientError::is_no_answer) {
             // Once more with the same message id: the platform answers a repeat as before.
             answer = online.call(&request, at);
         }

@@ -215,6 +215,20 @@ impl Machine {
         matches!(self.stage, Stage::Busy { .. } | Stage::Again { .. }) || self.order.is_some()
     }
 
+    /// Whether other parameters may begin: no card is being served or awaited, nothing is under way
+    /// that was begun by the tariff in force.
+    pub fn is_idle(&self) -> bool {
+        !self.is_engaged() && self.behaviour.is_idle()
+    }
+
+    /// Goes on by other limits and another tariff.
+    pub fn adopt(&mut self, setup: Setup) {
+        self.behaviour.adopt(setup.model);
+        self.place = setup.place;
+        self.same_card_seconds = setup.same_card_seconds;
+        self.operators = setup.operators;
+    }
+
     /// How it works now.
     pub fn mode(&self) -> Mode {
         match self.modes.at(self.now) {

@@ -1,41 +1,24 @@
 //! What a bundle holds, checked whole before any of it is used.
 
-use std::{
-    fs, io,
-    path::{Component, Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use clearing_api::parameters::Bundle;
 use fare::Tariffs;
 
-use crate::profile::Limits;
+use crate::{machine::ModeOrder, profile::Limits};
 
-/// Why a bundle cannot be used on this device.
+/// Why a bundle cannot be used on this device. Trying again helps nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentError {
     /// A limit is unknown or has an impossible value.
     #[error("limits: {0}")]
     Limits(serde_json::Error),
-    /// A file's name would leave the folder.
-    #[error("`{0}` is no path below the tariff folder")]
-    Path(String),
     /// The tariffs do not load.
     #[error("tariffs: {0}")]
     Tariffs(#[from] fare::FareError),
-    /// The tariff files could not be unpacked here. The bundle may be good.
-    #[error("unpacking tariffs: {0}; check the disk")]
-    Io(#[from] io::Error),
     /// The device could not take it over.
     #[error("{0}")]
     Device(String),
-}
-
-impl ContentError {
-    /// Whether the bundle itself is at fault, so that trying again helps nothing.
-    pub const fn is_final(&self) -> bool {
-        !matches!(self, Self::Io(_))
-    }
 }
 
 /// A bundle as this device uses it.
@@ -47,6 +30,8 @@ pub struct Content {
     pub limits: Limits,
     /// Tariffs, where the bundle brings any.
     pub tariffs: Option<Arc<Tariffs>>,
+    /// The mode that it orders.
+    pub mode: Option<ModeOrder>,
 }
 
 impl Content {
@@ -56,19 +41,24 @@ impl Content {
             version: 0,
             limits,
             tariffs: None,
+            mode: None,
         }
     }
 
-    /// A bundle over the profile's limits; its tariffs are unpacked in `folder` and loaded.
-    pub fn load(bundle: &Bundle, limits: Limits, folder: &Path) -> Result<Self, ContentError> {
+    /// A bundle over the profile's limits.
+    pub fn load(bundle: &Bundle, limits: Limits) -> Result<Self, ContentError> {
         let tariffs = match bundle.tariffs.is_empty() {
             true => None,
-            false => Some(Arc::new(tariffs(bundle, folder)?)),
+            false => Some(Arc::new(Tariffs::from_texts(&bundle.tariffs)?)),
         };
         Ok(Self {
             version: bundle.version,
             limits: overlaid(limits, bundle)?,
             tariffs,
+            mode: bundle.mode.map(|mode| ModeOrder {
+                mode,
+                from: bundle.starts,
+            }),
         })
     }
 }
@@ -79,27 +69,4 @@ fn overlaid(limits: Limits, bundle: &Bundle) -> Result<Limits, ContentError> {
         all.extend(bundle.limits.clone());
     }
     serde_json::from_value(all).map_err(ContentError::Limits)
-}
-
-fn tariffs(bundle: &Bundle, folder: &Path) -> Result<Tariffs, ContentError> {
-    // What an interrupted attempt left is not mixed in.
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    for (name, text) in &bundle.tariffs {
-        let path = below(folder, name).ok_or_else(|| ContentError::Path(name.clone()))?;
-        fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        fs::write(path, text)?;
-    }
-    let loaded = Tariffs::load(folder);
-    fs::remove_dir_all(folder)?;
-    Ok(loaded?)
-}
-
-/// The path of `name` below `folder`, if it is nothing but names.
-fn below(folder: &Path, name: &str) -> Option<PathBuf> {
-    let path = Path::new(name);
-    let is_plain = |c: Component<'_>| matches!(c, Component::Normal(_));
-    (!name.is_empty() && path.components().all(is_plain)).then(|| folder.join(path))
 }

@@ -9,8 +9,6 @@ mod content;
 
 pub use content::{Content, ContentError};
 
-use std::path::PathBuf;
-
 use card_spec::time::CardTime;
 use clearing_api::parameters::{Bundle, Refused, SignedBundle, SignedError};
 use ed25519_dalek::VerifyingKey;
@@ -21,6 +19,9 @@ use crate::{journal::Storage, profile::Limits};
 /// Why a bundle was not taken or the state not kept. What is in effect stays.
 #[derive(Debug, thiserror::Error)]
 pub enum ParametersError {
+    /// The public key is not one.
+    #[error("the parameter key must be 32 bytes of hex: check `parameters_key` in the profile")]
+    Key,
     /// Not from this clearing house, or in a form that this device does not know.
     #[error("parameters: {0}")]
     Signed(#[from] SignedError),
@@ -59,6 +60,15 @@ struct State {
     refused: Option<Refused>,
 }
 
+/// The HSM's parameter key from its hex form.
+pub fn key_from_hex(text: &str) -> Result<VerifyingKey, ParametersError> {
+    let bytes: [u8; 32] = hex::decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(ParametersError::Key)?;
+    VerifyingKey::from_bytes(&bytes).map_err(|_| ParametersError::Key)
+}
+
 /// What came of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Switched {
@@ -79,18 +89,18 @@ pub struct Parameters<S> {
     storage: S,
     key: VerifyingKey,
     limits: Limits,
-    folder: PathBuf,
     state: State,
+    /// Version and start of the waiting bundle: looked at far more often than it changes.
+    waiting: Option<(u64, CardTime)>,
 }
 
 impl<S: Storage> Parameters<S> {
-    /// Opens the state kept in `storage`. `limits` are the profile's; tariffs are unpacked for
-    /// loading in `folder`, which is nobody else's. A damaged state is told and begun anew.
+    /// Opens the state kept in `storage`. `limits` are the profile's. A damaged state is told and begun
+    /// anew.
     pub fn open(
         mut storage: S,
         key: VerifyingKey,
         limits: Limits,
-        folder: PathBuf,
     ) -> Result<(Self, Option<ParametersError>), ParametersError> {
         let bytes = storage.load()?;
         let read = match bytes.is_empty() {
@@ -108,13 +118,14 @@ impl<S: Storage> Parameters<S> {
             Ok(state) => (state, None),
             Err(fault) => (State::default(), Some(fault)),
         };
-        let parameters = Self {
+        let mut parameters = Self {
             storage,
             key,
             limits,
-            folder,
             state,
+            waiting: None,
         };
+        parameters.note_waiting();
         Ok((parameters, fault))
     }
 
@@ -122,7 +133,23 @@ impl<S: Storage> Parameters<S> {
         let bytes = serde_json::to_vec(&state).map_err(std::io::Error::other)?;
         self.storage.replace(&bytes)?;
         self.state = state;
+        self.note_waiting();
         Ok(())
+    }
+
+    fn note_waiting(&mut self) {
+        let staged = self.bundle(self.state.staged.as_ref());
+        self.waiting = staged.map(|bundle| (bundle.version, bundle.starts));
+    }
+
+    /// The key that signs them.
+    pub const fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// The bundle that waits for its start: its version, and when that is.
+    pub const fn waiting(&self) -> Option<(u64, CardTime)> {
+        self.waiting
     }
 
     /// A bundle of the state: [`Self::open`] and [`Self::stage`] verified it.
@@ -142,7 +169,7 @@ impl<S: Storage> Parameters<S> {
     /// Newest version known: in effect, waiting or refused.
     pub fn known(&self) -> u64 {
         let refused = self.state.refused.as_ref().map_or(0, |r| r.version);
-        let staged = self.version(self.state.staged.as_ref());
+        let staged = self.waiting.map_or(0, |(version, _)| version);
         self.held().max(staged).max(refused)
     }
 
@@ -152,7 +179,7 @@ impl<S: Storage> Parameters<S> {
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Content, ContentError> {
-        Content::load(bundle, self.limits, &self.folder)
+        Content::load(bundle, self.limits)
     }
 
     /// Takes a bundle that came: verified, newer than all known, and usable as a whole; then it
@@ -172,25 +199,23 @@ impl<S: Storage> Parameters<S> {
                 Ok(got)
             }
             Err(why) => {
-                if why.is_final() {
-                    state.refused = Some(Refused {
-                        version: got,
-                        why: why.to_string(),
-                    });
-                    self.keep(state)?;
-                }
+                state.refused = Some(Refused {
+                    version: got,
+                    why: why.to_string(),
+                });
+                self.keep(state)?;
                 Err(ParametersError::Refused { version: got, why })
             }
         }
     }
 
-    /// Whether a waiting bundle has its start behind it.
+    /// Whether a waiting bundle has its start behind it, or one is still on trial.
     pub fn is_due(&self, at: CardTime) -> bool {
-        let staged = self.bundle(self.state.staged.as_ref());
-        staged.is_some_and(|bundle| bundle.starts <= at)
+        self.state.on_trial || self.waiting.is_some_and(|(_, starts)| starts <= at)
     }
 
-    /// Switches to the waiting bundle if it is due; `take_over` makes the device work by it.
+    /// Switches to the waiting bundle if it is due; `take_over` makes the device work by it. One that
+    /// the disk kept on trial is tried first.
     pub fn switch(
         &mut self,
         at: CardTime,
@@ -199,14 +224,16 @@ impl<S: Storage> Parameters<S> {
         if !self.is_due(at) {
             return Ok(None);
         }
-        let old = self.state.clone();
-        self.keep(State {
-            current: old.staged,
-            previous: old.current,
-            staged: None,
-            on_trial: true,
-            refused: old.refused,
-        })?;
+        if !self.state.on_trial {
+            let old = self.state.clone();
+            self.keep(State {
+                current: old.staged,
+                previous: old.current,
+                staged: None,
+                on_trial: true,
+                refused: old.refused,
+            })?;
+        }
         self.begin(take_over).map(Some)
     }
 
@@ -248,10 +275,6 @@ impl<S: Storage> Parameters<S> {
                         },
                         None => Switched::To(version),
                     });
-                }
-                // A disk that fails is no fault of the bundle: it stays, and staff are told.
-                Err(why) if !why.is_final() => {
-                    return Err(ParametersError::Refused { version, why });
                 }
                 Err(why) => {
                     let why = why.to_string();

@@ -1,18 +1,22 @@
-//! Uploads and hotlist beside the taps: a thread does the waiting for the network, the device's own
-//! thread keeps the journal. A dead network never delays a card.
+//! Uploads, hotlist and parameters beside the taps: a thread does the waiting for the network, the
+//! device's own thread keeps the journal. A dead network never delays a card.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use card_spec::time::CardTime;
-use clearing_api::{BatchAnswer, Client, ClientError};
+use clearing_api::{BatchAnswer, Client, ClientError, parameters::ParametersAnswer};
 use ed25519_dalek::VerifyingKey;
 
-use super::{Line, RunError, Surroundings, work::Device};
+use super::{
+    Line, RunError, Surroundings,
+    downlink::{Downlink, Question},
+    work::Device,
+};
 use crate::{
     clock,
     hotlist::{self, FetchError, Hotlist, HotlistStore},
     journal::Storage,
-    profile::DeviceProfile,
+    profile::{DeviceProfile, Limits},
     retry::Retry,
     upload::{SignedBatch, accept_answer, next_batch, upload},
 };
@@ -21,24 +25,46 @@ enum Errand {
     Upload(SignedBatch),
     /// With the list held: the new one is made beside the taps.
     Hotlist(Box<Hotlist>, VerifyingKey),
+    Parameters(Question),
 }
 
 enum Report {
     Upload(SignedBatch, Result<BatchAnswer, ClientError>),
     Hotlist(Box<Result<Hotlist, FetchError>>),
+    Parameters(Question, Result<ParametersAnswer, ClientError>),
 }
 
 impl Report {
     /// A refusal is an answer too.
     fn was_answered(&self) -> bool {
         match self {
-            Self::Upload(_, answer) => !matches!(answer, Err(ClientError::Unreachable { .. })),
+            Self::Upload(_, answer) => !answer.as_ref().is_err_and(ClientError::is_no_answer),
+            Self::Parameters(_, answer) => !answer.as_ref().is_err_and(ClientError::is_no_answer),
             Self::Hotlist(fetched) => !matches!(
                 fetched.as_ref(),
-                Err(FetchError::Client(ClientError::Unreachable { .. }))
+                Err(FetchError::Client(error)) if error.is_no_answer()
             ),
         }
     }
+
+    const fn brings(&self) -> Option<Duty> {
+        match self {
+            Self::Upload(..) => None,
+            Self::Hotlist(_) => Some(Duty::Hotlist),
+            Self::Parameters(..) => Some(Duty::Parameters),
+        }
+    }
+}
+
+/// What is asked for once a pause, before the records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    Hotlist,
+    Parameters,
+}
+
+impl Duty {
+    const ALL: [Self; 2] = [Self::Hotlist, Self::Parameters];
 }
 
 pub(super) struct Courier {
@@ -46,7 +72,9 @@ pub(super) struct Courier {
     reports: Receiver<Report>,
     is_away: bool,
     online: Option<bool>,
-    hotlist_due: bool,
+    due: Vec<Duty>,
+    /// What was last told of each duty that was answered and not of use.
+    told: [Option<String>; 2],
     retry: Retry,
     is_told: bool,
     batch_records: usize,
@@ -74,6 +102,10 @@ impl Courier {
                             hotlist::fetch(&mut client.clone(), &held, &key, store.as_ref());
                         Report::Hotlist(Box::new(fetched))
                     }
+                    Errand::Parameters(question) => {
+                        let answer = client.parameters(&question.body, &question.signature);
+                        Report::Parameters(question, answer)
+                    }
                 };
                 if outbox.send(report).is_err() {
                     break;
@@ -86,7 +118,8 @@ impl Courier {
             reports,
             is_away: false,
             online: None,
-            hotlist_due: false,
+            due: Vec::new(),
+            told: [None, None],
             retry: Retry::new(
                 u64::from_be_bytes(profile.device.to_bytes()),
                 profile.limits.upload_seconds,
@@ -102,10 +135,18 @@ impl Courier {
         self.online
     }
 
+    /// Other limits are in effect.
+    pub(super) const fn adopt(&mut self, limits: &Limits) {
+        self.retry.adopt(limits.upload_seconds);
+        self.batch_records = limits.batch_records;
+    }
+
     /// Takes what came back and sends the next errand when it is time.
     pub(super) fn tick<S: Storage>(
         &mut self,
+        now: CardTime,
         device: &mut Device<S>,
+        downlink: &mut Downlink,
         around: &mut Surroundings<'_>,
     ) -> Result<(), RunError> {
         let mut go_on = false;
@@ -113,12 +154,11 @@ impl Courier {
             Ok(report) => {
                 self.is_away = false;
                 self.online = Some(report.was_answered());
-                go_on = self.take(report, device, around)?;
+                go_on = self.take(report, device, downlink, around)?;
             }
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
-        let now = (around.now)()?;
         // A clock that went back must not stop uploads.
         let pause = i64::from(self.retry.pause_seconds());
         let waited = self
@@ -129,25 +169,36 @@ impl Courier {
         }
         if waited {
             self.last = Some(now);
-            self.hotlist_due = device.hotlist_key.is_some();
+            self.due = Duty::ALL.to_vec();
         }
-        if let Some(errand) = self.next(device, around)? {
+        if let Some(errand) = self.next(device, downlink, around)? {
             self.is_away = self.errands.try_send(errand).is_ok();
         }
         Ok(())
     }
 
-    /// The hotlist once a pause, before the records: neither may starve the other.
+    /// Each duty once a pause, before the records: none may starve the others.
     fn next<S: Storage>(
         &mut self,
         device: &mut Device<S>,
+        downlink: &mut Downlink,
         around: &mut Surroundings<'_>,
     ) -> Result<Option<Errand>, RunError> {
-        if std::mem::take(&mut self.hotlist_due)
-            && let Some(key) = device.hotlist_key
-        {
-            let held = Box::new(device.hotlist_mut().clone());
-            return Ok(Some(Errand::Hotlist(held, key)));
+        while let Some(duty) = self.due.pop() {
+            let errand = match duty {
+                Duty::Hotlist => device.hotlist_key.map(|key| {
+                    let held = Box::new(device.hotlist_mut().clone());
+                    Errand::Hotlist(held, key)
+                }),
+                Duty::Parameters => {
+                    let number = device.journal().device();
+                    let question = downlink.question(number, &device.key, around)?;
+                    question.map(Errand::Parameters)
+                }
+            };
+            if errand.is_some() {
+                return Ok(errand);
+            }
         }
         let key = device.key.clone();
         let journal = device.journal_mut();
@@ -167,8 +218,10 @@ impl Courier {
         &mut self,
         report: Report,
         device: &mut Device<S>,
+        downlink: &mut Downlink,
         around: &mut Surroundings<'_>,
     ) -> Result<bool, RunError> {
+        let (duty, was_answered) = (report.brings(), report.was_answered());
         let taken = match report {
             Report::Upload(batch, Ok(answer)) => {
                 let records = answer.items.len();
@@ -186,12 +239,28 @@ impl Courier {
                 }
                 Err(error) => Err(error.to_string()),
             },
-            Report::Upload(_, Err(error)) => Err(error.to_string()),
+            Report::Parameters(question, Ok(answer)) => downlink.take(&question, answer, around)?,
+            Report::Upload(_, Err(error)) | Report::Parameters(_, Err(error)) => {
+                Err(error.to_string())
+            }
         };
         match taken {
             Ok(()) => {
                 self.retry.succeeded();
                 self.is_told = false;
+                if let Some(duty) = duty {
+                    self.told[duty as usize] = None;
+                }
+                Ok(true)
+            }
+            // The clearing house is there: what it brought is of no use, the records go up all the
+            // same. Told when it changes.
+            Err(message) if was_answered && let Some(duty) = duty => {
+                let told = &mut self.told[duty as usize];
+                if told.as_ref() != Some(&message) {
+                    *told = Some(message.clone());
+                    around.print(&Line::Fault { message })?;
+                }
                 Ok(true)
             }
             // What failed is tried again after the pause, not at once.

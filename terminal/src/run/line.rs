@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     hospital::Slip,
     machine::{Barrier, Event, Key, Mode, ModeOrder, Screen, Shift, Task},
+    parameters::clock::ClockEvent,
     profile::Kind,
     result::TapResult,
 };
@@ -50,10 +51,64 @@ pub enum Line<'a> {
         /// Records still waiting.
         waiting: usize,
     },
+    /// Parameters came, began or failed.
+    Parameters(ParametersNews),
+    /// The clock was corrected, or should be.
+    Clock {
+        /// Seconds: how far it was moved, or would have to be; negative is back.
+        seconds: i64,
+        /// What happened.
+        message: String,
+    },
     /// Something failed that the device survives.
     Fault {
         /// What, and what to do.
         message: String,
+    },
+}
+
+impl Line<'_> {
+    /// What the clock tells.
+    pub(super) fn clock(event: ClockEvent) -> Self {
+        let (ClockEvent::WallSet(seconds)
+        | ClockEvent::Corrected(seconds)
+        | ClockEvent::Beyond(seconds)) = event;
+        let message = event.to_string();
+        Line::Clock { seconds, message }
+    }
+}
+
+/// What became of parameters.
+#[derive(Debug, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum ParametersNews {
+    /// They came and wait for their start.
+    Waiting {
+        /// Version.
+        version: u64,
+        /// When they start.
+        starts: CardTime,
+    },
+    /// The device works by them.
+    InEffect {
+        /// Version.
+        version: u64,
+    },
+    /// They came and cannot be used here. What was in effect still is.
+    Refused {
+        /// Version.
+        version: u64,
+        /// Why.
+        why: String,
+    },
+    /// The device could not work by them; what was in effect before is again.
+    RolledBack {
+        /// Version that failed.
+        version: u64,
+        /// Version in effect; 0: the profile.
+        to: u64,
+        /// Why.
+        why: String,
     },
 }
 

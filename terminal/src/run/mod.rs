@@ -4,16 +4,19 @@
 //! for devices that need more than a card (a taxi's trip, a parking stay, a top-up, a bill, a PIN)
 //! one request a service: [`crate::machine::Trip`] and its neighbours.
 
+mod adopt;
 mod courier;
+mod downlink;
 mod kept;
 mod line;
 mod pool;
 mod read;
 mod serve;
 mod slot;
+mod trade;
 mod work;
 
-pub use line::Line;
+pub use line::{Line, ParametersNews};
 pub use serve::{Surroundings, serve};
 pub use slot::{Place, Slot, Slots};
 pub use work::Device;
@@ -22,12 +25,11 @@ use std::{
     io::{self, BufRead, Write},
     sync::{atomic::AtomicBool, mpsc},
     thread::Thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use card_reader::{PcscReader, ReaderError};
 use card_spec::time::CardTime;
-use clearing_api::Client;
 
 use crate::{
     journal::{FileStorage, Journal, JournalError},
@@ -53,6 +55,9 @@ pub enum RunError {
     /// The hotlist key.
     #[error(transparent)]
     Hotlist(#[from] crate::hotlist::HotlistError),
+    /// The parameter key, or the parameters kept.
+    #[error(transparent)]
+    Parameters(#[from] crate::parameters::ParametersError),
     /// A reader.
     #[error(transparent)]
     Reader(#[from] ReaderError),
@@ -71,7 +76,11 @@ impl RunError {
     /// The exit code: 2 profile or data, 5 reader or SAM, 1 anything else.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Profile(_) | Self::Tariffs(_) | Self::Place(_) | Self::Hotlist(_) => 2,
+            Self::Profile(_)
+            | Self::Tariffs(_)
+            | Self::Place(_)
+            | Self::Hotlist(_)
+            | Self::Parameters(_) => 2,
             Self::Reader(_) | Self::Sam(_) => 5,
             Self::Journal(_) | Self::Io(_) => 1,
         }
@@ -120,9 +129,11 @@ pub fn run_with(
         sams: sams.map_or_else(|| Ok(Vec::new()), open)?,
         changes,
     };
-    let client = Client::new(&profile.clearing);
+    let client = profile.client()?;
+    let started = Instant::now();
     let mut surroundings = Surroundings {
         now: &wall_clock,
+        steady: &|| i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX),
         random: &mut || {
             let mut bytes = [0; 16];
             getrandom::fill(&mut bytes).map_err(io::Error::other)?;

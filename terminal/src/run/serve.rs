@@ -17,7 +17,9 @@ use clearing_api::Client;
 
 use super::{
     Line, Place, RunError, Slot, Slots,
+    adopt::Governed,
     courier::Courier,
+    downlink::Downlink,
     kept::Keeper,
     line::{self, Input},
     pool::SamPool,
@@ -28,7 +30,7 @@ use crate::{
     code::{Code, Verdict},
     hotlist::HotlistStore,
     journal::Storage,
-    machine::{Action, Event, Machine, Presence, Served, Store, Task},
+    machine::{Action, Event, Machine, ModeOrder, Presence, Served, Store, TariffState, Task},
     profile::DeviceProfile,
     result::{Refusal, TapResult},
 };
@@ -47,8 +49,10 @@ const REQUESTS_MAX: usize = 16;
 
 /// What a device takes from outside.
 pub struct Surroundings<'a> {
-    /// The clock.
+    /// The computer's clock, which staff can set.
     pub now: &'a dyn Fn() -> io::Result<CardTime>,
+    /// Seconds by a clock that nobody can set.
+    pub steady: &'a dyn Fn() -> i64,
     /// Random bytes for mutual authentication.
     pub random: &'a mut dyn FnMut() -> io::Result<[u8; 16]>,
     /// Lines from outside: requests, keys, mode orders.
@@ -81,6 +85,8 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
     client: Client,
     around: &mut Surroundings<'_>,
 ) -> Result<Option<TapResult>, RunError> {
+    let newest = device.journal().waiting().last().map(|record| record.at);
+    let mut downlink = Downlink::open(profile, newest, around)?;
     let mut sams = SamPool::new(slots.sams, device.sam_opener());
     sams.wait(SAM_START)?;
     around.print(&Line::Ready {
@@ -106,13 +112,25 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
     if let Some(message) = fault {
         around.print(&Line::Fault { message })?;
     }
-    let now = (around.now)()?;
-    let machine = Machine::resume(device.machine(profile), keeper.kept().clone(), now);
+    let now = downlink.now(around)?;
+    let mut machine = Machine::resume(device.machine(profile), keeper.kept().clone(), now);
     device.learn(machine.modes());
+    let mut courier = Courier::new(client.clone(), profile, store);
+    let mut order = None;
+    let mut governed = Governed {
+        profile,
+        device: &mut *device,
+        machine: &mut machine,
+        courier: &mut courier,
+        order: &mut order,
+    };
+    downlink.begin(&mut governed, around)?;
     let mut running = Running {
         machine,
         keeper,
-        courier: Courier::new(client.clone(), profile, store),
+        courier,
+        downlink,
+        tariff: TariffState::default(),
         profile,
         device,
         field: Field::new(slots.readers.len()),
@@ -129,6 +147,7 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
         last: None,
     };
     running.show()?;
+    running.obey(order)?;
     while !running.is_over() {
         running.turn()?;
     }
@@ -151,6 +170,8 @@ struct Running<'r, 'a, S, R: Slot, M: Slot> {
     changes: Receiver<(Place, Seen)>,
     changes_over: bool,
     courier: Courier,
+    downlink: Downlink,
+    tariff: TariffState,
     client: Client,
     around: &'r mut Surroundings<'a>,
     presence: Presence,
@@ -169,8 +190,10 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
 
     /// One look around: clock, lines, network, SAM, reader.
     fn turn(&mut self) -> Result<(), RunError> {
-        let now = (self.around.now)()?;
+        self.downlink.watch(self.around)?;
+        let now = self.downlink.now(self.around)?;
         self.feed(Event::Tick(now))?;
+        self.govern(now)?;
         self.read_lines(now)?;
         if let Some(task) = self
             .requests
@@ -178,7 +201,8 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         {
             self.feed(Event::Request(task))?;
         }
-        self.courier.tick(self.device, self.around)?;
+        self.courier
+            .tick(now, self.device, &mut self.downlink, self.around)?;
         let store = Store {
             waiting: self.device.journal().waiting().len(),
             full: self.device.journal().is_full(),
@@ -196,6 +220,33 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
             thread::park_timeout(GLANCE);
         }
         Ok(())
+    }
+
+    /// Goes over to parameters whose start has come, between two sales.
+    fn govern(&mut self, now: CardTime) -> Result<(), RunError> {
+        if self.machine.is_idle() {
+            let mut order = None;
+            let mut governed = Governed {
+                profile: self.profile,
+                device: &mut *self.device,
+                machine: &mut self.machine,
+                courier: &mut self.courier,
+                order: &mut order,
+            };
+            if self.downlink.switch(now, &mut governed, self.around)? {
+                self.show()?;
+                self.obey(order)?;
+            }
+        }
+        let tariff = self.downlink.tariff();
+        if std::mem::replace(&mut self.tariff, tariff) != tariff {
+            self.feed(Event::Tariff(tariff))?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Option<ModeOrder>) -> Result<(), RunError> {
+        order.map_or(Ok(()), |order| self.feed(Event::Mode(order)))
     }
 
     fn read_lines(&mut self, now: CardTime) -> Result<(), RunError> {
@@ -337,7 +388,7 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
 
     /// One try, and whether the SAM failed in it.
     fn attempt(&mut self, task: &Task) -> Result<(Served, bool), RunError> {
-        let at = (self.around.now)()?;
+        let at = self.downlink.now(self.around)?;
         let random = (self.around.random)()?;
         let wanted = self.device.awaited_sam();
         let reader = self.field.take().and_then(|at| self.readers.get_mut(at));

@@ -7,12 +7,11 @@ use clearing_api::{Client, national};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use fare::{ModeHistory, ModeSpan, StationMode, Tariffs};
 
-use super::{RunError, pool::Open, read};
+use super::{RunError, pool::Open, read, trade::Trade};
 use crate::{
     code::Code,
     device::{
-        BusValidator, CarParkEntry, CarParkExit, FareDesk, Inspection, MetroEntryGate,
-        MetroExitGate, ParkingMeter, PassSale, Seller, Site, TaxiMeter, Till,
+        BusValidator, FareDesk, Inspection, ParkingMeter, PassSale, Seller, Site, TaxiMeter, Till,
     },
     hospital::HospitalWindow,
     hotlist::{self, Hotlist},
@@ -48,6 +47,9 @@ pub struct Device<S> {
     site: Site,
     plate: String,
     has_sam_reader: bool,
+    /// The profile's.
+    own_tariffs: Option<Arc<Tariffs>>,
+    /// Those in effect.
     tariffs: Option<Arc<Tariffs>>,
     pub(super) key: SigningKey,
     pub(super) hotlist_key: Option<VerifyingKey>,
@@ -84,17 +86,58 @@ impl<S: Storage> Device<S> {
             .as_deref()
             .map(hotlist::key_from_hex)
             .transpose()?;
-        let work = work(profile, &site, tariffs.as_ref(), journal, &key)?;
+        let trade = Trade::of(profile, &site, tariffs.as_ref())?;
+        let work = work(profile, trade, journal, &key)?;
         let plate = profile.plate.clone().unwrap_or_default();
         Ok(Self {
             work,
             site,
             plate,
             has_sam_reader: profile.sam_reader.is_some(),
+            own_tariffs: tariffs.clone(),
             tariffs,
             key,
             hotlist_key,
         })
+    }
+
+    /// Works by the limits of `profile` and by other tariffs, or by its own; what it has journalled
+    /// and its torn debit stay. After an error all is as before.
+    pub(super) fn adopt(
+        &mut self,
+        profile: &DeviceProfile,
+        tariffs: Option<&Arc<Tariffs>>,
+    ) -> Result<(), RunError> {
+        let own = self.own_tariffs.as_ref();
+        // One that prices nothing has no use for any.
+        let tariffs = own.map(|own| tariffs.unwrap_or(own));
+        let trade = Trade::of(profile, &self.site, tariffs)?;
+        let setup = profile.setup();
+        match (&mut self.work, trade) {
+            (Work::Sells(terminal, seller), Trade::Sells(new)) => {
+                terminal.adopt(setup);
+                *seller = new;
+            }
+            (Work::Bus(terminal, bus), Trade::Bus(new)) => {
+                terminal.adopt(setup);
+                *bus = new;
+            }
+            (Work::Desk(terminal, desk), Trade::Desk(new)) => {
+                terminal.adopt(setup);
+                *desk = new;
+            }
+            (Work::Inspector(terminal, inspection), Trade::Inspector(new)) => {
+                terminal.adopt(setup);
+                *inspection = new;
+            }
+            (Work::Taxi(terminal) | Work::Meter(terminal, ..), _) => terminal.adopt(setup),
+            (Work::Pos(pos), _) => pos.adopt(setup, profile.limits.load_max_fen),
+            (Work::Kiosk(kiosk), _) => kiosk.adopt(profile.limits.load_max_fen),
+            // The kind of a device does not change; a hospital window has no such limits.
+            _ => {}
+        }
+        self.tariffs = tariffs.cloned();
+        Ok(())
     }
 
     /// Its state machine's rules.
@@ -429,21 +472,11 @@ fn split(random: [u8; 16]) -> Randoms {
 
 fn work<S: Storage>(
     profile: &DeviceProfile,
-    site: &Site,
-    tariffs: Option<&Arc<Tariffs>>,
+    trade: Trade,
     journal: Journal<S>,
     key: &SigningKey,
 ) -> Result<Work<S>, RunError> {
-    let setup = profile.setup();
-    let site = site.clone();
-    let needed = |field, value: &Option<String>| -> Result<String, RunError> {
-        Ok(profile.need(field, value.as_deref())?.to_owned())
-    };
-    let route = || needed("route", &profile.route);
-    let stop = || needed("stop", &profile.stop);
-    let park = || needed("park", &profile.park);
-    let vehicle = profile.vehicle_class.unwrap_or(fare::VehicleClass::Small);
-    let tariffs = || profile.need("tariffs", tariffs).cloned();
+    let terminal = |journal| PurseTerminal::new(profile.setup(), journal);
     let loads = || -> Result<LoadDesk, RunError> {
         Ok(LoadDesk {
             acceptance: profile.acceptance(),
@@ -452,74 +485,17 @@ fn work<S: Storage>(
             key: key.clone(),
         })
     };
-    let seller: Box<dyn Seller> = match profile.kind {
-        Kind::Bus => {
-            let route = route()?.as_str().into();
-            let bus = BusValidator::new(site, tariffs()?, route).map_err(RunError::Place)?;
-            return Ok(Work::Bus(PurseTerminal::new(setup, journal), bus));
-        }
-        Kind::FareDesk => {
-            let (line, stop) = (route()?.as_str().into(), stop()?.as_str().into());
-            let desk = FareDesk::new(site, tariffs()?, &line, stop).map_err(RunError::Place)?;
-            return Ok(Work::Desk(PurseTerminal::new(setup, journal), desk));
-        }
-        Kind::Inspector => {
-            let operator = fare::OperatorId::from(profile.operator.as_str());
-            let line = match &profile.route {
-                Some(route) => {
-                    let route = route.as_str().into();
-                    let tariffs = tariffs()?;
-                    let known = tariffs.route(&operator, &route).map(|route| route.code);
-                    let unknown = || RunError::Place(Refusal::new(Code::TariffFault, &route));
-                    Some(known.ok_or_else(unknown)?)
-                }
-                None => None,
-            };
-            let inspection = Inspection { site, line };
-            return Ok(Work::Inspector(
-                PurseTerminal::new(setup, journal),
-                inspection,
-            ));
-        }
-        Kind::MetroEntry => {
-            let (line, stop) = (route()?.as_str().into(), stop()?.as_str().into());
-            Box::new(MetroEntryGate::new(site, tariffs()?, &line, stop).map_err(RunError::Place)?)
-        }
-        Kind::MetroExit => {
-            let (line, stop) = (route()?.as_str().into(), stop()?.as_str().into());
-            Box::new(MetroExitGate::new(site, tariffs()?, &line, stop).map_err(RunError::Place)?)
-        }
-        Kind::CarParkEntry => Box::new(CarParkEntry::new(
-            site,
-            tariffs()?,
-            park()?.as_str().into(),
-            vehicle,
-        )),
-        Kind::CarParkExit => Box::new(CarParkExit::new(
-            site,
-            tariffs()?,
-            park()?.as_str().into(),
-            vehicle,
-        )),
-        Kind::Taxi => {
-            profile.need("plate", profile.plate.as_deref())?;
-            return Ok(Work::Taxi(PurseTerminal::new(setup, journal)));
-        }
-        Kind::ParkingMeter => {
-            let zone = needed("zone", &profile.zone)?.as_str().into();
-            return Ok(Work::Meter(
-                PurseTerminal::new(setup, journal),
-                zone,
-                vehicle,
-            ));
-        }
-        Kind::Pos => {
-            return Ok(Work::Pos(Pos::new(setup, loads()?, journal)));
-        }
-        Kind::Kiosk => return Ok(Work::Kiosk(Kiosk::new(loads()?, journal))),
-        Kind::Hospital => return hospital(profile, journal),
-    };
-    Ok(Work::Sells(PurseTerminal::new(setup, journal), seller))
+    Ok(match trade {
+        Trade::Sells(seller) => Work::Sells(terminal(journal), seller),
+        Trade::Bus(bus) => Work::Bus(terminal(journal), bus),
+        Trade::Desk(desk) => Work::Desk(terminal(journal), desk),
+        Trade::Inspector(inspection) => Work::Inspector(terminal(journal), inspection),
+        Trade::Taxi => Work::Taxi(terminal(journal)),
+        Trade::Meter(class, vehicle) => Work::Meter(terminal(journal), class, vehicle),
+        Trade::Pos => Work::Pos(Pos::new(profile.setup(), loads()?, journal)),
+        Trade::Kiosk => Work::Kiosk(Kiosk::new(loads()?, journal)),
+        Trade::Hospital => hospital(profile, journal)?,
+    })
 }
 
 fn hospital<S: Storage>(profile: &DeviceProfile, journal: Journal<S>) -> Result<Work<S>, RunError> {
@@ -533,7 +509,7 @@ fn hospital<S: Storage>(profile: &DeviceProfile, journal: Journal<S>) -> Result<
         sign_no: None,
     };
     let link = NationalLink {
-        client: Client::new(&profile.clearing),
+        client: profile.client()?,
         credentials: national::Credentials {
             access_key: hospital.access_key.clone(),
             secret_key: read_text(&hospital.secret_key_file)?.trim().to_owned(),

@@ -85,13 +85,16 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
     let (_sender, requests) = mpsc::channel();
     // Ten minutes after the ride, whatever number of cards there is.
     let seconds = Cell::new(time("2026-11-23T08:25:00").seconds() * 1_000);
-    let now = || -> io::Result<CardTime> {
+    let now =
+        || -> io::Result<CardTime> { Ok(CardTime::from_seconds(seconds.get() / 1_000).unwrap()) };
+    let steady = || {
         seconds.set(seconds.get() + 50);
-        Ok(CardTime::from_seconds(seconds.get() / 1_000).unwrap())
+        seconds.get() / 1_000
     };
     let mut output = Vec::new();
     let mut around = Surroundings {
         now: &now,
+        steady: &steady,
         random: &mut || Ok([9; 16]),
         requests,
         output: &mut output,

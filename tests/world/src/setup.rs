@@ -135,6 +135,7 @@ impl House {
             .collect();
         let config = clearing::Config {
             address: ([127, 0, 0, 1], 0).into(),
+            tls: None,
             database: Some(options.dir.join("clearing.db")),
             data: options.data.clone(),
             ledger_key,

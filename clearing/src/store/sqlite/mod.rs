@@ -219,6 +219,9 @@ impl Store for SqliteStore {
     ) -> Result<bool> {
         parameters::carry_out(self, number, who, effect, now).await
     }
+    async fn published(&self) -> Result<Vec<SignedBundle>> {
+        parameters::published(self).await
+    }
     async fn newest_parameters(&self, above: u64) -> Result<Option<SignedBundle>> {
         parameters::newest(self, above).await
     }

@@ -88,13 +88,25 @@ pub(super) async fn newest(store: &SqliteStore, above: u64) -> Result<Option<Sig
     .bind(num(above)?)
     .fetch_optional(&store.pool)
     .await?
-    .map(|row| {
-        Ok(SignedBundle {
-            body: row.try_get("body")?,
-            signature: row.try_get("signature")?,
-        })
-    })
+    .map(|row| bundle(&row))
     .transpose()
+}
+
+/// All of them, oldest first.
+pub(super) async fn published(store: &SqliteStore) -> Result<Vec<SignedBundle>> {
+    sqlx::query("SELECT body, signature FROM parameters ORDER BY version")
+        .fetch_all(&store.pool)
+        .await?
+        .iter()
+        .map(bundle)
+        .collect()
+}
+
+fn bundle(row: &SqliteRow) -> Result<SignedBundle> {
+    Ok(SignedBundle {
+        body: row.try_get("body")?,
+        signature: row.try_get("signature")?,
+    })
 }
 
 pub(super) async fn report(

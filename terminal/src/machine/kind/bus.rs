@@ -2,7 +2,7 @@
 
 use card_spec::time::CardTime;
 
-use super::{Behaviour, Step};
+use super::{Behaviour, Model, Step};
 use crate::{
     code::Verdict,
     machine::{Colour, Face, Key, Row, Sale, Served, SoftKey, Task},
@@ -81,6 +81,18 @@ impl Behaviour for Bus {
     fn served(&mut self, _task: &Task, served: &Served, _now: CardTime) {
         if served.result.verdict == Verdict::Open {
             self.leave();
+        }
+    }
+
+    fn adopt(&mut self, model: Model) {
+        if let Model::Bus {
+            companions,
+            sections,
+        } = model
+        {
+            (self.companions, self.sections) = (companions, sections);
+            self.companion &= companions;
+            self.ridden = self.ridden.filter(|ridden| *ridden <= sections);
         }
     }
 

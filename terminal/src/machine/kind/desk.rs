@@ -3,7 +3,7 @@
 use card_spec::time::CardTime;
 use fare::{Area, StopId};
 
-use super::{Behaviour, Step};
+use super::{Behaviour, Model, Step};
 use crate::{
     code::Verdict,
     machine::{Colour, Correction, Face, Key, Row, Served, SoftKey, Task, Text, entry::Entry},
@@ -91,6 +91,12 @@ impl Behaviour for Desk {
             key => return Step::of_use(self.named.key(key)),
         }
         Step::Taken
+    }
+
+    fn adopt(&mut self, model: Model) {
+        if let Model::FareDesk { stations } = model {
+            self.stations = stations;
+        }
     }
 
     fn served(&mut self, task: &Task, served: &Served, _now: CardTime) {

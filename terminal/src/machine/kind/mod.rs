@@ -143,6 +143,14 @@ pub(super) trait Behaviour: std::fmt::Debug + Send {
     /// A task of this kind is done.
     fn served(&mut self, _task: &Task, _served: &Served, _now: CardTime) {}
 
+    /// Whether nothing is under way that was begun by the tariff in force.
+    fn is_idle(&self) -> bool {
+        true
+    }
+
+    /// Goes on by another tariff.
+    fn adopt(&mut self, _model: Model) {}
+
     /// The dialogue is left where it stands.
     fn leave(&mut self) {}
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use card_spec::{Fen, time::CardTime};
 use fare::{MeterStay, OperatorId, Tariffs, VehicleClass, ZoneClass};
 
-use super::{Behaviour, Step};
+use super::{Behaviour, Model, Step};
 use crate::{
     code::{Code, Verdict},
     machine::{Amount, Colour, Face, Key, Row, Served, SoftKey, Stay, Task, entry::Entry, face},
@@ -160,6 +160,24 @@ impl Behaviour for Meter {
             }
             key if self.entry.key(key) => Step::Taken,
             _ => Step::Ignored,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.leaving.is_none()
+    }
+
+    /// The stays that were begun go on.
+    fn adopt(&mut self, model: Model) {
+        if let Model::ParkingMeter {
+            tariffs,
+            operator,
+            class,
+            vehicle,
+        } = model
+        {
+            (self.tariffs, self.operator) = (tariffs, operator);
+            (self.class, self.vehicle) = (class, vehicle);
         }
     }
 

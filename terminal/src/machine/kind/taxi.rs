@@ -5,7 +5,7 @@ use std::sync::Arc;
 use card_spec::{Fen, time::CardTime};
 use fare::{OperatorId, Tariffs, TaxiTrip};
 
-use super::{Behaviour, Step};
+use super::{Behaviour, Model, Step};
 use crate::{
     clock,
     code::{Code, Verdict},
@@ -148,6 +148,17 @@ impl Behaviour for Taxi {
                 Some(due) => Step::Cash(due),
                 None => Step::Taken,
             },
+        }
+    }
+
+    /// A hire is paid by the tariff that it was flagged down with.
+    fn is_idle(&self) -> bool {
+        matches!(self.hire, Hire::Free)
+    }
+
+    fn adopt(&mut self, model: Model) {
+        if let Model::Taxi { tariffs, operator } = model {
+            (self.tariffs, self.operator) = (tariffs, operator);
         }
     }
 
