@@ -24,6 +24,7 @@ use terminal::{
     Code, DeviceProfile, Journal,
     journal::{JournalError, MemoryStorage, Storage},
     machine::Action,
+    meter::Meter,
     run::{Device, Place, Slot, Slots, Surroundings, serve},
 };
 use virtual_card::{Cut, VirtualCard, sample, sample::SampleSam};
@@ -173,6 +174,7 @@ fn watched(
     let mut output = Vec::new();
     let mut around = Surroundings {
         now: &now,
+        meter: Meter::default(),
         steady: &steady,
         random: &mut || Ok([9; 16]),
         requests: mpsc::channel().1,

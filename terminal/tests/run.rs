@@ -20,6 +20,7 @@ use serde_json::Value;
 use terminal::{
     Code, DeviceProfile, Journal, TapResult,
     journal::MemoryStorage,
+    meter::Meter,
     run::{Device, Place, Slot, Slots, Surroundings, serve},
 };
 use virtual_card::{Cut, VirtualCard, sample, sample::SampleSam};
@@ -118,6 +119,7 @@ fn run_with(
     let mut output = Vec::new();
     let mut around = Surroundings {
         now: &now,
+        meter: Meter::default(),
         steady: &steady,
         random: &mut || Ok([9; 16]),
         requests: receiver,
@@ -153,6 +155,12 @@ fn a_bus_prints_one_line_a_card_and_keeps_what_it_cannot_upload() {
     assert_eq!(taps[0]["amount"], 90);
     assert_eq!(taps[0]["pan"], "099900**********0016", "masked");
     assert_eq!(taps[1]["code"], Code::TooSoon.number());
+    // SELECT, INIT, UPDATE CAPP CACHE of record and transfer window, DEBIT.
+    let cost = &taps[0]["cost"];
+    assert_eq!(cost["exchanges"], 5, "{cost}");
+    let air = cost["air_us"][0].as_u64().unwrap();
+    assert!((27_000..28_000).contains(&air), "{cost}");
+    assert!(cost["sam_characters"].as_u64() > Some(0), "{cost}");
     let mut shown: Vec<(&str, &Value)> = of(&lines, "screen")
         .into_iter()
         .map(|line| (line["headline"]["en"].as_str().unwrap(), &line["amount"]))

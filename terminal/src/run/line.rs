@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     hospital::Slip,
     machine::{Barrier, Event, Key, Mode, ModeOrder, Screen, Shift, Task},
+    meter::Cost,
     parameters::clock::ClockEvent,
     profile::Kind,
     result::TapResult,
@@ -41,7 +42,14 @@ pub enum Line<'a> {
         barrier: Barrier,
     },
     /// A card was presented.
-    Tap(&'a TapResult),
+    Tap {
+        /// What came of it.
+        #[serde(flatten)]
+        result: &'a TapResult,
+        /// What it cost, where the card was reached.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cost: Option<Cost>,
+    },
     /// A settlement slip.
     Slip(&'a Slip),
     /// Records went up.

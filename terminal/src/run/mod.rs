@@ -34,6 +34,7 @@ use card_spec::time::CardTime;
 use crate::{
     journal::{FileStorage, Journal, JournalError},
     machine::{Action, Key},
+    meter::Meter,
     names::Names,
     profile::{DeviceProfile, Kind, ProfileError},
     result::{Refusal, TapResult},
@@ -111,8 +112,13 @@ pub fn run_with(
 ) -> Result<Option<TapResult>, RunError> {
     profile.must_be(kind)?;
     let key = profile.signing_key()?;
+    let meter = Meter::default();
     let storage = FileStorage::open(&profile.journal).map_err(JournalError::from)?;
-    let journal = Journal::open(storage, profile.device, profile.limits.journal_bytes)?;
+    let journal = Journal::open(
+        meter.storage(storage),
+        profile.device,
+        profile.limits.journal_bytes,
+    )?;
     let mut device = work::Device::new(profile, journal, key)?;
     let open = |names: &Names| names.iter().map(PcscReader::open).collect::<Result<_, _>>();
     let sams = match device.needs_sam() {
@@ -133,6 +139,7 @@ pub fn run_with(
     let started = Instant::now();
     let mut surroundings = Surroundings {
         now: &wall_clock,
+        meter,
         steady: &|| i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX),
         random: &mut || {
             let mut bytes = [0; 16];

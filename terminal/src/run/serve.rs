@@ -8,7 +8,7 @@ use std::{
         mpsc::{Receiver, TryRecvError},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use card_reader::Seen;
@@ -23,7 +23,7 @@ use super::{
     kept::Keeper,
     line::{self, Input},
     pool::SamPool,
-    slot::{self, Field},
+    slot::{self, CountedSam, Field},
     work::Device,
 };
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     hotlist::HotlistStore,
     journal::Storage,
     machine::{Action, Event, Machine, ModeOrder, Presence, Served, Store, TariffState, Task},
+    meter::{Cost, Meter},
     profile::DeviceProfile,
     result::{Refusal, TapResult},
 };
@@ -53,6 +54,8 @@ pub struct Surroundings<'a> {
     pub now: &'a dyn Fn() -> io::Result<CardTime>,
     /// Seconds by a clock that nobody can set.
     pub steady: &'a dyn Fn() -> i64,
+    /// Counts what a tap costs; the journal's storage may be counted with it.
+    pub meter: Meter,
     /// Random bytes for mutual authentication.
     pub random: &'a mut dyn FnMut() -> io::Result<[u8; 16]>,
     /// Lines from outside: requests, keys, mode orders.
@@ -87,7 +90,13 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
 ) -> Result<Option<TapResult>, RunError> {
     let newest = device.journal().waiting().last().map(|record| record.at);
     let mut downlink = Downlink::open(profile, newest, around)?;
-    let mut sams = SamPool::new(slots.sams, device.sam_opener());
+    let meter = around.meter.clone();
+    let counted = |inside| CountedSam {
+        inside,
+        meter: meter.clone(),
+    };
+    let slots_of_sams = slots.sams.into_iter().map(counted).collect();
+    let mut sams = SamPool::new(slots_of_sams, device.sam_opener());
     sams.wait(SAM_START)?;
     around.print(&Line::Ready {
         kind: profile.kind.name(),
@@ -158,6 +167,13 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
     Ok(running.last)
 }
 
+/// One try to do a task.
+struct Attempt {
+    served: Served,
+    cost: Option<Cost>,
+    sam_failed: bool,
+}
+
 /// A device at work.
 struct Running<'r, 'a, S, R: Slot, M: Slot> {
     profile: &'r DeviceProfile,
@@ -166,7 +182,7 @@ struct Running<'r, 'a, S, R: Slot, M: Slot> {
     device: &'r mut Device<S>,
     readers: Vec<R>,
     field: Field,
-    sams: SamPool<M>,
+    sams: SamPool<CountedSam<M>>,
     changes: Receiver<(Place, Seen)>,
     changes_over: bool,
     courier: Courier,
@@ -266,7 +282,7 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
                 Err(message) => {
                     let refusal = Refusal::new(Code::PresentAgain, message);
                     let refused = self.device.refuse(now, refusal);
-                    self.print(refused)?;
+                    self.print(refused, None)?;
                 }
             }
         }
@@ -365,7 +381,11 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
 
     /// Does a task; says how the SAMs are where that task changed it.
     fn perform(&mut self, task: &Task) -> Result<(Served, Option<Event>), RunError> {
-        let (mut served, sam_failed) = self.attempt(task)?;
+        let Attempt {
+            mut served,
+            mut cost,
+            sam_failed,
+        } = self.attempt(task)?;
         // The card still lies there: another SAM serves it, or ends the debit that this one left. A
         // bill is never begun twice.
         let again = sam_failed
@@ -374,20 +394,20 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
             && self.sams.wait(SAM_WAIT).is_ok();
         self.tell_sam_faults()?;
         if again {
-            let (mut second, _) = self.attempt(task)?;
+            let mut second = self.attempt(task)?;
             // It left in the meantime: what was said of the first try stands.
-            if second.result.code != Code::PresentAgain {
-                second.result.journal.splice(0..0, served.result.journal);
-                served = second;
+            if second.served.result.code != Code::PresentAgain {
+                let journal = &mut second.served.result.journal;
+                journal.splice(0..0, served.result.journal);
+                (served, cost) = (second.served, second.cost);
             }
         }
-        self.print(served.clone())?;
+        self.print(served.clone(), cost)?;
         let sam = self.sams.news().map(|ready| Event::Sam { ready });
         Ok((served, sam))
     }
 
-    /// One try, and whether the SAM failed in it.
-    fn attempt(&mut self, task: &Task) -> Result<(Served, bool), RunError> {
+    fn attempt(&mut self, task: &Task) -> Result<Attempt, RunError> {
         let at = self.downlink.now(self.around)?;
         let random = (self.around.random)()?;
         let wanted = self.device.awaited_sam();
@@ -397,24 +417,38 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
             Some(Err(error)) => Err(slot::refusal(&error)),
             None => Err(Code::PresentAgain.into()),
         };
+        let meter = &self.around.meter;
         let mut card = match connected {
-            Ok(card) => card,
+            Ok(card) => meter.card(card),
             Err(mut refusal) => {
                 // While a card is awaited, one that leaves again changes nothing.
                 if wanted.is_some() && refusal.code == Code::PresentAgain {
                     refusal.code = Code::SameCardAgain;
                 }
-                return Ok((self.device.refuse(at, refusal), false));
+                return Ok(Attempt {
+                    served: self.device.refuse(at, refusal),
+                    cost: None,
+                    sam_failed: false,
+                });
             }
         };
         let (device, client) = (&mut *self.device, &mut self.client);
-        Ok(self.sams.lend(wanted, |sam| {
+        // What the journal and the SAM did since the last card is no part of this one.
+        meter.take(Duration::ZERO);
+        let began = Instant::now();
+        let (served, sam_failed) = self.sams.lend(wanted, |sam| {
             device.perform(task, &mut card, sam, at, random, client)
-        }))
+        });
+        Ok(Attempt {
+            served,
+            cost: Some(meter.take(began.elapsed())),
+            sam_failed,
+        })
     }
 
-    fn print(&mut self, served: Served) -> Result<(), RunError> {
-        self.around.print(&Line::Tap(&served.result))?;
+    fn print(&mut self, served: Served, cost: Option<Cost>) -> Result<(), RunError> {
+        let result = &served.result;
+        self.around.print(&Line::Tap { result, cost })?;
         if let Some(slip) = &served.slip {
             self.around.print(&Line::Slip(slip))?;
         }

@@ -5,7 +5,12 @@ use std::sync::mpsc::Receiver;
 use card_reader::{PcscChannel, PcscReader, ReaderError, Seen};
 use card_spec::{Channel, ChannelError};
 
-use crate::{code::Code, machine::Presence, result::Refusal};
+use crate::{
+    code::Code,
+    machine::Presence,
+    meter::{Meter, Metered},
+    result::Refusal,
+};
 
 /// A place for one card, or for one SAM.
 pub trait Slot {
@@ -27,6 +32,20 @@ impl Slot for PcscReader {
             }
             other => other,
         }
+    }
+}
+
+/// A slot whose SAM is counted.
+pub(super) struct CountedSam<M> {
+    pub(super) inside: M,
+    pub(super) meter: Meter,
+}
+
+impl<M: Slot> Slot for CountedSam<M> {
+    type Card = Metered<M::Card>;
+
+    fn connect(&mut self) -> Result<Self::Card, ReaderError> {
+        self.inside.connect().map(|sam| self.meter.sam(sam))
     }
 }
 

@@ -18,6 +18,7 @@ use terminal::{
     Code, DeviceProfile, Journal, Verdict,
     device::Seller,
     journal::MemoryStorage,
+    meter::Meter,
     run::{Device, Place, Slot, Slots, Surroundings, serve},
 };
 use virtual_card::VirtualCard;
@@ -94,6 +95,7 @@ fn inspect(cards: Vec<Shown>) -> (Vec<Code>, Wire) {
     let mut output = Vec::new();
     let mut around = Surroundings {
         now: &now,
+        meter: Meter::default(),
         steady: &steady,
         random: &mut || Ok([9; 16]),
         requests,
