@@ -9,7 +9,10 @@ use common::*;
 use ed25519_dalek::{Signer, SigningKey};
 use terminal::{
     Code, Journal, PurseTerminal, Verdict,
-    device::{CarParkEntry, CarParkExit, MetroEntryGate, MetroExitGate, ParkingMeter, TaxiMeter},
+    device::{
+        BusValidator, CarParkEntry, CarParkExit, MetroEntryGate, MetroExitGate, ParkingMeter,
+        TaxiMeter,
+    },
     journal::FileStorage,
 };
 use virtual_card::sample::Sample;
@@ -74,19 +77,29 @@ fn the_price_explains_itself_and_the_card_kind_counts() {
         card: &mut rig.card,
         change,
     };
-    let at = time("2026-11-23T10:00:00");
-    let result = rig.terminal.tap(&mut card, &mut rig.sam, at, &bus("FZB17"));
-    assert_eq!(result.verdict, Verdict::Open, "{result:?}");
-    assert_eq!(
-        result.price.iter().map(|s| s.delta).sum::<Fen>(),
-        result.amount.unwrap()
-    );
-    let Service::Bus { age, kind, .. } = &rig.purchases()[0].service else {
-        panic!("bus")
-    };
-    // The age read from file 16 decides, not the kind.
-    assert_eq!((*age, *kind), (Some(36), CardKind::Elderly));
-    assert_eq!(result.amount, Some(Fen(90)));
+    let xiamen = BusValidator::new(site("XMBUS"), tariffs(), "XMB1".into()).unwrap();
+    let rides = [("08:00", bus("FZB17")), ("10:00", xiamen)];
+    let results = rides.map(|(at, bus)| {
+        let at = time(&format!("2026-11-23T{at}:00"));
+        rig.terminal.tap(&mut card, &mut rig.sam, at, &bus)
+    });
+    for result in &results {
+        assert_eq!(result.verdict, Verdict::Open, "{result:?}");
+        assert_eq!(
+            result.price.iter().map(|s| s.delta).sum::<Fen>(),
+            result.amount.unwrap()
+        );
+    }
+    let ages = rig.purchases().into_iter().map(|sale| match sale.service {
+        Service::Bus { age, kind, .. } => (age, kind),
+        other => panic!("{other:?}"),
+    });
+    // Fuzhou's buses have no price by age and do not read it. In Xiamen the age of file 16 decides,
+    // not the kind.
+    let expected = [(None, CardKind::Elderly), (Some(36), CardKind::Elderly)];
+    assert_eq!(ages.collect::<Vec<_>>(), expected);
+    assert_eq!(results[0].amount, Some(Fen(90)));
+    assert_ne!(results[1].amount, Some(Fen(0)));
 }
 
 #[test]

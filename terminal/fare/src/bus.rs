@@ -60,7 +60,7 @@ pub(crate) struct BusTariff {
     tariff: TariffRef,
     pub(crate) city: CityCode,
     routes: BTreeMap<RouteId, PricedRoute>,
-    discounts: Vec<Discount>,
+    pub(crate) discounts: Vec<Discount>,
 }
 
 impl BusTariff {

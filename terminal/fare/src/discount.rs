@@ -48,6 +48,10 @@ impl Discount {
         Ok(())
     }
 
+    pub(crate) const fn asks_age(&self) -> bool {
+        self.min_age.is_some()
+    }
+
     fn entitles(&self, rider: Rider, base: Fen) -> bool {
         let who = match (self.min_age, rider.age) {
             (Some(min), Some(age)) => age >= min,

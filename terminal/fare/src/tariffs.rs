@@ -13,6 +13,7 @@ use crate::{
     car_park::CarParkTariff,
     clock::{self, DAY},
     contract::Contracts,
+    discount::Discount,
     gtfs::FeedRoute,
     metro::{MetroTariff, StayLimit},
     ride::CityRules,
@@ -134,6 +135,14 @@ impl Tariffs {
     /// Prices a metered taxi trip.
     pub fn quote_taxi(&self, trip: &TaxiTrip) -> Result<Quote, QuoteError> {
         of(&self.taxi, &trip.operator)?.quote(trip)
+    }
+
+    /// Whether a price of this bus company or network asks for the rider's age.
+    pub fn asks_age(&self, operator: &OperatorId) -> bool {
+        let bus = self.bus.get(operator).map(|tariff| &tariff.discounts);
+        let metro = self.metro.get(operator).map(|tariff| &tariff.discounts);
+        let mut all = bus.into_iter().chain(metro).flatten();
+        all.any(Discount::asks_age)
     }
 
     /// How many sections a bus route has; 0 on a route with a flat fare.

@@ -23,6 +23,7 @@ pub struct BusValidator {
     tariffs: Arc<Tariffs>,
     route: RouteId,
     line: LineCode,
+    asks_age: bool,
     companion: bool,
     /// Sections ridden through, as far as they are known.
     ridden: Option<u8>,
@@ -34,6 +35,7 @@ impl BusValidator {
         let operator = OperatorId::from(site.operator.as_str());
         let line = line_of(&tariffs, &operator, &route)?;
         Ok(Self {
+            asks_age: tariffs.asks_age(&operator),
             site,
             tariffs,
             route,
@@ -100,7 +102,7 @@ impl Seller for BusValidator {
     fn reads(&self) -> Reads {
         Reads {
             fares: (!self.companion).then(|| self.site.fare_city()),
-            age: true,
+            age: self.asks_age,
             ..Reads::default()
         }
     }

@@ -186,7 +186,7 @@ impl Seller for Desk<'_> {
         Reads {
             fares: Some(self.desk.0.site.fare_city()),
             metro: true,
-            age: true,
+            age: self.desk.0.asks_age,
             ..Reads::default()
         }
     }

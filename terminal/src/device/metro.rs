@@ -22,6 +22,7 @@ pub(super) struct GatePlace {
     pub(super) site: Site,
     pub(super) tariffs: Arc<Tariffs>,
     pub(super) operator: OperatorId,
+    pub(super) asks_age: bool,
     pub(super) stop: StopId,
     station: StationCode,
     line: LineCode,
@@ -44,6 +45,7 @@ impl GatePlace {
             .map(|s| s.code)
             .ok_or_else(|| no_price(fare::QuoteError::Stop(operator.clone(), stop.clone())))?;
         Ok(Self {
+            asks_age: tariffs.asks_age(&operator),
             site,
             tariffs,
             operator,
@@ -120,7 +122,7 @@ impl Seller for MetroEntryGate {
         Reads {
             fares: Some(self.0.site.fare_city()),
             metro: true,
-            age: true,
+            age: self.0.asks_age,
             ..Reads::default()
         }
     }
@@ -215,7 +217,7 @@ impl Seller for MetroExitGate {
         Reads {
             fares: Some(self.0.site.fare_city()),
             metro: true,
-            age: true,
+            age: self.0.asks_age,
             ..Reads::default()
         }
     }
