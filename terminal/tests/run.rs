@@ -303,3 +303,45 @@ fn a_kiosk_reports_a_card_with_a_receipt_and_loads_nothing_while_nobody_answers(
     let text = lines.iter().map(Value::to_string).collect::<String>();
     assert!(!text.contains(sample::PIN), "no PIN in a line");
 }
+
+/// A mode that the tariffs name for a station shows at its gate, from its beginning to its end.
+#[test]
+fn a_gate_shows_the_mode_of_its_station() {
+    let folder = std::env::temp_dir().join(format!("onecard-modes-{}", std::process::id()));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/fujian");
+    let mut texts = fare::Tariffs::texts(std::path::Path::new(source)).unwrap();
+    let modes = r#"
+kind = "modes"
+id = "fuzhou-modes"
+city = "350100"
+[provenance]
+source = "the control centre"
+date = "2026-11-23"
+status = "synthetic"
+[[span]]
+operator = "FZMTR"
+stops = ["FZM103"]
+mode = "train-failure"
+from = "2026-11-23T08:15:03"
+to = "2026-11-23T08:15:06"
+"#;
+    texts.insert("transit/fuzhou/modes.toml".to_owned(), modes.to_owned());
+    for (name, text) in texts {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let modes = |stop: &str| {
+        let place = format!("operator = \"FZMTR\"\nroute = \"FZM1\"\nstop = \"{stop}\"");
+        let mut profile = profile("metro-exit", &place);
+        profile.tariffs = Some(folder.clone());
+        let cards = (1..=4).map(|n| Held::new(card(SuiteId::Aes, n))).collect();
+        let (lines, _) = run(&profile, cards, class::TRANSIT, &[]);
+        let modes = of(&lines, "mode").into_iter();
+        let modes: Vec<String> = modes.map(|m| m["mode"].to_string()).collect();
+        modes
+    };
+    assert_eq!(modes("FZM103"), ["\"train-failure\"", "\"normal\""]);
+    assert!(modes("FZM104").is_empty());
+    std::fs::remove_dir_all(&folder).unwrap();
+}

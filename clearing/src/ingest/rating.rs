@@ -9,9 +9,9 @@ use card_spec::{
 };
 use clearing_api::record::{Purchase, Service};
 use fare::{
-    Area, BusRide, CarParkStay, CityCode, DeskAdvice, DeskVisit, FareState, MeterStay, MetroExit,
-    MetroRide, ModeHistory, OperatorId, PassOrder, Passage, PriorLeg, Ridden, Rider, Tariffs,
-    TaxiTrip, VehicleClass,
+    Area, BusRide, CarParkStay, CityCode, DeskAdvice, DeskVisit, ExitDecision, FareState,
+    MeterStay, MetroExit, ModeHistory, OperatorId, PassOrder, Passage, PriorLeg, Ridden, Rider,
+    Tariffs, TaxiTrip, VehicleClass,
 };
 
 /// What re-rating found.
@@ -189,16 +189,32 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
             state,
             age,
             kind: _,
-        } => tariffs.quote_metro(&MetroRide {
-            operator: id(operator),
-            from_stop: from.as_str().into(),
-            to_stop: to.as_str().into(),
-            entered_at: *entered,
-            exited_at: at,
-            rider: rider(purchase, facts, *age),
-            prior: prior_leg(prior.as_ref(), state.as_ref()),
-            state: fare_state(state.as_ref()),
-        }),
+        } => {
+            let exit = MetroExit {
+                operator: id(operator),
+                stop: to.as_str().into(),
+                at,
+                rider: rider(purchase, facts, *age),
+                prior: prior_leg(prior.as_ref(), state.as_ref()),
+                state: fare_state(state.as_ref()),
+            };
+            // A gate writes its own name and time for an entry that nobody knows.
+            let passage = match from == to && *entered == at {
+                true => Passage::Outside { left: None },
+                false => Passage::Inside {
+                    stop: from.as_str().into(),
+                    at: *entered,
+                    maximum: Fen::ZERO,
+                },
+            };
+            match tariffs.decide_exit(&exit, &passage, &ModeHistory::default()) {
+                Ok(ExitDecision::Leave { quote, .. }) => Ok(*quote),
+                Ok(ExitDecision::OpenWritesNothing | ExitDecision::Refuse { .. }) => {
+                    return Err("the gate would not have sold this exit".to_owned());
+                }
+                Err(why) => Err(why),
+            }
+        }
         Service::Taxi {
             operator,
             vehicle: _,

@@ -1,14 +1,15 @@
 //! Parameters and hotlist removals by two persons; the hotlist's base; what devices are answered.
 
 use crate::world::*;
-use card_spec::id::Generation;
-use clearing::SqliteStore;
+use card_spec::{id::Generation, purse::files::CardKind};
+use clearing::{SqliteStore, store::Registered};
 use clearing_api::{
     Outcome,
     client::sign_body,
     hotlist::{Base, Key},
     parameters::{Bundle, ParametersAnswer, ParametersRequest, Proposal},
-    registry::ListCard,
+    record::{Event, Service},
+    registry::{Device, ListCard, Operator, OperatorKind, Sam},
 };
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use std::collections::BTreeMap;
@@ -261,4 +262,79 @@ async fn what_waits_on_devices_is_not_pushed_out_and_tariffs_stay() {
     let answer = ask(&world, 1, &device_key(1)).await.unwrap();
     let bundle = answer.bundle.unwrap().open(&hsm_key()).unwrap();
     assert_eq!((bundle.version, bundle.tariffs), (2, dearer()));
+}
+
+/// A free exit of a train failure is right where the failure was published, and queried elsewhere.
+#[tokio::test]
+async fn exits_are_priced_again_by_the_published_modes() {
+    const METRO: &str = "FZMTR";
+    let world = World::new().await;
+    for item in registry() {
+        let metro = match item {
+            Registered::Operator(operator) if operator.id == BUS => {
+                Registered::Operator(Operator {
+                    id: METRO.into(),
+                    kind: OperatorKind::Metro,
+                    ..operator
+                })
+            }
+            Registered::Sam(sam) if sam.class == 1 && !sam.revoked => Registered::Sam(Sam {
+                operator: METRO.into(),
+                ..sam
+            }),
+            Registered::Device(device) if device.operator == BUS => Registered::Device(Device {
+                operator: METRO.into(),
+                ..device
+            }),
+            _ => continue,
+        };
+        world.house.register(&metro).await.unwrap();
+    }
+    let mut tariffs = dearer();
+    let modes = r#"
+kind = "modes"
+id = "fuzhou-modes"
+city = "350100"
+[provenance]
+source = "the control centre"
+date = "2026-11-23"
+status = "synthetic"
+[[span]]
+operator = "FZMTR"
+stops = ["FZM103"]
+mode = "train-failure"
+from = "2026-11-23T08:00:00"
+"#;
+    tariffs.insert("transit/fuzhou/modes.toml".into(), modes.into());
+    world.clock.set(time("2026-11-23T00:00:00"));
+    publish(&world, from(1, "2026-11-23T04:30:00", &tariffs))
+        .await
+        .unwrap();
+    world.clock.set(time("2026-11-23T10:00:00"));
+    for (card, to, outcome) in [
+        (1, "FZM103", Outcome::Accepted),
+        (2, "FZM104", Outcome::PriceQueried),
+    ] {
+        let free = Tap {
+            card,
+            seq: 0,
+            before: 10_000,
+            amount: 0,
+            sam: 1,
+            terminal_seq: card,
+        };
+        let mut sale = purchase(free);
+        sale.service = Service::MetroExit {
+            operator: METRO.into(),
+            from: "FZM101".into(),
+            to: to.into(),
+            entered: time("2026-11-23T07:55:00"),
+            prior: None,
+            state: None,
+            age: None,
+            kind: CardKind::Normal,
+        };
+        let exit = record(u64::from(card), Event::Purchase(sale));
+        assert_eq!(world.outcome(1, exit).await, outcome, "{to}");
+    }
 }

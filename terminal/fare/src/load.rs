@@ -9,11 +9,12 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    CityCode, FareError, OperatorId, OperatorKind, TariffId, Tariffs,
+    CityCode, FareError, ModeHistory, OperatorId, OperatorKind, TariffId, Tariffs,
     bus::BusTariff,
     calendar::Calendar,
     car_park::CarParkTariff,
     contract::{Contracts, ContractsFile},
+    gate::ModesFile,
     gtfs::Feed,
     metro::MetroTariff,
     schema::{self, FileKind, Head},
@@ -75,6 +76,7 @@ impl Tariffs {
                 calendar: Calendar::new(CALENDAR, calendar)?,
                 transfers: BTreeMap::new(),
                 contracts: BTreeMap::new(),
+                modes: ModeHistory::default(),
                 stops: BTreeMap::new(),
                 bus: BTreeMap::new(),
                 metro: BTreeMap::new(),
@@ -83,9 +85,13 @@ impl Tariffs {
                 car_park: BTreeMap::new(),
             },
             ids: BTreeSet::new(),
+            modes: Vec::new(),
         };
         for city in cities(texts) {
             loader.city(texts, &city)?;
+        }
+        for (file, raw) in loader.modes {
+            loader.tariffs.take_modes(&file, raw)?;
         }
         Ok(loader.tariffs)
     }
@@ -105,6 +111,8 @@ fn cities(texts: &Texts) -> BTreeSet<String> {
 struct Loader {
     tariffs: Tariffs,
     ids: BTreeSet<TariffId>,
+    /// Checked when every network is there.
+    modes: Vec<(String, ModesFile)>,
 }
 
 impl Loader {
@@ -206,6 +214,12 @@ impl Loader {
                         "already has a contracts file",
                     )),
                 }
+            }
+            FileKind::Modes => {
+                let raw: ModesFile = parse(file, text)?;
+                self.take_id(file, &raw.id)?;
+                self.modes.push((file.to_owned(), raw));
+                Ok(())
             }
             FileKind::Calendar => Err(FareError::field(
                 file,

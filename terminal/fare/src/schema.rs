@@ -46,6 +46,7 @@ pub(crate) enum FileKind {
     Metro,
     Transfer,
     Contracts,
+    Modes,
     Taxi,
     StreetParking,
     CarPark,

@@ -6,8 +6,8 @@ use card_spec::{Fen, time::CardTime};
 
 use crate::{
     BusRide, CarParkStay, CityCode, EntryTerms, LegClass, LineCode, MeterStay, MetroEntry,
-    MetroRide, Operator, OperatorId, ParkId, PassOrder, PassSale, Permit, PermitOrder, Quote,
-    QuoteError, RouteId, StationCode, StopId, TaxiTrip, ZoneClass,
+    MetroRide, ModeHistory, Operator, OperatorId, ParkId, PassOrder, PassSale, Permit, PermitOrder,
+    Quote, QuoteError, RouteId, StationCode, StopId, TaxiTrip, ZoneClass,
     bus::BusTariff,
     calendar::Calendar,
     car_park::CarParkTariff,
@@ -76,6 +76,7 @@ pub struct Tariffs {
     pub(crate) calendar: Calendar,
     pub(crate) transfers: BTreeMap<CityCode, Transfers>,
     pub(crate) contracts: BTreeMap<CityCode, Contracts>,
+    pub(crate) modes: ModeHistory,
     pub(crate) stops: BTreeMap<(CityCode, StopId), Stop>,
     pub(crate) bus: BTreeMap<OperatorId, BusTariff>,
     pub(crate) metro: BTreeMap<OperatorId, MetroTariff>,

@@ -261,8 +261,11 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         Ok(())
     }
 
+    /// Takes the modes that came: of the bundle, and of the station in the tariffs.
     fn obey(&mut self, order: Option<ModeOrder>) -> Result<(), RunError> {
-        order.map_or(Ok(()), |order| self.feed(Event::Mode(order)))
+        let station = self.device.station_orders(self.profile);
+        let mut orders = order.into_iter().chain(station);
+        orders.try_for_each(|order| self.feed(Event::Mode(order)))
     }
 
     fn read_lines(&mut self, now: CardTime) -> Result<(), RunError> {

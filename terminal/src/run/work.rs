@@ -18,7 +18,7 @@ use crate::{
     journal::{Journal, Storage},
     kiosk::Kiosk,
     load::LoadDesk,
-    machine::{self, BillOrder, Mode, Model, Modes, Row, Served, Task},
+    machine::{self, BillOrder, Mode, ModeOrder, Model, Modes, Row, Served, Task},
     online::NationalLink,
     person::Randoms,
     pos::Pos,
@@ -406,6 +406,31 @@ impl<S: Storage> Device<S> {
             // These ask for the card again as long as it takes.
             Work::Kiosk(_) | Work::Hospital(..) => Ok(()),
         }
+    }
+
+    /// The modes that the tariffs in effect name for its station, as orders.
+    pub(super) fn station_orders(&self, profile: &DeviceProfile) -> Vec<ModeOrder> {
+        let Some((tariffs, stop)) = self.tariffs.as_ref().zip(profile.stop.as_deref()) else {
+            return Vec::new();
+        };
+        let (operator, stop) = (self.site.operator.as_str().into(), stop.into());
+        let order = |mode, from| ModeOrder { mode, from };
+        let shown = tariffs.modes_of(&operator, &stop).filter_map(|span| {
+            let mode = match span.mode {
+                StationMode::TrainFailure => Mode::TrainFailure,
+                StationMode::EmergencyRelease => Mode::EmergencyRelease,
+                // Nothing of them shows at a gate.
+                StationMode::OrderBypass | StationMode::TimeBypass | StationMode::FareBypass => {
+                    return None;
+                }
+            };
+            Some((order(mode, span.from), span.to))
+        });
+        let (begins, ends): (Vec<_>, Vec<_>) = shown.unzip();
+        // One that ends as the next begins does not end that one.
+        let ends = ends.into_iter().flatten();
+        let ends = ends.map(|to| order(Mode::Normal, to));
+        ends.chain(begins).collect()
     }
 
     /// Takes over the modes of the last seven days: gates and desks judge unfinished journeys by

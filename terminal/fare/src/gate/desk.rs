@@ -70,6 +70,8 @@ impl Tariffs {
         history: &ModeHistory,
     ) -> Result<DeskAdvice, QuoteError> {
         let exit = &visit.exit;
+        let told = history;
+        let history = &*self.modes(told);
         let network = self.network(&exit.operator)?;
         let highest = || {
             let rules = self.rules(network.city);
@@ -95,7 +97,7 @@ impl Tariffs {
                 Ok(DeskAdvice::UseTheGate)
             }
             (Area::Paid, Passage::Outside { .. }) => {
-                let decision = self.decide_exit(exit, passage, history)?;
+                let decision = self.decide_exit(exit, passage, told)?;
                 if matches!(&decision, ExitDecision::Refuse { why } if *why == GateRefusal::NoEntry)
                 {
                     return Ok(match &visit.named {

@@ -58,6 +58,7 @@ impl Tariffs {
         history: &ModeHistory,
     ) -> Result<EntryDecision, QuoteError> {
         let MetroEntry { operator, stop, .. } = entry;
+        let history = &*self.modes(history);
         let network = self.network(operator)?;
         let on = |mode| history.is_on(operator, stop, mode, entry.at);
         if on(StationMode::EmergencyRelease) {

@@ -56,6 +56,7 @@ impl Tariffs {
         passage: &Passage,
         history: &ModeHistory,
     ) -> Result<ExitDecision, QuoteError> {
+        let history = &*self.modes(history);
         let network = self.network(&exit.operator)?;
         network.stop(&exit.stop)?;
         let on = |mode| history.is_on(&exit.operator, &exit.stop, mode, exit.at);

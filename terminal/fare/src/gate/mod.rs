@@ -5,6 +5,7 @@ mod desk;
 mod entry;
 mod exit;
 mod mode;
+mod published;
 
 use card_spec::{
     Fen,
@@ -19,6 +20,7 @@ pub use desk::{Area, Correction, DeskAdvice, DeskVisit};
 pub use entry::{EntryDecision, Unfinished};
 pub use exit::{ExitDecision, MetroExit};
 pub use mode::{ModeHistory, ModeSpan, StationMode};
+pub(crate) use published::ModesFile;
 
 /// Why a gate stays shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,8 +21,6 @@ pub enum StationMode {
     OrderBypass,
     /// Time bypass 时间免检: no overstay.
     TimeBypass,
-    /// Date bypass 日期免检: the card's validity is not checked.
-    DateBypass,
     /// Fare bypass 车费免检: exit gates take nothing.
     FareBypass,
     /// Emergency release 紧急放行: gates stand open and write nothing.
@@ -36,7 +34,6 @@ impl StationMode {
             Self::TrainFailure => "train-failure",
             Self::OrderBypass => "order-bypass",
             Self::TimeBypass => "time-bypass",
-            Self::DateBypass => "date-bypass",
             Self::FareBypass => "fare-bypass",
             Self::EmergencyRelease => "emergency-release",
         }
@@ -58,7 +55,6 @@ impl StationMode {
             Self::TrainFailure => "列车故障模式",
             Self::OrderBypass => "进出站次序免检",
             Self::TimeBypass => "时间免检",
-            Self::DateBypass => "日期免检",
             Self::FareBypass => "车费免检",
             Self::EmergencyRelease => "紧急放行",
         }
@@ -70,7 +66,6 @@ impl StationMode {
             Self::TrainFailure => "train failure",
             Self::OrderBypass => "entry-exit order bypass",
             Self::TimeBypass => "time bypass",
-            Self::DateBypass => "date bypass",
             Self::FareBypass => "fare bypass",
             Self::EmergencyRelease => "emergency release",
         }
