@@ -12,8 +12,8 @@ use card_spec::id::RegionCode;
 use serde::Deserialize;
 
 use crate::{
-    FareError, LegClass, OperatorId, Provenance, RouteId, TariffId, TariffRef, ZoneId,
-    clock::TimeOfDay, schema::FileKind,
+    LegClass, OperatorId, Provenance, RouteId, TariffId, TariffRef, ZoneId, clock::TimeOfDay,
+    problems::Problems, schema::FileKind,
 };
 
 use cap::Cap;
@@ -93,15 +93,15 @@ pub(crate) struct Contracts {
 }
 
 impl Contracts {
-    pub(crate) fn new(file: &str, raw: ContractsFile) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: ContractsFile) -> Self {
         for (i, cap) in raw.cap.iter().enumerate() {
-            cap.check(file, raw.cap.get(..i).unwrap_or_default())?;
+            cap.check(problems, raw.cap.get(..i).unwrap_or_default());
         }
         let mut codes = BTreeSet::new();
         for pass in &raw.pass {
-            pass.check(file, &mut codes)?;
+            pass.check(problems, &mut codes);
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -109,6 +109,6 @@ impl Contracts {
             day_begins: raw.day_begins.0,
             caps: raw.cap,
             passes: raw.pass,
-        })
+        }
     }
 }

@@ -76,8 +76,8 @@ impl Feed {
     pub fn open(path: &Path) -> Result<(Option<Self>, Findings), SourceError> {
         let mut findings = Findings::default();
         let files = Files::open(path, &mut findings)?;
-        let tariffs = city::beside(path, &mut findings);
-        let (feed, findings) = Self::from_files(&files, findings);
+        let (tariffs, beside) = city::beside(path);
+        let (feed, findings) = Self::from_files(&files, findings, beside);
         Ok((feed.map(|feed| Self { tariffs, ..feed }), findings))
     }
 
@@ -91,15 +91,26 @@ impl Feed {
                 .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
                 .collect(),
         };
-        Self::from_files(&files, Findings::default())
+        Self::from_files(&files, Findings::default(), Vec::new())
     }
 
-    fn from_files(files: &Files, mut findings: Findings) -> (Option<Self>, Findings) {
+    /// `beside`: what is wrong with the tariffs of the city's folder.
+    fn from_files(
+        files: &Files,
+        mut findings: Findings,
+        mut beside: Vec<Finding>,
+    ) -> (Option<Self>, Findings) {
         let services = Services::read(files, &mut findings);
         let network = Network::read(files, &services, &mut findings);
         // Both versions are checked, whichever prices.
         let v1 = v1::Fares::read(files, &network, &mut findings);
         let v2 = v2_rules::Fares::read(files, &network, &services, &mut findings);
+        // What is wrong by the reference is said once.
+        beside.retain(|b| {
+            let same = |f: &Finding| (&f.file, f.line) == (&b.file, b.line);
+            !findings.errors.iter().any(same)
+        });
+        findings.errors.append(&mut beside);
         findings.sort();
         if !findings.is_ok() {
             return (None, findings);
