@@ -13,6 +13,7 @@ mod city;
 mod findings;
 mod hold;
 mod journeys;
+mod lacks;
 mod money;
 mod network;
 mod price;
@@ -77,8 +78,7 @@ impl Feed {
         let mut findings = Findings::default();
         let files = Files::open(path, &mut findings)?;
         let (tariffs, beside) = city::beside(path);
-        let (feed, findings) = Self::from_files(&files, findings, beside);
-        Ok((feed.map(|feed| Self { tariffs, ..feed }), findings))
+        Ok(Self::from_files(&files, findings, (tariffs, beside)))
     }
 
     /// Reads and checks file contents by their names (`stops.txt`).
@@ -91,14 +91,14 @@ impl Feed {
                 .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
                 .collect(),
         };
-        Self::from_files(&files, Findings::default(), Vec::new())
+        Self::from_files(&files, Findings::default(), (None, Vec::new()))
     }
 
-    /// `beside`: what is wrong with the tariffs of the city's folder.
+    /// `beside`: what is wrong with the tariffs of the city's folder, where it is one.
     fn from_files(
         files: &Files,
         mut findings: Findings,
-        mut beside: Vec<Finding>,
+        (tariffs, mut beside): (Option<Box<Tariffs>>, Vec<Finding>),
     ) -> (Option<Self>, Findings) {
         let services = Services::read(files, &mut findings);
         let network = Network::read(files, &services, &mut findings);
@@ -111,6 +111,10 @@ impl Feed {
             !findings.errors.iter().any(same)
         });
         findings.errors.append(&mut beside);
+        if findings.is_ok() {
+            let fares = v1.any() || !v2.legs.is_empty();
+            lacks::check(&network, fares, tariffs.as_deref(), &mut findings);
+        }
         findings.sort();
         if !findings.is_ok() {
             return (None, findings);
@@ -126,7 +130,7 @@ impl Feed {
             false => (v2.frames.states(&services), Fares::V2(Box::new(v2))),
         };
         let feed = Self {
-            tariffs: None,
+            tariffs,
             silent: price::silent(&network, &fares),
             network,
             services,

@@ -89,3 +89,14 @@ fn every_mistake_is_found_in_tariffs_and_feed() {
     ];
     assert_eq!(found, expected);
 }
+
+#[test]
+fn a_city_without_a_tariff_for_its_routes_prices_nothing() {
+    let dir = fuzhou(&[]);
+    for file in ["bus.toml", "metro.toml", "contracts.toml"] {
+        fs::remove_file(dir.path().join("transit/fuzhou").join(file)).unwrap();
+    }
+    let (feed, findings) = check(&dir);
+    assert!(feed.is_none());
+    assert_eq!(findings.errors[0].file, "agency.txt", "{findings:?}");
+}
