@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use card_spec::id::RegionCode;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -55,6 +56,8 @@ impl Tariffs {
                 car_park: BTreeMap::new(),
             },
             ids: BTreeSet::new(),
+            home: None,
+            contracts: None,
             errors,
         };
         for city in cities(texts) {
@@ -120,11 +123,17 @@ fn cities(texts: &Texts) -> BTreeSet<String> {
 struct Set {
     tariffs: Tariffs,
     ids: BTreeSet<TariffId>,
+    /// The city whose folder is read: its feed's, else its first file's.
+    home: Option<CityCode>,
+    /// Its contracts file.
+    contracts: Option<String>,
     errors: Vec<FareError>,
 }
 
 impl Set {
     fn city(&mut self, texts: &Texts, dir: &str) {
+        let before = self.errors.len();
+        (self.home, self.contracts) = (None, None);
         let gtfs = format!("{dir}gtfs/");
         let feed = texts
             .keys()
@@ -138,17 +147,25 @@ impl Set {
                 self.tariff(file, text, feed.as_ref());
             }
         }
+        // With another error a name may be unknown because the file that has it is wrong.
+        if self.errors.len() == before
+            && let (Some(city), Some(file)) = (self.home, &self.contracts)
+            && let (Some(contracts), Some(text)) =
+                (self.tariffs.contracts.get(&city), texts.get(file))
+        {
+            let mut problems = Problems::new(file, text, &mut self.errors);
+            contracts.check_scopes(city, &self.tariffs, &mut problems);
+        }
     }
 
     /// Reads a feed, checks its agencies and takes over its stops.
     fn feed(&mut self, texts: &Texts, dir: &str) -> Feed {
         let feed = Feed::read(texts, dir, &mut self.errors);
         let file = format!("{dir}agency.txt");
-        let mut city: Option<CityCode> = None;
         for (id, line) in &feed.agencies {
             let problem = match self.tariffs.operators.get(id).map(|o| o.city.into()) {
                 None => format!("`{id}` is not in operators.toml; add the operator"),
-                Some(its) if *city.get_or_insert(its) != its => {
+                Some(its) if *self.home.get_or_insert(its) != its => {
                     format!("`{id}` works in another city than the feed's other agencies")
                 }
                 Some(_) => continue,
@@ -160,11 +177,10 @@ impl Set {
                 problem,
             });
         }
-        for (city, (id, stop)) in city
-            .iter()
-            .flat_map(|c| feed.stops.iter().map(move |s| (c, s)))
-        {
-            self.tariffs.stops.insert((*city, id.clone()), stop.clone());
+        for (id, stop) in &feed.stops {
+            if let Some(city) = self.home {
+                self.tariffs.stops.insert((city, id.clone()), stop.clone());
+            }
         }
         feed
     }
@@ -211,7 +227,7 @@ impl Set {
                     return;
                 };
                 take_id(&mut self.ids, &mut problems, &raw.id);
-                let city: CityCode = raw.city.into();
+                let city = at_home(&mut self.home, &mut problems, raw.city);
                 let transfers = Transfers::new(&mut problems, raw);
                 if self.tariffs.transfers.insert(city, transfers).is_some() {
                     problems.add("city", "already has a transfer file");
@@ -222,7 +238,8 @@ impl Set {
                     return;
                 };
                 take_id(&mut self.ids, &mut problems, &raw.id);
-                let city: CityCode = raw.city.into();
+                let city = at_home(&mut self.home, &mut problems, raw.city);
+                self.contracts = Some(file.to_owned());
                 let contracts = Contracts::new(&mut problems, raw);
                 if self.tariffs.contracts.insert(city, contracts).is_some() {
                     problems.add("city", "already has a contracts file");
@@ -262,7 +279,9 @@ impl Set {
             Some(known) if known.city != city => {
                 problems.add("city", format!("`{operator}` works in {}", known.city));
             }
-            Some(_) => {}
+            Some(_) => {
+                at_home(&mut self.home, &mut problems, city);
+            }
         }
         if let Some(tariff) = build(&mut problems, raw)
             && map(&mut self.tariffs).insert(operator, tariff).is_some()
@@ -284,4 +303,14 @@ fn take_id(ids: &mut BTreeSet<TariffId>, problems: &mut Problems<'_>, id: &Tarif
     if !ids.insert(id.clone()) {
         problems.add("id", format!("`{id}` is another file's"));
     }
+}
+
+/// The city of a file, which must be its folder's.
+fn at_home(home: &mut Option<CityCode>, problems: &mut Problems<'_>, city: RegionCode) -> CityCode {
+    let city = city.into();
+    if *home.get_or_insert(city) != city {
+        let problem = "is not that of the folder's feed and other files; correct or move the file";
+        problems.add("city", problem);
+    }
+    city
 }

@@ -150,6 +150,10 @@ impl MetroTariff {
         self.stops.values()
     }
 
+    pub(crate) fn has_zone(&self, id: &ZoneId) -> bool {
+        self.scale.has_zone(id)
+    }
+
     pub(crate) fn distance_fare(&self, metres: u32) -> Option<Fen> {
         self.scale.distance_fare(metres)
     }

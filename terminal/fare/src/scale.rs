@@ -156,6 +156,12 @@ impl Scale {
         for (i, row) in zone_fares.iter().enumerate() {
             let price = Price::new(row.fare, row.peak_fare);
             let [a, b] = &row.zones;
+            for id in [a, b] {
+                if !zones.iter().any(|zone| zone.id == *id) {
+                    let problem = format!("`{id}` is no `zone` of this file; add or correct it");
+                    problems.add(format!("zone_fare[{i}], zones"), problem);
+                }
+            }
             if fares.insert(pair(a, b), price).is_some() {
                 problems.add(
                     format!("zone_fare[{i}]"),
@@ -192,6 +198,14 @@ impl Scale {
             }),
         };
         priced.ok_or_else(|| QuoteError::NoPath(from.clone(), to.clone()))
+    }
+
+    /// Whether it prices by zones and has this one.
+    pub(crate) fn has_zone(&self, id: &ZoneId) -> bool {
+        match &self.kind {
+            Kind::Distance { .. } => false,
+            Kind::Zones { of, .. } => of.values().any(|zone| zone == id),
+        }
     }
 
     /// The lowest fare of the network.

@@ -205,6 +205,18 @@ fn contradictions_are_refused() {
             "takes no part",
         ),
         (
+            "transit/fuzhou/transfer.toml",
+            "city = \"350100\"",
+            "city = \"350500\"",
+            "not that of the folder",
+        ),
+        (
+            "transit/fuzhou/contracts.toml",
+            "city = \"350100\"",
+            "city = \"350200\"",
+            "not that of the folder",
+        ),
+        (
             "transit/fuzhou/taxi.toml",
             "chosen = \"as-distance\"",
             "chosen = \"x\"",
@@ -403,4 +415,46 @@ fn records_of_other_systems_open_no_window() {
         StationCode::from_metro_field([0, 1, 2, 0, 0, 0, 0, 0]),
         None
     );
+}
+
+/// A name that no leg has would make a pass that never pays, a cap that never holds.
+#[test]
+fn scopes_and_zone_fares_name_what_is_there() {
+    let fares = "{ zones = [\"A\", \"A\"], fare = \"2.00\" }, { zones = [\"A\", \"B\"], fare = \"3.00\" }, { zones = [\"B\", \"B\"], fare = \"2.00\" }";
+    let cap = |scope: &str| {
+        format!(
+            "[[cap]]\nid = \"c\"\nzh = \"c\"\nen = \"c\"\ncounter = 1\nday = \"6.00\"\nscope = {{ {scope} }}\n"
+        )
+    };
+    let pass = |scope: &str| {
+        format!(
+            "[[pass]]\nid = \"p\"\ncode = 1\nzh = \"p\"\nen = \"p\"\nprice = \"9.00\"\nvalidity = \"calendar-month\"\nscope = {{ {scope} }}\n"
+        )
+    };
+    let load = |fares: &str, contracts: &str| {
+        let texts = kata_texts(fares, "", contracts, "");
+        Tariffs::from_texts(&texts).map_err(|e| e.to_string())
+    };
+    for (good, bad) in [
+        (
+            "operators = [\"KM\", \"KB\"]",
+            "operators = [\"KM\", \"KBUS\"]",
+        ),
+        ("routes = [\"KB1\"]", "routes = [\"KB2\"]"),
+        ("routes = [\"KB1\"]", "routes = [\"KM1\"]"),
+        ("zones = [\"A\", \"B\"]", "zones = [\"A\", \"C\"]"),
+    ] {
+        for (record, name) in [(cap(good), "cap `c`"), (pass(good), "pass `p`")] {
+            load(fares, &record).unwrap();
+            let error = load(fares, &record.replace(good, bad)).unwrap_err();
+            let place = format!(", {name}, scope, ");
+            assert!(
+                error.starts_with("transit/kata/contracts.toml, line ") && error.contains(&place),
+                "{error}"
+            );
+        }
+    }
+    let more = format!("{fares}, {{ zones = [\"A\", \"C\"], fare = \"3.00\" }}");
+    let error = load(&more, "").unwrap_err();
+    assert!(error.contains("zone_fare[3], zones: `C`"), "{error}");
 }

@@ -20,13 +20,13 @@ use super::{Contracts, Counter, FareState, Scope, ScopedLeg};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cap {
-    id: String,
+    pub(super) id: String,
     zh: String,
     en: String,
     /// Which of the card's counters, from 1.
     counter: u8,
     #[serde(default)]
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Card kinds it is for; empty for every kind without a cap of its own on this counter.
     #[serde(default)]
     kinds: Vec<CardKind>,

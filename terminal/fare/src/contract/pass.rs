@@ -26,14 +26,14 @@ enum Validity {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pass {
-    id: String,
+    pub(super) id: String,
     /// Its number on cards, from 1.
     code: u8,
     pub(crate) zh: String,
     pub(crate) en: String,
     price: Yuan,
     #[serde(default)]
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Card kinds that may buy and use it; empty for all.
     #[serde(default)]
     kinds: Vec<CardKind>,
