@@ -6,11 +6,11 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CityCode, FareError, FareState, OperatorId, PriorLeg, Quote, QuoteError, Rider, Route, RouteId,
-    TariffRef,
+    CityCode, FareState, OperatorId, PriorLeg, Quote, QuoteError, Rider, Route, RouteId, TariffRef,
     contract::ScopedLeg,
     discount::Discount,
     gtfs::Feed,
+    problems::Problems,
     quote::Bill,
     ride::{CityRules, Leg},
     schema::BusFile,
@@ -71,60 +71,52 @@ impl BusTariff {
         }
     }
 
-    pub(crate) fn new(file: &str, raw: BusFile, feed: &Feed) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: BusFile, feed: &Feed) -> Self {
         let mut routes = BTreeMap::new();
         let mut codes = BTreeMap::new();
         for raw_route in &raw.route {
-            let field = || format!("route `{}`", raw_route.id);
-            let known = feed
-                .routes
-                .get(&raw_route.id)
-                .filter(|r| r.agency == raw.operator)
-                .ok_or_else(|| {
-                    let problem = format!(
-                        "{}routes.txt has no such route of {}",
-                        feed.dir, raw.operator
-                    );
-                    FareError::field(file, field(), problem)
-                })?;
-            let price = match (Sections::new(file, raw_route, known)?, known.flat.clone()) {
+            let field = format!("route `{}`", raw_route.id);
+            let Some(known) = feed.route_of(&raw.operator, &raw_route.id) else {
+                problems.add(field, feed.no_route_of(&raw.operator));
+                continue;
+            };
+            if raw_route.code.0 == 0 {
+                let problem = "0 means none; number the route from 1";
+                problems.add(format!("{field}, code"), problem);
+            } else if let Some(other) = codes.insert(raw_route.code, &raw_route.id) {
+                let problem = format!("is already that of `{other}`; give it another");
+                problems.add(format!("{field}, code"), problem);
+            }
+            let sections = Sections::new(problems, raw_route, known);
+            let price = match (sections, known.flat.clone()) {
                 (Some(sections), None) => Price::Sections(sections),
                 (None, Some((fare_id, fare))) => Price::Flat { fare_id, fare },
                 (None, None) => {
-                    let problem = format!("{}fare_rules.txt has no fare for it", feed.dir);
-                    return Err(FareError::field(file, field(), problem));
+                    let problem = format!("{}fare_rules.txt has no fare for it; add one", feed.dir);
+                    problems.add(field, problem);
+                    continue;
                 }
                 (Some(_), Some(_)) => {
                     let problem = format!(
                         "has sections here and a flat fare in {}fare_rules.txt; keep one",
                         feed.dir
                     );
-                    return Err(FareError::field(file, field(), problem));
+                    problems.add(field, problem);
+                    continue;
                 }
             };
-            if raw_route.code.0 == 0 {
-                return Err(FareError::field(
-                    file,
-                    field(),
-                    "code 0 means none; number the route from 1",
-                ));
-            }
-            if let Some(other) = codes.insert(raw_route.code, &raw_route.id) {
-                let problem = format!("code {} is already that of `{other}`", raw_route.code.0);
-                return Err(FareError::field(file, field(), problem));
-            }
             let entry = PricedRoute {
                 price,
                 route: Route::new(raw_route.id.clone(), raw_route.code, raw_route.class, known),
             };
             if routes.insert(raw_route.id.clone(), entry).is_some() {
-                return Err(FareError::field(file, field(), "appears twice"));
+                problems.add(field, "appears twice");
             }
         }
         for discount in &raw.discount {
-            discount.check(file)?;
+            discount.check(problems);
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -132,7 +124,7 @@ impl BusTariff {
             city: raw.city.into(),
             routes,
             discounts: raw.discount,
-        })
+        }
     }
 
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use card_spec::time::CardDate;
 
-use crate::{FareError, TariffRef, clock, schema};
+use crate::{TariffRef, clock, problems::Problems, schema};
 
 /// Longest run of days one holiday entry may name.
 const MAX_HOLIDAY_DAYS: i64 = 31;
@@ -19,46 +19,39 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    pub(crate) fn new(file: &str, raw: schema::CalendarFile) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: schema::CalendarFile) -> Self {
         let mut holidays = BTreeSet::new();
         for (i, span) in raw.holidays.iter().enumerate() {
             let (from, to) = (clock::days(span.from), clock::days(span.to));
             let field = || format!("holidays[{i}]");
             if to < from || to - from >= MAX_HOLIDAY_DAYS {
-                return Err(FareError::field(
-                    file,
-                    field(),
-                    format!("`to` must follow `from` within {MAX_HOLIDAY_DAYS} days"),
-                ));
+                let problem = format!("`to` must follow `from` within {MAX_HOLIDAY_DAYS} days");
+                problems.add(field(), problem);
+                continue;
             }
             if [span.from, span.to]
                 .iter()
                 .any(|d| !raw.years.contains(&d.year()))
             {
-                return Err(FareError::field(file, field(), "outside `years`"));
+                problems.add(field(), "outside `years`; add the year there");
             }
             holidays.extend(from..=to);
         }
         let worked: BTreeSet<i64> = raw.worked.iter().map(|d| clock::days(*d)).collect();
-        if let Some(day) = raw
-            .worked
-            .iter()
-            .find(|d| holidays.contains(&clock::days(**d)))
-        {
-            return Err(FareError::field(
-                file,
-                "worked",
-                format!("{day} is also a holiday"),
-            ));
+        for (i, day) in raw.worked.iter().enumerate() {
+            if holidays.contains(&clock::days(*day)) {
+                let problem = format!("{day} is also a holiday; keep one of the two");
+                problems.add(format!("worked[{i}]"), problem);
+            }
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
             },
             holidays,
             worked,
-        })
+        }
     }
 
     pub(crate) fn is_workday(&self, date: CardDate) -> bool {

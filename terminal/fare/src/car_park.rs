@@ -6,10 +6,10 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FareError, LegMark, OperatorId, ParkId, Permit, Quote, QuoteError, TariffRef, Tariffs,
-    VehicleClass,
+    LegMark, OperatorId, ParkId, Permit, Quote, QuoteError, TariffRef, Tariffs, VehicleClass,
     clock::{DAY, DailyWindow},
     permit::{ParkedStay, Permits},
+    problems::Problems,
     quote::Bill,
     schema::{CarParkFile, Park, VehicleFactors},
 };
@@ -62,20 +62,22 @@ impl Units {
 }
 
 impl CarParkTariff {
-    pub(crate) fn new(file: &str, raw: CarParkFile) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: CarParkFile) -> Self {
         let mut parks = BTreeMap::new();
         for park in raw.park {
             let field = format!("park `{}`", park.id);
-            if park.unit_minutes == 0 || park.first.minutes < park.free_minutes {
-                let problem =
-                    "unit_minutes must be above zero, and first.minutes not below free_minutes";
-                return Err(FareError::field(file, field, problem));
+            if park.unit_minutes == 0 {
+                problems.add(format!("{field}, unit_minutes"), "must be above zero");
+            }
+            if park.first.minutes < park.free_minutes {
+                let problem = "minutes must not be below free_minutes";
+                problems.add(format!("{field}, first"), problem);
             }
             if parks.insert(park.id.clone(), park).is_some() {
-                return Err(FareError::field(file, field, "appears twice"));
+                problems.add(field, "appears twice");
             }
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -83,8 +85,8 @@ impl CarParkTariff {
             day: raw.day,
             vehicle: raw.vehicle,
             parks,
-            permits: Permits::new(file, raw.permit)?,
-        })
+            permits: Permits::new(problems, raw.permit),
+        }
     }
 
     pub(crate) fn parks(&self) -> impl Iterator<Item = &ParkId> {

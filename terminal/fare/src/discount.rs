@@ -4,8 +4,9 @@ use card_spec::{Fen, purse::files::CardKind, time::CardTime};
 use serde::Deserialize;
 
 use crate::{
-    FareError, Rider,
+    Rider,
     calendar::Calendar,
+    problems::Problems,
     schema::Yuan,
     window::{self, TimeWindow},
 };
@@ -36,16 +37,13 @@ pub(crate) struct Discount {
 }
 
 impl Discount {
-    pub(crate) fn check(&self, file: &str) -> Result<(), FareError> {
-        let field = |name: &str| format!("discount `{}`, {name}", self.id);
+    pub(crate) fn check(&self, problems: &mut Problems<'_>) {
         if self.pay_percent > 100 {
-            return Err(FareError::field(
-                file,
-                field("pay_percent"),
+            problems.add(
+                format!("discount `{}`, pay_percent", self.id),
                 "what remains to pay is 0 to 100 percent; a discount cannot raise the price",
-            ));
+            );
         }
-        Ok(())
     }
 
     pub(crate) const fn asks_age(&self) -> bool {

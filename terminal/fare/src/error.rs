@@ -22,40 +22,24 @@ pub enum FareError {
         /// Path of the file inside the data folder.
         file: String,
     },
-    /// A file does not have its format.
-    #[error("{file}, line {line}: {problem}")]
-    Syntax {
+    /// A file does not have its form, or a value contradicts another one or breaks a rule.
+    #[error("{}: {problem}", place(.file, *.line, .field))]
+    Wrong {
         /// Path of the file inside the data folder.
         file: String,
-        /// Line, from 1.
-        line: usize,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// A value contradicts another one or breaks a rule.
-    #[error("{file}, {field}: {problem}")]
-    Field {
-        /// Path of the file inside the data folder.
-        file: String,
-        /// The field or record.
+        /// Line, from 1; `None` where something is missing.
+        line: Option<usize>,
+        /// The field or record; empty where the row as a whole is meant.
         field: String,
         /// What is wrong and what is expected.
         problem: String,
     },
 }
 
-impl FareError {
-    pub(crate) fn field(
-        file: impl Into<String>,
-        field: impl Into<String>,
-        problem: impl Into<String>,
-    ) -> Self {
-        Self::Field {
-            file: file.into(),
-            field: field.into(),
-            problem: problem.into(),
-        }
-    }
+fn place(file: &str, line: Option<usize>, field: &str) -> String {
+    let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+    let comma = if field.is_empty() { "" } else { ", " };
+    format!("{file}{line}{comma}{field}")
 }
 
 /// Why a question has no price. The terminal shows "see staff" and charges nothing.

@@ -33,7 +33,8 @@ pub(crate) struct FeedRoute {
 pub(crate) struct Feed {
     /// Folder inside the data folder, ending in `/`.
     pub(crate) dir: String,
-    pub(crate) agencies: BTreeSet<OperatorId>,
+    /// Each with its line.
+    pub(crate) agencies: BTreeMap<OperatorId, u64>,
     pub(crate) stops: BTreeMap<StopId, Stop>,
     pub(crate) routes: BTreeMap<RouteId, FeedRoute>,
 }
@@ -49,100 +50,119 @@ struct Table<T> {
 }
 
 impl<T> Table<T> {
-    fn error(&self, row: &Row<T>, problem: impl Into<String>) -> FareError {
-        FareError::Syntax {
-            file: self.file.clone(),
-            line: usize::try_from(row.line).unwrap_or(usize::MAX),
-            problem: problem.into(),
-        }
+    fn error(&self, row: &Row<T>, field: &str, problem: impl Into<String>) -> FareError {
+        wrong(&self.file, row.line, field, problem)
     }
 }
+
+fn wrong(file: &str, line: u64, field: &str, problem: impl Into<String>) -> FareError {
+    FareError::Wrong {
+        file: file.to_owned(),
+        line: usize::try_from(line).ok(),
+        field: field.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+type Errors = Vec<FareError>;
 
 fn optional<T: DeserializeOwned>(
     texts: &Texts,
     dir: &str,
     name: &str,
-) -> Result<Table<T>, FareError> {
+    errors: &mut Errors,
+) -> Table<T> {
     let file = format!("{dir}{name}");
     let text = texts.get(&file).map_or("", String::as_str);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let headers = reader
-        .headers()
-        .map_err(|e| syntax(&file, None, &e))?
-        .clone();
+    let headers = reader.headers().cloned().unwrap_or_default();
     let mut rows = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|e| syntax(&file, Some(&headers), &e))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let value = record
-            .deserialize(Some(&headers))
-            .map_err(|e| syntax(&file, Some(&headers), &e))?;
-        rows.push(Row { line, value });
+        let row = record.and_then(|record| {
+            let line = record.position().map_or(0, csv::Position::line);
+            let value = record.deserialize(Some(&headers))?;
+            Ok(Row { line, value })
+        });
+        match row {
+            Ok(row) => rows.push(row),
+            Err(error) => errors.push(syntax(&file, &headers, &error)),
+        }
     }
-    Ok(Table { file, rows })
+    Table { file, rows }
 }
 
 /// The complaint of the csv crate, with the column's name in place of its number.
-fn syntax(file: &str, headers: Option<&csv::StringRecord>, error: &csv::Error) -> FareError {
+fn syntax(file: &str, headers: &csv::StringRecord, error: &csv::Error) -> FareError {
     let line = error.position().map_or(1, csv::Position::line);
-    let problem = match error.kind() {
+    let (field, problem) = match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => {
             let index = err.field().and_then(|i| usize::try_from(i).ok());
-            match index.and_then(|i| headers?.get(i)) {
-                Some(column) => format!("{column}: {}", err.kind()),
-                None => err.kind().to_string(),
-            }
+            let column = index.and_then(|i| headers.get(i)).unwrap_or_default();
+            (column, err.kind().to_string())
         }
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => format!("has {len} fields where the header has {expected_len}"),
-        _ => error.to_string(),
+        } => {
+            let problem = format!("has {len} fields where the header has {expected_len}");
+            ("", problem)
+        }
+        _ => ("", error.to_string()),
     };
-    FareError::Syntax {
-        file: file.to_owned(),
-        line: usize::try_from(line).unwrap_or(usize::MAX),
-        problem,
-    }
+    wrong(file, line, field, problem)
 }
 
 fn required<T: DeserializeOwned>(
     texts: &Texts,
     dir: &str,
     name: &str,
-) -> Result<Table<T>, FareError> {
+    errors: &mut Errors,
+) -> Table<T> {
     let file = format!("{dir}{name}");
-    if texts.contains_key(&file) {
-        optional(texts, dir, name)
-    } else {
-        Err(FareError::Missing { file })
+    if !texts.contains_key(&file) {
+        errors.push(FareError::Missing { file });
     }
+    optional(texts, dir, name, errors)
 }
 
 impl Feed {
-    pub(crate) fn read(texts: &Texts, dir: &str) -> Result<Self, FareError> {
-        let names = translations(texts, dir)?;
+    /// Reads all of it; what is read is of use only where no error is added.
+    pub(crate) fn read(texts: &Texts, dir: &str, errors: &mut Errors) -> Self {
+        let names = translations(texts, dir, errors);
         let mut feed = Self {
             dir: dir.to_owned(),
-            agencies: agencies(texts, dir)?,
-            stops: stops(texts, dir, &names)?,
+            agencies: agencies(texts, dir, errors),
+            stops: stops(texts, dir, &names, errors),
             routes: BTreeMap::new(),
         };
-        feed.read_routes(texts, &names)?;
-        feed.read_patterns(texts)?;
-        feed.read_flat_fares(texts)?;
-        Ok(feed)
+        feed.read_routes(texts, &names, errors);
+        feed.read_patterns(texts, errors);
+        feed.read_flat_fares(texts, errors);
+        feed
     }
 
-    fn read_routes(&mut self, texts: &Texts, names: &Translations) -> Result<(), FareError> {
-        let table = required::<RouteRow>(texts, &self.dir, "routes.txt")?;
+    pub(crate) fn route_of(&self, operator: &OperatorId, id: &RouteId) -> Option<&FeedRoute> {
+        self.routes
+            .get(id)
+            .filter(|route| route.agency == *operator)
+    }
+
+    /// What is wrong where [`Self::route_of`] gives none.
+    pub(crate) fn no_route_of(&self, operator: &OperatorId) -> String {
+        let dir = &self.dir;
+        format!("{dir}routes.txt has no such route of {operator}; add it there or correct it here")
+    }
+
+    fn read_routes(&mut self, texts: &Texts, names: &Translations, errors: &mut Errors) {
+        let table = required::<RouteRow>(texts, &self.dir, "routes.txt", errors);
         for row in &table.rows {
             let route = &row.value;
             let agency = OperatorId::from(route.agency_id.as_deref().unwrap_or_default());
-            if !self.agencies.contains(&agency) {
-                return Err(table.error(row, format!("agency_id `{agency}` is not in agency.txt")));
+            if !self.agencies.contains_key(&agency) {
+                let problem = format!("`{agency}` is not in agency.txt");
+                errors.push(table.error(row, "agency_id", problem));
             }
             let name = route.short_name.clone().unwrap_or_default();
             let ends = route.long_name.clone().unwrap_or_else(|| name.clone());
@@ -156,47 +176,47 @@ impl Feed {
             };
             let id = RouteId::from(route.id.as_str());
             if self.routes.insert(id, entry).is_some() {
-                return Err(table.error(row, format!("route_id `{}` appears twice", route.id)));
+                let problem = format!("`{}` appears twice", route.id);
+                errors.push(table.error(row, "route_id", problem));
             }
         }
-        Ok(())
     }
 
-    fn read_patterns(&mut self, texts: &Texts) -> Result<(), FareError> {
-        let trips = required::<RawTrip>(texts, &self.dir, "trips.txt")?;
+    fn read_patterns(&mut self, texts: &Texts, errors: &mut Errors) {
+        let trips = required::<RawTrip>(texts, &self.dir, "trips.txt", errors);
         let mut route_of = BTreeMap::new();
         for row in &trips.rows {
             let route = RouteId::from(row.value.route_id.as_str());
             if !self.routes.contains_key(&route) {
-                return Err(trips.error(row, format!("route_id `{route}` is not in routes.txt")));
+                let problem = format!("`{route}` is not in routes.txt");
+                errors.push(trips.error(row, "route_id", problem));
             }
             if route_of.insert(row.value.id.as_str(), route).is_some() {
-                return Err(trips.error(row, format!("trip_id `{}` appears twice", row.value.id)));
+                let problem = format!("`{}` appears twice", row.value.id);
+                errors.push(trips.error(row, "trip_id", problem));
             }
         }
-        let times = required::<RawStopTime>(texts, &self.dir, "stop_times.txt")?;
+        let times = required::<RawStopTime>(texts, &self.dir, "stop_times.txt", errors);
         let mut sequences: BTreeMap<&str, BTreeMap<u32, StopId>> = BTreeMap::new();
         for row in &times.rows {
             let time = &row.value;
             if !route_of.contains_key(time.trip_id.as_str()) {
-                return Err(times.error(
-                    row,
-                    format!("trip_id `{}` is not in trips.txt", time.trip_id),
-                ));
+                let problem = format!("`{}` is not in trips.txt", time.trip_id);
+                errors.push(times.error(row, "trip_id", problem));
+                continue;
             }
             let stop = StopId::from(time.stop_id.as_str());
             if !self.stops.contains_key(&stop) {
-                return Err(times.error(row, format!("stop_id `{stop}` is not in stops.txt")));
+                let problem = format!("`{stop}` is not in stops.txt");
+                errors.push(times.error(row, "stop_id", problem));
             }
             let trip = sequences.entry(&time.trip_id).or_default();
             if trip.insert(time.stop_sequence, stop).is_some() {
-                return Err(times.error(
-                    row,
-                    format!(
-                        "stop_sequence {} appears twice in trip `{}`",
-                        time.stop_sequence, time.trip_id
-                    ),
-                ));
+                let problem = format!(
+                    "{} appears twice in trip `{}`",
+                    time.stop_sequence, time.trip_id
+                );
+                errors.push(times.error(row, "stop_sequence", problem));
             }
         }
         for row in &trips.rows {
@@ -206,7 +226,8 @@ impl Feed {
                 .flat_map(BTreeMap::into_values)
                 .collect();
             if pattern.len() < 2 {
-                return Err(trips.error(row, "the trip needs at least two stop_times"));
+                let problem = "the trip needs at least two stop_times";
+                errors.push(trips.error(row, "trip_id", problem));
             }
             let route = route_of.get(row.value.id.as_str());
             if let Some(route) = route.and_then(|id| self.routes.get_mut(id))
@@ -215,72 +236,77 @@ impl Feed {
                 route.patterns.push(pattern);
             }
         }
-        Ok(())
     }
 
-    fn read_flat_fares(&mut self, texts: &Texts) -> Result<(), FareError> {
-        let attributes = optional::<FareAttribute>(texts, &self.dir, "fare_attributes.txt")?;
+    fn read_flat_fares(&mut self, texts: &Texts, errors: &mut Errors) {
+        let attributes = optional::<FareAttribute>(texts, &self.dir, "fare_attributes.txt", errors);
         let mut fares = BTreeMap::new();
         for row in &attributes.rows {
             let fare = &row.value;
             if fare.currency != "CNY" {
-                return Err(attributes.error(row, "currency_type must be CNY"));
+                errors.push(attributes.error(row, "currency_type", "must be CNY"));
             }
-            let Yuan(price) =
-                Yuan::try_from(fare.price.clone()).map_err(|e| attributes.error(row, e))?;
-            if fares.insert(fare.id.as_str(), price).is_some() {
-                return Err(attributes.error(row, format!("fare_id `{}` appears twice", fare.id)));
+            let price = Yuan::try_from(fare.price.clone()).unwrap_or_else(|problem| {
+                errors.push(attributes.error(row, "price", problem));
+                Yuan(Fen::ZERO)
+            });
+            if fares.insert(fare.id.as_str(), price.0).is_some() {
+                let problem = format!("`{}` appears twice", fare.id);
+                errors.push(attributes.error(row, "fare_id", problem));
             }
         }
-        let rules = optional::<FareRule>(texts, &self.dir, "fare_rules.txt")?;
+        let rules = optional::<FareRule>(texts, &self.dir, "fare_rules.txt", errors);
         for row in &rules.rows {
             let rule = &row.value;
             let Some(price) = fares.get(rule.fare_id.as_str()) else {
-                return Err(rules.error(
-                    row,
-                    format!("fare_id `{}` is not in fare_attributes.txt", rule.fare_id),
-                ));
+                let problem = format!("`{}` is not in fare_attributes.txt", rule.fare_id);
+                errors.push(rules.error(row, "fare_id", problem));
+                continue;
             };
-            if [&rule.origin_id, &rule.destination_id, &rule.contains_id]
-                .iter()
-                .any(|zone| zone.as_deref().is_some_and(|z| !z.is_empty()))
-            {
-                return Err(rules.error(
-                    row,
-                    "zones are not priced here; leave origin_id, destination_id and contains_id empty",
-                ));
+            for (field, zone) in [
+                ("origin_id", &rule.origin_id),
+                ("destination_id", &rule.destination_id),
+                ("contains_id", &rule.contains_id),
+            ] {
+                if zone.as_deref().is_some_and(|zone| !zone.is_empty()) {
+                    let problem = "zones are not priced here; leave it empty";
+                    errors.push(rules.error(row, field, problem));
+                }
             }
             let id = RouteId::from(rule.route_id.as_deref().unwrap_or_default());
             let Some(route) = self.routes.get_mut(&id) else {
-                return Err(rules.error(row, format!("route_id `{id}` is not in routes.txt")));
+                let problem = format!("`{id}` is not in routes.txt");
+                errors.push(rules.error(row, "route_id", problem));
+                continue;
             };
             if route.flat.is_some() {
-                return Err(rules.error(row, format!("route `{id}` already has a flat fare")));
+                let problem = format!("`{id}` already has a flat fare");
+                errors.push(rules.error(row, "route_id", problem));
             }
             route.flat = Some((rule.fare_id.clone(), *price));
         }
-        Ok(())
     }
 }
 
-fn agencies(texts: &Texts, dir: &str) -> Result<BTreeSet<OperatorId>, FareError> {
-    let table = required::<Agency>(texts, dir, "agency.txt")?;
-    let mut ids = BTreeSet::new();
+fn agencies(texts: &Texts, dir: &str, errors: &mut Errors) -> BTreeMap<OperatorId, u64> {
+    let table = required::<Agency>(texts, dir, "agency.txt", errors);
+    let mut ids = BTreeMap::new();
     for row in &table.rows {
         let id = row.value.id.as_deref().unwrap_or_default();
-        if id.is_empty() || !ids.insert(OperatorId::from(id)) {
-            return Err(table.error(row, "agency_id must be present and unique"));
+        if id.is_empty() || ids.insert(OperatorId::from(id), row.line).is_some() {
+            errors.push(table.error(row, "agency_id", "must be present and unique"));
         }
     }
-    Ok(ids)
+    ids
 }
 
 fn stops(
     texts: &Texts,
     dir: &str,
     names: &Translations,
-) -> Result<BTreeMap<StopId, Stop>, FareError> {
-    let table = required::<StopRow>(texts, dir, "stops.txt")?;
+    errors: &mut Errors,
+) -> BTreeMap<StopId, Stop> {
+    let table = required::<StopRow>(texts, dir, "stops.txt", errors);
     let mut stops = BTreeMap::new();
     let mut codes = BTreeSet::new();
     for row in &table.rows {
@@ -288,17 +314,18 @@ fn stops(
         let code = match code.parse::<u16>() {
             Ok(code) if code > 0 && codes.insert(code) => StationCode(code),
             _ => {
-                return Err(table.error(
-                    row,
-                    format!(
-                        "stop_code `{code}` must be a number from 1 to 65535 that no other stop has: cards carry it"
-                    ),
-                ));
+                let problem = format!(
+                    "`{code}` must be a number from 1 to 65535 that no other stop has: cards carry it"
+                );
+                errors.push(table.error(row, "stop_code", problem));
+                StationCode(0)
             }
         };
-        let Some(zh) = row.value.name.clone().filter(|name| !name.is_empty()) else {
-            return Err(table.error(row, "stop_name is empty; screens and quotes show it"));
-        };
+        let zh = row.value.name.clone().unwrap_or_default();
+        if zh.is_empty() {
+            let problem = "is empty; write it: screens and quotes show it";
+            errors.push(table.error(row, "stop_name", problem));
+        }
         let id = StopId::from(row.value.id.as_str());
         let stop = Stop {
             id: id.clone(),
@@ -307,10 +334,11 @@ fn stops(
             zh,
         };
         if stops.insert(id, stop).is_some() {
-            return Err(table.error(row, format!("stop_id `{}` appears twice", row.value.id)));
+            let problem = format!("`{}` appears twice", row.value.id);
+            errors.push(table.error(row, "stop_id", problem));
         }
     }
-    Ok(stops)
+    stops
 }
 
 /// English names by (table, record id).
@@ -324,8 +352,8 @@ impl Translations {
     }
 }
 
-fn translations(texts: &Texts, dir: &str) -> Result<Translations, FareError> {
-    let table = optional::<RawTranslation>(texts, dir, "translations.txt")?;
+fn translations(texts: &Texts, dir: &str, errors: &mut Errors) -> Translations {
+    let table = optional::<RawTranslation>(texts, dir, "translations.txt", errors);
     let names = table
         .rows
         .into_iter()
@@ -335,5 +363,5 @@ fn translations(texts: &Texts, dir: &str) -> Result<Translations, FareError> {
         })
         .filter_map(|t| Some(((t.table_name, t.record_id?), t.translation)))
         .collect();
-    Ok(Translations(names))
+    Translations(names)
 }

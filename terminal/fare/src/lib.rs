@@ -13,6 +13,7 @@
 //!
 //! The crate knows `card-spec` only.
 
+mod assemble;
 mod bus;
 mod calendar;
 mod car_park;
@@ -31,6 +32,7 @@ mod metro;
 mod network;
 mod operator;
 mod permit;
+mod problems;
 mod quote;
 mod ride;
 mod scale;

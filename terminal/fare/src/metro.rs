@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    CityCode, EntryTerms, FareError, FareState, LegClass, LegMark, MetroEntry, MetroRide,
-    OperatorId, PriorLeg, Quote, QuoteError, Rider, Route, Stop, StopId, TariffRef, ZoneId, clock,
+    CityCode, EntryTerms, FareState, LegClass, LegMark, MetroEntry, MetroRide, OperatorId,
+    PriorLeg, Quote, QuoteError, Rider, Route, Stop, StopId, TariffRef, ZoneId, clock,
     contract::ScopedLeg,
     discount::Discount,
     gtfs::Feed,
     network::{Links, Ways},
+    problems::Problems,
     quote::Bill,
     ride::{CityRules, Leg},
     scale::{Basis, Scale},
@@ -69,7 +70,7 @@ pub(crate) struct MetroTariff {
 }
 
 impl MetroTariff {
-    pub(crate) fn new(file: &str, raw: MetroFile, feed: &Feed) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: MetroFile, feed: &Feed) -> Option<Self> {
         let class = match raw.class {
             GateClass::Metro => LegClass::Metro,
             GateClass::Brt => LegClass::Brt,
@@ -77,56 +78,50 @@ impl MetroTariff {
         let by_zones = !raw.zone.is_empty();
         if by_zones != raw.band.is_empty() {
             let problem = "a network is priced by distance (`band`) or by zones (`zone`)";
-            return Err(FareError::field(file, "band", problem));
+            problems.add("band", problem);
         }
         let mut routes: Vec<Route> = Vec::new();
         let mut links = Links::default();
         let mut served = BTreeSet::new();
         for line in &raw.line {
-            let field = || format!("line `{}`", line.route);
-            let known = feed
-                .routes
-                .get(&line.route)
-                .filter(|r| r.agency == raw.operator)
-                .ok_or_else(|| {
-                    let problem = format!(
-                        "{}routes.txt has no such route of {}",
-                        feed.dir, raw.operator
-                    );
-                    FareError::field(file, field(), problem)
-                })?;
+            let field = format!("line `{}`", line.route);
+            let Some(known) = feed.route_of(&raw.operator, &line.route) else {
+                problems.add(field, feed.no_route_of(&raw.operator));
+                continue;
+            };
             if !by_zones {
-                links.add(file, line, known)?;
+                links.add(problems, line, known);
             } else if !line.segment.is_empty() {
-                let problem = "has segments, but zones make the fare; leave them out";
-                return Err(FareError::field(file, field(), problem));
+                let problem = "zones make the fare; leave the segments out";
+                problems.add(format!("{field}, segment"), problem);
             }
             served.extend(known.patterns.iter().flatten().cloned());
             let taken = routes.iter().any(|r| r.code == line.code);
             if line.code.0 == 0 || line.code.metro_byte().is_none() || taken {
-                let problem = "code must be unique, from 1 to 255: record 1A has one byte for it";
-                return Err(FareError::field(file, field(), problem));
+                let problem = "must be unique, from 1 to 255: record 1A has one byte for it";
+                problems.add(format!("{field}, code"), problem);
             }
             let route = Route::new(line.route.clone(), line.code, class, known);
             routes.push(route);
         }
         for discount in &raw.discount {
-            discount.check(file)?;
+            discount.check(problems);
         }
         if served.len() > Ways::MAX_STATIONS {
-            let problem = format!("at most {} stations", Ways::MAX_STATIONS);
-            return Err(FareError::field(file, "line", problem));
+            let problem = format!("has more than {} stations", Ways::MAX_STATIONS);
+            problems.add("line", problem);
+            return None;
         }
         let scale = if by_zones {
-            Scale::by_zones(file, &raw.zone, &raw.zone_fare, &served)?
+            Scale::by_zones(problems, &raw.zone, &raw.zone_fare, &served)
         } else {
-            Scale::by_distance(file, &raw.band, raw.tail, Ways::new(&links))?
+            Scale::by_distance(problems, &raw.band, raw.tail, Ways::new(&links))?
         };
         let stops = served
             .into_iter()
             .filter_map(|id| Some((id.clone(), feed.stops.get(&id)?.clone())))
             .collect();
-        Ok(Self {
+        Some(Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -153,6 +148,10 @@ impl MetroTariff {
 
     pub(crate) fn stops(&self) -> impl Iterator<Item = &Stop> {
         self.stops.values()
+    }
+
+    pub(crate) fn has_zone(&self, id: &ZoneId) -> bool {
+        self.scale.has_zone(id)
     }
 
     pub(crate) fn distance_fare(&self, metres: u32) -> Option<Fen> {

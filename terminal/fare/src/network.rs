@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{FareError, Status, StopId, gtfs::FeedRoute, schema::MetroLine};
+use crate::{Status, StopId, gtfs::FeedRoute, problems::Problems, schema::MetroLine};
 
 /// A way between two stations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,34 +18,28 @@ pub(crate) struct Links(BTreeMap<(StopId, StopId), Way>);
 
 impl Links {
     /// Takes over the segments of a line: one for each pair of neighbours on its trips.
-    pub(crate) fn add(
-        &mut self,
-        file: &str,
-        line: &MetroLine,
-        known: &FeedRoute,
-    ) -> Result<(), FareError> {
+    pub(crate) fn add(&mut self, problems: &mut Problems<'_>, line: &MetroLine, known: &FeedRoute) {
         let served: BTreeSet<(&StopId, &StopId)> = known
             .patterns
             .iter()
             .flat_map(|p| p.windows(2).map(|w| ordered(&w[0], &w[1])))
             .collect();
         let mut measured = BTreeSet::new();
-        for segment in &line.segment {
+        for (i, segment) in line.segment.iter().enumerate() {
             let pair = ordered(&segment.from, &segment.to);
-            let error = |problem: &str| {
-                let field = format!("line `{}`, segment {} - {}", line.route, pair.0, pair.1);
-                Err(FareError::field(file, field, problem))
+            let mut error = |problem: &str| {
+                let problem = format!("{} - {}: {problem}", pair.0, pair.1);
+                problems.add(format!("line `{}`, segment[{i}]", line.route), problem);
             };
             if !served.contains(&pair) {
-                return error(
-                    "no trip of the line runs between these stops without another between",
-                );
+                error("no trip of the line runs between these stops without another between");
+                continue;
             }
             if segment.metres == 0 || segment.metres > 100_000 {
-                return error("metres must lie between 1 and 100000");
+                error("metres must lie between 1 and 100000");
             }
             if !measured.insert(pair) {
-                return error("appears twice");
+                error("appears twice");
             }
             let way = Way {
                 metres: segment.metres,
@@ -57,13 +51,9 @@ impl Links {
                 .or_insert(way);
             *link = way.min(*link);
         }
-        match served.difference(&measured).next() {
-            Some((a, b)) => Err(FareError::field(
-                file,
-                format!("line `{}`", line.route),
-                format!("has no length for the segment {a} - {b}"),
-            )),
-            None => Ok(()),
+        for (a, b) in served.difference(&measured) {
+            let problem = format!("has no length for the segment {a} - {b}; add it");
+            problems.add(format!("line `{}`", line.route), problem);
         }
     }
 }

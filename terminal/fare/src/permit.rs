@@ -6,8 +6,9 @@ use card_spec::{Fen, time::CardDate};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FareError, LegMark, OperatorId, Quote, QuoteError, TariffRef, VehicleClass,
+    LegMark, OperatorId, Quote, QuoteError, TariffRef, VehicleClass,
     clock::{self, DAY},
+    problems::Problems,
     quote::Bill,
     schema::Yuan,
 };
@@ -55,15 +56,14 @@ pub struct PermitOrder {
 pub(crate) struct Permits(Vec<PermitRule>);
 
 impl Permits {
-    pub(crate) fn new(file: &str, rules: Vec<PermitRule>) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, rules: Vec<PermitRule>) -> Self {
         let mut ids = BTreeSet::new();
-        match rules.iter().find(|rule| !ids.insert(&rule.id)) {
-            Some(rule) => {
-                let field = format!("permit `{}`", rule.id);
-                Err(FareError::field(file, field, "appears twice"))
+        for rule in &rules {
+            if !ids.insert(&rule.id) {
+                problems.add(format!("permit `{}`", rule.id), "appears twice");
             }
-            None => Ok(Self(rules)),
         }
+        Self(rules)
     }
 
     fn rule(&self, id: &str) -> Result<&PermitRule, QuoteError> {

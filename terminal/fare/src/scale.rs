@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use card_spec::Fen;
 
 use crate::{
-    FareError, QuoteError, StopId, ZoneId,
+    QuoteError, StopId, ZoneId,
     network::{Way, Ways},
+    problems::Problems,
     schema::{Band, Tail, Yuan, Zone, ZoneFare},
 };
 
@@ -39,28 +40,22 @@ struct Bands {
 }
 
 impl Bands {
-    fn new(file: &str, bands: &[Band], tail: Tail) -> Result<Self, FareError> {
+    fn new(problems: &mut Problems<'_>, bands: &[Band], tail: Tail) -> Option<Self> {
         let bands: Vec<(u32, Price)> = bands
             .iter()
             .map(|band| (band.up_to_m, Price::new(band.fare, band.peak_fare)))
             .collect();
-        let rising = bands.windows(2).all(|w| {
-            let [(edge, low), (next, high)] = w else {
-                return true;
-            };
-            edge < next && low.fare <= high.fare && low.peak <= high.peak
-        });
-        if bands.is_empty() || !rising {
-            return Err(FareError::field(
-                file,
-                "band",
-                "needs at least one band, with rising edges and fares that do not fall",
-            ));
+        for (i, ((edge, low), (next, high))) in bands.iter().zip(bands.iter().skip(1)).enumerate() {
+            if edge >= next || low.fare > high.fare || low.peak > high.peak {
+                let problem = "must have a higher edge than the band before, and no lower fare";
+                problems.add(format!("band[{}]", i + 1), problem);
+            }
         }
         if tail.every_m == 0 {
-            return Err(FareError::field(file, "tail.every_m", "must be above zero"));
+            problems.add("tail.every_m", "must be above zero");
+            return None;
         }
-        Ok(Self { bands, tail })
+        Some(Self { bands, tail })
     }
 
     /// The fare for a distance; edges are inclusive.
@@ -123,55 +118,66 @@ impl Scale {
     }
 
     pub(crate) fn by_distance(
-        file: &str,
+        problems: &mut Problems<'_>,
         bands: &[Band],
         tail: Option<Tail>,
         ways: Ways,
-    ) -> Result<Self, FareError> {
-        let tail =
-            tail.ok_or_else(|| FareError::field(file, "tail", "is missing beside `band`"))?;
-        let bands = Bands::new(file, bands, tail)?;
-        Ok(Self::new(Kind::Distance { bands, ways }))
+    ) -> Option<Self> {
+        if tail.is_none() {
+            problems.add("tail", "is missing beside `band`; add it");
+        }
+        let bands = Bands::new(problems, bands, tail?)?;
+        Some(Self::new(Kind::Distance { bands, ways }))
     }
 
     /// Every stop of the network must lie in one zone, every two zones must have a fare.
     pub(crate) fn by_zones(
-        file: &str,
+        problems: &mut Problems<'_>,
         zones: &[Zone],
         zone_fares: &[ZoneFare],
         stops: &BTreeSet<StopId>,
-    ) -> Result<Self, FareError> {
-        let error = |field: String, problem: &str| Err(FareError::field(file, field, problem));
+    ) -> Self {
         let mut of = BTreeMap::new();
         for zone in zones {
             for stop in &zone.stops {
+                let field = format!("zone `{}`", zone.id);
                 if !stops.contains(stop) {
-                    return error(format!("zone `{}`", zone.id), "names a stop of no trip");
+                    problems.add(&*field, format!("`{stop}` is a stop of no trip"));
                 }
                 if of.insert(stop.clone(), zone.id.clone()).is_some() {
-                    return error(format!("stop `{stop}`"), "lies in two zones");
+                    problems.add(field, format!("stop `{stop}` lies in two zones"));
                 }
             }
         }
-        if let Some(stop) = stops.iter().find(|stop| !of.contains_key(*stop)) {
-            return error(format!("stop `{stop}`"), "lies in no zone");
+        for stop in stops.iter().filter(|stop| !of.contains_key(*stop)) {
+            problems.add("zone", format!("stop `{stop}` lies in no zone"));
         }
         let mut fares = BTreeMap::new();
-        for row in zone_fares {
+        for (i, row) in zone_fares.iter().enumerate() {
             let price = Price::new(row.fare, row.peak_fare);
             let [a, b] = &row.zones;
+            for id in [a, b] {
+                if !zones.iter().any(|zone| zone.id == *id) {
+                    let problem = format!("`{id}` is no `zone` of this file; add or correct it");
+                    problems.add(format!("zone_fare[{i}], zones"), problem);
+                }
+            }
             if fares.insert(pair(a, b), price).is_some() {
-                return error(format!("zone_fare {a} - {b}"), "appears twice");
+                problems.add(
+                    format!("zone_fare[{i}]"),
+                    format!("{a} - {b} appears twice"),
+                );
             }
         }
         for (i, a) in zones.iter().enumerate() {
             for b in zones.iter().skip(i) {
                 if !fares.contains_key(&pair(&a.id, &b.id)) {
-                    return error(format!("zone_fare {} - {}", a.id, b.id), "is missing");
+                    let problem = format!("{} - {} is missing; add it", a.id, b.id);
+                    problems.add("zone_fare", problem);
                 }
             }
         }
-        Ok(Self::new(Kind::Zones { of, fares }))
+        Self::new(Kind::Zones { of, fares })
     }
 
     /// The fare between two stations, and what it rests on. From a station to itself it is that of
@@ -192,6 +198,14 @@ impl Scale {
             }),
         };
         priced.ok_or_else(|| QuoteError::NoPath(from.clone(), to.clone()))
+    }
+
+    /// Whether it prices by zones and has this one.
+    pub(crate) fn has_zone(&self, id: &ZoneId) -> bool {
+        match &self.kind {
+            Kind::Distance { .. } => false,
+            Kind::Zones { of, .. } => of.values().any(|zone| zone == id),
+        }
     }
 
     /// The lowest fare of the network.

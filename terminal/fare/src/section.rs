@@ -3,7 +3,7 @@
 use card_spec::Fen;
 use serde::{Deserialize, Serialize};
 
-use crate::{FareError, QuoteError, RouteId, StopId, gtfs::FeedRoute, schema::BusRoute};
+use crate::{QuoteError, RouteId, StopId, gtfs::FeedRoute, problems::Problems, schema::BusRoute};
 
 /// What is known of a ride on a sectional route. What is not is priced as the longest ride that
 /// can be. Flat routes do not ask.
@@ -38,22 +38,21 @@ pub(crate) struct Sections {
 impl Sections {
     /// `None` where the route names no sections.
     pub(crate) fn new(
-        file: &str,
+        problems: &mut Problems<'_>,
         raw: &BusRoute,
         known: &FeedRoute,
-    ) -> Result<Option<Self>, FareError> {
-        let error = |problem: &str| {
-            let field = format!("route `{}`", raw.id);
-            Err(FareError::field(file, field, problem))
+    ) -> Option<Self> {
+        let mut error = |field: &str, problem: &str| {
+            problems.add(format!("route `{}`, {field}", raw.id), problem);
         };
         if raw.section_stops.is_empty() && raw.section_fares.is_empty() {
-            return Ok(None);
+            return None;
         }
         if raw.section_stops.len() != raw.section_fares.len() {
-            return error("section_stops and section_fares must be equally many");
+            error("section_fares", "must be as many as section_stops");
         }
         if raw.section_fares.windows(2).any(|w| w[0].0 > w[1].0) {
-            return error("section_fares must not fall");
+            error("section_fares", "must not fall");
         }
         let mut begins = raw.section_stops.iter().peekable();
         let mut stops: Vec<(StopId, usize)> = Vec::new();
@@ -64,14 +63,21 @@ impl Sections {
             }
             match section.checked_sub(1) {
                 Some(index) => stops.push((stop.clone(), index)),
-                None => return error("section_stops must begin with the route's first stop"),
+                None => {
+                    error("section_stops", "must begin with the route's first stop");
+                    begins = [].iter().peekable();
+                    break;
+                }
             }
         }
         if begins.peek().is_some() {
-            return error("section_stops must be stops of the first trip, in its order");
+            error(
+                "section_stops",
+                "must be stops of the first trip, in its order",
+            );
         }
         let fares = raw.section_fares.iter().map(|fare| fare.0).collect();
-        Ok(Some(Self { stops, fares }))
+        Some(Self { stops, fares })
     }
 
     /// How many there are.

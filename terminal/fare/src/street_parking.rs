@@ -6,9 +6,10 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FareError, LegMark, OperatorId, Permit, Quote, QuoteError, TariffRef, Tariffs, ZoneClass,
+    LegMark, OperatorId, Permit, Quote, QuoteError, TariffRef, Tariffs, ZoneClass,
     clock::{DAY, DailyWindow},
     permit::{ParkedStay, Permits},
+    problems::Problems,
     quote::Bill,
     schema::{StreetClass, StreetParkingFile, VehicleFactors},
 };
@@ -55,19 +56,18 @@ pub(crate) struct StreetParkingTariff {
 }
 
 impl StreetParkingTariff {
-    pub(crate) fn new(file: &str, raw: StreetParkingFile) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: StreetParkingFile) -> Self {
         if raw.unit_minutes == 0 {
-            return Err(FareError::field(file, "unit_minutes", "must be above zero"));
+            problems.add("unit_minutes", "must be above zero");
         }
         let mut classes = BTreeMap::new();
         for class in raw.class {
             let id = class.id.clone();
             if classes.insert(id.clone(), class).is_some() {
-                let field = format!("class `{id}`");
-                return Err(FareError::field(file, field, "appears twice"));
+                problems.add(format!("class `{id}`"), "appears twice");
             }
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -76,8 +76,8 @@ impl StreetParkingTariff {
             unit_seconds: i64::from(raw.unit_minutes) * 60,
             vehicle: raw.vehicle,
             classes,
-            permits: Permits::new(file, raw.permit)?,
-        })
+            permits: Permits::new(problems, raw.permit),
+        }
     }
 
     pub(crate) fn classes(&self) -> impl Iterator<Item = &ZoneClass> {

@@ -4,8 +4,9 @@ use card_spec::{Fen, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FareError, LegMark, OperatorId, Quote, QuoteError, TariffRef,
+    LegMark, OperatorId, Quote, QuoteError, TariffRef,
     clock::{self, DailyWindow},
+    problems::Problems,
     quote::Bill,
     schema::{FlagFare, Reading, TaxiFile},
 };
@@ -40,25 +41,25 @@ pub(crate) struct TaxiTariff {
 }
 
 impl TaxiTariff {
-    pub(crate) fn new(file: &str, raw: TaxiFile) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: TaxiFile) -> Option<Self> {
         if raw.unit.metres == 0 {
-            return Err(FareError::field(file, "unit.metres", "must be above zero"));
+            problems.add("unit.metres", "must be above zero");
         }
         if raw.empty_return.beyond_m < raw.flag.metres {
             let problem = "must not be below flag.metres";
-            return Err(FareError::field(file, "empty_return.beyond_m", problem));
+            problems.add("empty_return.beyond_m", problem);
         }
         let chosen = raw.low_speed.chosen;
         let low_speed = raw
             .low_speed
             .reading
             .into_iter()
-            .find(|reading| reading.id == chosen && reading.unit_seconds > 0)
-            .ok_or_else(|| {
-                let problem = format!("no reading `{chosen}` with unit_seconds above zero");
-                FareError::field(file, "low_speed.chosen", problem)
-            })?;
-        Ok(Self {
+            .find(|reading| reading.id == chosen && reading.unit_seconds > 0);
+        if low_speed.is_none() {
+            let problem = format!("no reading `{chosen}` with unit_seconds above zero");
+            problems.add("low_speed.chosen", problem);
+        }
+        Some(Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -72,7 +73,7 @@ impl TaxiTariff {
                 to: raw.night.to,
             },
             night_percent: raw.night.add_percent,
-            low_speed,
+            low_speed: low_speed?,
             below_kmh: raw.low_speed.below_kmh,
         })
     }

@@ -4,7 +4,8 @@ use card_spec::{purse::files::CardKind, time::CardTime};
 use serde::Deserialize;
 
 use crate::{
-    CityCode, FareError, LegClass, PriorLeg, TariffRef,
+    CityCode, LegClass, PriorLeg, TariffRef,
+    problems::Problems,
     schema::{self, Yuan},
 };
 
@@ -33,33 +34,23 @@ pub(crate) struct Transfers {
 }
 
 impl Transfers {
-    pub(crate) fn new(file: &str, raw: schema::TransferFile) -> Result<Self, FareError> {
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: schema::TransferFile) -> Self {
         // The age of a window is written on the card in two bytes.
         if raw.max_gap_seconds < raw.min_gap_seconds {
-            return Err(FareError::field(
-                file,
-                "max_gap_seconds",
-                "must not be below min_gap_seconds",
-            ));
+            problems.add("max_gap_seconds", "must not be below min_gap_seconds");
         }
         for rule in &raw.rule {
-            let error = |problem| {
-                let field = format!("rule `{}`", rule.id);
-                Err(FareError::field(file, field, problem))
-            };
-            if rule.from.is_empty() || rule.to.is_empty() {
-                return error("`from` and `to` need a class each");
-            }
-            if rule
-                .from
-                .iter()
-                .chain(&rule.to)
-                .any(|c| *c == LegClass::Outside)
-            {
-                return error("`outside` takes no part in transfers; use another class");
+            for (key, classes) in [("from", &rule.from), ("to", &rule.to)] {
+                let field = format!("rule `{}`, {key}", rule.id);
+                if classes.is_empty() {
+                    problems.add(field, "needs a class");
+                } else if classes.contains(&LegClass::Outside) {
+                    let problem = "`outside` takes no part in transfers; use another class";
+                    problems.add(field, problem);
+                }
             }
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -67,7 +58,7 @@ impl Transfers {
             min_gap_seconds: raw.min_gap_seconds.into(),
             max_gap_seconds: raw.max_gap_seconds.into(),
             rules: raw.rule,
-        })
+        }
     }
 
     /// The rule for a leg of class `to` that starts at `at`, both edges of the window included.

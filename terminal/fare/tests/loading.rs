@@ -15,6 +15,11 @@ fn broken(file: &str, from: &str, to: &str) -> String {
     Tariffs::from_texts(&texts).unwrap_err().to_string()
 }
 
+fn stands_at(error: &str, file: &str, line: usize) -> bool {
+    let rest = error.strip_prefix(&format!("{file}, line {line}"));
+    rest.is_some_and(|rest| rest.starts_with([',', ':']))
+}
+
 fn line_of(file: &str, needle: &str) -> usize {
     let texts = texts();
     let text = &texts[file];
@@ -106,7 +111,11 @@ fn provenance_is_required() {
 fn toml_errors_name_file_line_and_reason() {
     let file = "transit/fuzhou/metro.toml";
     for (from, to, says) in [
-        ("fare = \"3.00\"", "fare = \"3.001\"", "is not an amount"),
+        (
+            "fare = \"3.00\"",
+            "fare = \"3.001\"",
+            ", fare: `3.001` is not an amount",
+        ),
         ("fare = \"3.00\"", "fare = \"-3.00\"", "is not an amount"),
         ("fare = \"3.00\"", "fare = 3.0", "string"),
         ("from = \"07:00\"", "from = \"7 o'clock\"", "HH:MM"),
@@ -116,10 +125,7 @@ fn toml_errors_name_file_line_and_reason() {
     ] {
         let error = broken(file, from, to);
         let line = line_of(file, from);
-        assert!(
-            error.starts_with(&format!("{file}, line {line}: ")),
-            "{error}"
-        );
+        assert!(stands_at(&error, file, line), "{error}");
         assert!(error.contains(says), "{error}");
     }
 }
@@ -199,6 +205,18 @@ fn contradictions_are_refused() {
             "takes no part",
         ),
         (
+            "transit/fuzhou/transfer.toml",
+            "city = \"350100\"",
+            "city = \"350500\"",
+            "not that of the folder",
+        ),
+        (
+            "transit/fuzhou/contracts.toml",
+            "city = \"350100\"",
+            "city = \"350200\"",
+            "not that of the folder",
+        ),
+        (
             "transit/fuzhou/taxi.toml",
             "chosen = \"as-distance\"",
             "chosen = \"x\"",
@@ -242,7 +260,8 @@ fn contradictions_are_refused() {
         ),
     ] {
         let error = broken(file, from, to);
-        assert!(error.starts_with(file) && error.contains(says), "{error}");
+        assert!(error.starts_with(&format!("{file}, line ")), "{error}");
+        assert!(error.contains(says), "{error}");
     }
     // A trip of the feed runs over a segment that the tariff does not measure.
     let text = texts()[metro].clone();
@@ -277,7 +296,7 @@ fn gtfs_errors_name_file_and_line() {
             "stop_times.txt",
             "FZM103,3",
             "FZM103,2",
-            "stop_sequence 2 appears twice",
+            "stop_sequence: 2 appears twice",
         ),
         (
             "stop_times.txt",
@@ -286,12 +305,12 @@ fn gtfs_errors_name_file_and_line() {
             "stop_sequence: ",
         ),
         ("stops.txt", "FZM102,102,秀山", "FZM102,102,", "stop_name"),
-        ("stops.txt", "FZM102,102", "FZM102,101", "stop_code `101`"),
+        ("stops.txt", "FZM102,102", "FZM102,101", "stop_code: `101`"),
         (
             "stops.txt",
             "FZM102,102",
             "FZM102,70000",
-            "stop_code `70000`",
+            "stop_code: `70000`",
         ),
         ("fare_attributes.txt", "2.00,CNY", "2.00,USD", "CNY"),
         (
@@ -322,10 +341,7 @@ fn gtfs_errors_name_file_and_line() {
         let file = format!("{dir}{file}");
         let line = line_of(&file, from);
         let error = broken(&file, from, to);
-        assert!(
-            error.starts_with(&format!("{file}, line {line}: ")),
-            "{error}"
-        );
+        assert!(stands_at(&error, &file, line), "{error}");
         assert!(error.contains(says), "{error}");
     }
     let error = broken(
@@ -338,7 +354,7 @@ fn gtfs_errors_name_file_and_line() {
         "{error}"
     );
     let agency = broken("operators.toml", "id = \"XMBUS\"", "id = \"XMBUS2\"");
-    assert!(agency.contains("agency_id `XMBUS`"), "{agency}");
+    assert!(agency.contains("agency_id: `XMBUS`"), "{agency}");
 }
 
 #[test]
@@ -399,4 +415,46 @@ fn records_of_other_systems_open_no_window() {
         StationCode::from_metro_field([0, 1, 2, 0, 0, 0, 0, 0]),
         None
     );
+}
+
+/// A name that no leg has would make a pass that never pays, a cap that never holds.
+#[test]
+fn scopes_and_zone_fares_name_what_is_there() {
+    let fares = "{ zones = [\"A\", \"A\"], fare = \"2.00\" }, { zones = [\"A\", \"B\"], fare = \"3.00\" }, { zones = [\"B\", \"B\"], fare = \"2.00\" }";
+    let cap = |scope: &str| {
+        format!(
+            "[[cap]]\nid = \"c\"\nzh = \"c\"\nen = \"c\"\ncounter = 1\nday = \"6.00\"\nscope = {{ {scope} }}\n"
+        )
+    };
+    let pass = |scope: &str| {
+        format!(
+            "[[pass]]\nid = \"p\"\ncode = 1\nzh = \"p\"\nen = \"p\"\nprice = \"9.00\"\nvalidity = \"calendar-month\"\nscope = {{ {scope} }}\n"
+        )
+    };
+    let load = |fares: &str, contracts: &str| {
+        let texts = kata_texts(fares, "", contracts, "");
+        Tariffs::from_texts(&texts).map_err(|e| e.to_string())
+    };
+    for (good, bad) in [
+        (
+            "operators = [\"KM\", \"KB\"]",
+            "operators = [\"KM\", \"KBUS\"]",
+        ),
+        ("routes = [\"KB1\"]", "routes = [\"KB2\"]"),
+        ("routes = [\"KB1\"]", "routes = [\"KM1\"]"),
+        ("zones = [\"A\", \"B\"]", "zones = [\"A\", \"C\"]"),
+    ] {
+        for (record, name) in [(cap(good), "cap `c`"), (pass(good), "pass `p`")] {
+            load(fares, &record).unwrap();
+            let error = load(fares, &record.replace(good, bad)).unwrap_err();
+            let place = format!(", {name}, scope, ");
+            assert!(
+                error.starts_with("transit/kata/contracts.toml, line ") && error.contains(&place),
+                "{error}"
+            );
+        }
+    }
+    let more = format!("{fares}, {{ zones = [\"A\", \"C\"], fare = \"3.00\" }}");
+    let error = load(&more, "").unwrap_err();
+    assert!(error.contains("zone_fare[3], zones: `C`"), "{error}");
 }

@@ -111,7 +111,7 @@ fn sections_that_contradict_the_feed_are_refused() {
             "in its order",
         ),
         ("\"1.00\", \"2.00\"", "\"2.00\", \"1.00\"", "must not fall"),
-        ("\"1.00\", \"2.00\"", "\"2.00\"", "equally many"),
+        ("\"1.00\", \"2.00\"", "\"2.00\"", "as many as"),
     ] {
         let mut texts = texts();
         let text = texts.get_mut(file).unwrap();

@@ -9,8 +9,8 @@ use card_spec::{Fen, purse::files::CardKind, time::CardTime};
 use serde::Deserialize;
 
 use crate::{
-    FareError,
     clock::{self, DAY},
+    problems::Problems,
     schema::Yuan,
 };
 
@@ -20,13 +20,13 @@ use super::{Contracts, Counter, FareState, Scope, ScopedLeg};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cap {
-    id: String,
+    pub(super) id: String,
     zh: String,
     en: String,
     /// Which of the card's counters, from 1.
     counter: u8,
     #[serde(default)]
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Card kinds it is for; empty for every kind without a cap of its own on this counter.
     #[serde(default)]
     kinds: Vec<CardKind>,
@@ -53,33 +53,29 @@ struct Periods {
 }
 
 impl Cap {
-    pub(super) fn check(&self, file: &str, earlier: &[Self]) -> Result<(), FareError> {
-        let error = |problem: &str| {
-            let field = format!("cap `{}`", self.id);
-            Err(FareError::field(file, field, problem))
-        };
+    pub(super) fn check(&self, problems: &mut Problems<'_>, earlier: &[Self]) {
+        let mut error = |problem: &str| problems.add(format!("cap `{}`", self.id), problem);
         if self.index().is_none() {
-            return error("counter must be 1 or 2: the card has two");
+            error("counter must be 1 or 2: the card has two");
         }
         let limits = [self.day, self.week, self.month];
         if limits.iter().all(Option::is_none) {
-            return error("needs a limit: day, week or month");
+            error("needs a limit: day, week or month");
         }
         if limits.iter().flatten().any(|l| l.0 > Counter::MAX) {
-            return error("limits go up to 655.35: the card counts in two bytes");
+            error("limits go up to 655.35: the card counts in two bytes");
         }
         let others = || earlier.iter().filter(|other| other.counter == self.counter);
         if others().any(|other| other.scope != self.scope) {
-            return error("caps on one counter must have one scope: they count the same legs");
+            error("caps on one counter must have one scope: they count the same legs");
         }
         let meets = |other: &Self| {
             (self.kinds.is_empty() && other.kinds.is_empty())
                 || self.kinds.iter().any(|kind| other.kinds.contains(kind))
         };
         if others().any(meets) {
-            return error("another cap on this counter is for the same card kind");
+            error("another cap on this counter is for the same card kind");
         }
-        Ok(())
     }
 
     fn index(&self) -> Option<usize> {

@@ -12,8 +12,8 @@ use card_spec::id::RegionCode;
 use serde::Deserialize;
 
 use crate::{
-    FareError, LegClass, OperatorId, Provenance, RouteId, TariffId, TariffRef, ZoneId,
-    clock::TimeOfDay, schema::FileKind,
+    CityCode, LegClass, OperatorId, Provenance, RouteId, TariffId, TariffRef, Tariffs, ZoneId,
+    clock::TimeOfDay, problems::Problems, schema::FileKind,
 };
 
 use cap::Cap;
@@ -65,6 +65,42 @@ pub(crate) struct ScopedLeg<'a> {
 }
 
 impl Scope {
+    /// Every name must be one that a leg in the city can have; else nothing would ever count.
+    fn check(&self, of: &str, city: CityCode, tariffs: &Tariffs, problems: &mut Problems<'_>) {
+        let mut unknown = |key: &str, i: usize, id: &str, what: &str| {
+            let problem = format!("`{id}` is no {what} of this city; correct or remove it");
+            problems.add(format!("{of}, scope, {key}[{i}]"), problem);
+        };
+        for (i, id) in self.operators.iter().enumerate() {
+            let fares = tariffs.bus.contains_key(id) || tariffs.metro.contains_key(id);
+            if !fares
+                || tariffs
+                    .operator(id)
+                    .is_none_or(|o| CityCode::from(o.city) != city)
+            {
+                unknown(
+                    "operators",
+                    i,
+                    id.as_str(),
+                    "operator with a bus or gate tariff",
+                );
+            }
+        }
+        // A leg between gates has no route: it may run over any of the network's lines.
+        let buses = || tariffs.bus.values().filter(|bus| bus.city == city);
+        for (i, id) in self.routes.iter().enumerate() {
+            if !buses().any(|bus| bus.routes().any(|route| route.id == *id)) {
+                unknown("routes", i, id.as_str(), "bus route");
+            }
+        }
+        let gated = || tariffs.metro.values().filter(|metro| metro.city == city);
+        for (i, id) in self.zones.iter().enumerate() {
+            if !gated().any(|metro| metro.has_zone(id)) {
+                unknown("zones", i, id.as_str(), "zone of a gate tariff");
+            }
+        }
+    }
+
     fn covers(&self, leg: ScopedLeg<'_>) -> bool {
         let has = |empty: bool, found: bool| empty || found;
         has(
@@ -93,15 +129,30 @@ pub(crate) struct Contracts {
 }
 
 impl Contracts {
-    pub(crate) fn new(file: &str, raw: ContractsFile) -> Result<Self, FareError> {
+    /// Holds the scopes against the city's tariffs.
+    pub(crate) fn check_scopes(
+        &self,
+        city: CityCode,
+        tariffs: &Tariffs,
+        problems: &mut Problems<'_>,
+    ) {
+        for cap in &self.caps {
+            (cap.scope).check(&format!("cap `{}`", cap.id), city, tariffs, problems);
+        }
+        for pass in &self.passes {
+            (pass.scope).check(&format!("pass `{}`", pass.id), city, tariffs, problems);
+        }
+    }
+
+    pub(crate) fn new(problems: &mut Problems<'_>, raw: ContractsFile) -> Self {
         for (i, cap) in raw.cap.iter().enumerate() {
-            cap.check(file, raw.cap.get(..i).unwrap_or_default())?;
+            cap.check(problems, raw.cap.get(..i).unwrap_or_default());
         }
         let mut codes = BTreeSet::new();
         for pass in &raw.pass {
-            pass.check(file, &mut codes)?;
+            pass.check(problems, &mut codes);
         }
-        Ok(Self {
+        Self {
             tariff: TariffRef {
                 id: raw.id,
                 provenance: raw.provenance,
@@ -109,6 +160,6 @@ impl Contracts {
             day_begins: raw.day_begins.0,
             caps: raw.cap,
             passes: raw.pass,
-        })
+        }
     }
 }

@@ -6,7 +6,8 @@ use card_spec::{Fen, purse::files::CardKind, time::CardTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CityCode, FareError, LegMark, Quote, QuoteError, Rider, clock, quote::Bill, schema::Yuan,
+    CityCode, LegMark, Quote, QuoteError, Rider, clock, problems::Problems, quote::Bill,
+    schema::Yuan,
 };
 
 use super::{Contracts, FareState, HeldPass, Scope, ScopedLeg, state::EPOCH_DAYS};
@@ -25,14 +26,14 @@ enum Validity {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pass {
-    id: String,
+    pub(super) id: String,
     /// Its number on cards, from 1.
     code: u8,
     pub(crate) zh: String,
     pub(crate) en: String,
     price: Yuan,
     #[serde(default)]
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Card kinds that may buy and use it; empty for all.
     #[serde(default)]
     kinds: Vec<CardKind>,
@@ -42,21 +43,25 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    pub(super) fn check(&self, file: &str, codes: &mut BTreeSet<u8>) -> Result<(), FareError> {
-        let error = |problem: &str| {
-            let field = format!("pass `{}`", self.id);
-            Err(FareError::field(file, field, problem))
+    pub(super) fn check(&self, problems: &mut Problems<'_>, codes: &mut BTreeSet<u8>) {
+        let mut error = |key: &str, problem: &str| {
+            problems.add(format!("pass `{}`, {key}", self.id), problem);
         };
         if self.code == 0 || !codes.insert(self.code) {
-            return error("code must be from 1 to 255 and no other pass's: the card names it so");
+            error(
+                "code",
+                "must be from 1 to 255 and no other pass's: the card names it so",
+            );
         }
         if matches!(self.rides, Some(0 | u8::MAX)) {
-            return error("rides must be from 1 to 254; leave it out for any number");
+            error(
+                "rides",
+                "must be from 1 to 254; leave it out for any number",
+            );
         }
         if matches!(self.validity, Validity::Days(0 | 1000..)) {
-            return error("days must be from 1 to 999");
+            error("validity", "days must be from 1 to 999");
         }
-        Ok(())
     }
 
     pub(crate) fn rule(&self) -> String {

@@ -8,7 +8,7 @@ use std::path::Path;
 use card_spec::{purse::files::CardKind, time::CardTime};
 
 use super::{
-    Feed, Finding, Findings,
+    Feed, Finding,
     ask::{Ask, AskError, unknown},
     money::Currency,
     network::StopIx,
@@ -40,38 +40,51 @@ fn hours() -> impl Iterator<Item = CardTime> {
 }
 
 /// The tariffs of the data folder that a city's folder lies in (`<data>/transit/<city>`), if it is
-/// one; what is wrong with them is an error of the feed's.
-pub(super) fn beside(path: &Path, findings: &mut Findings) -> Option<Box<Tariffs>> {
-    let whole = path.canonicalize().ok()?;
-    let data = whole.parent()?.parent()?;
+/// one, and what is wrong with them, files named from the city's folder.
+pub(super) fn beside(path: &Path) -> (Option<Box<Tariffs>>, Vec<Finding>) {
+    let nothing = (None, Vec::new());
+    let Ok(whole) = path.canonicalize() else {
+        return nothing;
+    };
+    let (Some(data), Some(city)) = (
+        whole.parent().and_then(Path::parent),
+        whole.file_name().and_then(|name| name.to_str()),
+    ) else {
+        return nothing;
+    };
     if !whole.join("gtfs").is_dir() || !data.join("operators.toml").is_file() {
-        return None;
+        return nothing;
     }
-    let (file, line, field, problem) = match Tariffs::load(data) {
-        Ok(tariffs) => return Some(Box::new(tariffs)),
-        Err(FareError::Syntax {
+    let (tariffs, errors) = match Tariffs::texts_of(data, Some(city)) {
+        Ok(texts) => Tariffs::check(&texts),
+        Err(error) => (None, vec![error]),
+    };
+    let here = format!("transit/{city}/");
+    let found = errors.into_iter().map(|error| finding(error, &here));
+    (tariffs.map(Box::new), found.collect())
+}
+
+fn finding(error: FareError, here: &str) -> Finding {
+    let (file, line, field, problem) = match error {
+        FareError::Wrong {
             file,
             line,
-            problem,
-        }) => (file, Some(line as u64), String::new(), problem),
-        Err(FareError::Field {
-            file,
             field,
             problem,
-        }) => (file, None, field, problem),
-        Err(FareError::Missing { file }) => (file, None, String::new(), "is missing".to_owned()),
-        Err(FareError::Io { path, source }) => (path, None, String::new(), source.to_string()),
+        } => (file, line, field, problem),
+        FareError::Missing { file } => (file, None, String::new(), "is missing".to_owned()),
+        FareError::Io { path, source } => (path, None, String::new(), source.to_string()),
     };
-    findings.errors.push(Finding {
-        file,
-        line,
+    let name = file.strip_prefix(here).unwrap_or(&file);
+    Finding {
+        file: name.strip_prefix("gtfs/").unwrap_or(name).to_owned(),
+        line: line.map(|line| line as u64),
         field,
         value: String::new(),
         problem,
         remedy: "see docs/fares.md for what the file may say".to_owned(),
         times: 1,
-    });
-    None
+    }
 }
 
 /// One tap or one way from gate to gate.

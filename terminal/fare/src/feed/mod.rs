@@ -13,6 +13,7 @@ mod city;
 mod findings;
 mod hold;
 mod journeys;
+mod lacks;
 mod money;
 mod network;
 mod price;
@@ -76,9 +77,8 @@ impl Feed {
     pub fn open(path: &Path) -> Result<(Option<Self>, Findings), SourceError> {
         let mut findings = Findings::default();
         let files = Files::open(path, &mut findings)?;
-        let tariffs = city::beside(path, &mut findings);
-        let (feed, findings) = Self::from_files(&files, findings);
-        Ok((feed.map(|feed| Self { tariffs, ..feed }), findings))
+        let (tariffs, beside) = city::beside(path);
+        Ok(Self::from_files(&files, findings, (tariffs, beside)))
     }
 
     /// Reads and checks file contents by their names (`stops.txt`).
@@ -91,15 +91,30 @@ impl Feed {
                 .map(|(name, bytes)| (name.to_owned(), bytes.to_vec()))
                 .collect(),
         };
-        Self::from_files(&files, Findings::default())
+        Self::from_files(&files, Findings::default(), (None, Vec::new()))
     }
 
-    fn from_files(files: &Files, mut findings: Findings) -> (Option<Self>, Findings) {
+    /// `beside`: what is wrong with the tariffs of the city's folder, where it is one.
+    fn from_files(
+        files: &Files,
+        mut findings: Findings,
+        (tariffs, mut beside): (Option<Box<Tariffs>>, Vec<Finding>),
+    ) -> (Option<Self>, Findings) {
         let services = Services::read(files, &mut findings);
         let network = Network::read(files, &services, &mut findings);
         // Both versions are checked, whichever prices.
         let v1 = v1::Fares::read(files, &network, &mut findings);
         let v2 = v2_rules::Fares::read(files, &network, &services, &mut findings);
+        // What is wrong by the reference is said once.
+        beside.retain(|b| {
+            let same = |f: &Finding| (&f.file, f.line) == (&b.file, b.line);
+            !findings.errors.iter().any(same)
+        });
+        findings.errors.append(&mut beside);
+        if findings.is_ok() {
+            let fares = v1.any() || !v2.legs.is_empty();
+            lacks::check(&network, fares, tariffs.as_deref(), &mut findings);
+        }
         findings.sort();
         if !findings.is_ok() {
             return (None, findings);
@@ -115,7 +130,7 @@ impl Feed {
             false => (v2.frames.states(&services), Fares::V2(Box::new(v2))),
         };
         let feed = Self {
-            tariffs: None,
+            tariffs,
             silent: price::silent(&network, &fares),
             network,
             services,

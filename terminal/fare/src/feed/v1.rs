@@ -60,6 +60,10 @@ pub(super) struct Fares {
 }
 
 impl Fares {
+    pub(super) fn any(&self) -> bool {
+        !self.fares.is_empty()
+    }
+
     pub(super) fn read(files: &Files, network: &Network, findings: &mut Findings) -> Self {
         let mut fares = Self::default();
         let mut seen = BTreeMap::new();

@@ -6,7 +6,9 @@ use card_spec::id::RegionCode;
 use serde::Deserialize;
 
 use super::{ModeHistory, ModeSpan};
-use crate::{FareError, OperatorId, Provenance, StopId, TariffId, Tariffs, schema::FileKind};
+use crate::{
+    OperatorId, Provenance, StopId, TariffId, Tariffs, problems::Problems, schema::FileKind,
+};
 
 /// `modes.toml`
 #[derive(Debug, Deserialize)]
@@ -15,7 +17,7 @@ pub(crate) struct ModesFile {
     #[serde(rename = "kind")]
     _kind: FileKind,
     pub(crate) id: TariffId,
-    city: RegionCode,
+    pub(crate) city: RegionCode,
     #[serde(rename = "provenance")]
     _provenance: Provenance,
     span: Vec<ModeSpan>,
@@ -23,31 +25,27 @@ pub(crate) struct ModesFile {
 
 impl Tariffs {
     /// Takes a file of modes over; every network of the set is loaded by then.
-    pub(crate) fn take_modes(&mut self, file: &str, raw: ModesFile) -> Result<(), FareError> {
+    pub(crate) fn take_modes(&mut self, problems: &mut Problems<'_>, raw: ModesFile) {
         for (n, span) in raw.span.iter().enumerate() {
-            let wrong = |field: &str, problem: String| {
-                let field = format!("span {}, {field}", n + 1);
-                Err(FareError::field(file, field, problem))
-            };
+            let mut wrong = |field, problem| problems.add(format!("span {n}, {field}"), problem);
             let operator = &span.operator;
             let Some(network) = self.metro.get(operator) else {
-                return wrong(
+                wrong(
                     "operator",
                     format!("`{operator}` has no network with gates"),
                 );
+                continue;
             };
             if network.city != raw.city.into() {
-                return wrong("operator", format!("`{operator}` is not of this city"));
-            }
-            if let Some(stop) = span.stops.iter().find(|stop| network.stop(stop).is_err()) {
-                return wrong("stops", format!("`{stop}` is no station of `{operator}`"));
+                wrong("operator", format!("`{operator}` is not of this city"));
+            } else if let Some(stop) = span.stops.iter().find(|stop| network.stop(stop).is_err()) {
+                wrong("stops", format!("`{stop}` is no station of `{operator}`"));
             }
             if span.to.is_some_and(|to| to <= span.from) {
-                return wrong("to", "must be later than `from`".to_owned());
+                wrong("to", "must be later than `from`".to_owned());
             }
         }
         self.modes.0.extend(raw.span);
-        Ok(())
     }
 
     /// The published modes and those that a device was told of besides.

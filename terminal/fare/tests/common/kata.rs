@@ -20,6 +20,17 @@ pub(crate) fn kata(zone_fares: &str, peak: &str, contracts: &str) -> Tariffs {
 
 /// The same with `[[discount]]` tables on the gate line.
 pub(crate) fn kata_with(zone_fares: &str, peak: &str, contracts: &str, discounts: &str) -> Tariffs {
+    Tariffs::from_texts(&kata_texts(zone_fares, peak, contracts, discounts))
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The files of [`kata_with`].
+pub(crate) fn kata_texts(
+    zone_fares: &str,
+    peak: &str,
+    contracts: &str,
+    discounts: &str,
+) -> BTreeMap<String, String> {
     let stops = ["A1", "A2", "B1", "B2"];
     let mut texts = BTreeMap::new();
     let mut put = |name: &str, text: String| {
@@ -93,5 +104,5 @@ pub(crate) fn kata_with(zone_fares: &str, peak: &str, contracts: &str, discounts
             "kind = \"contracts\"\nid = \"kc\"\ncity = \"359900\"\nday_begins = \"04:30\"\n{PROVENANCE}{contracts}"
         ),
     );
-    Tariffs::from_texts(&texts).unwrap_or_else(|e| panic!("{e}"))
+    texts
 }

@@ -513,6 +513,29 @@ fn broken_files() {
     );
 }
 
+/// Nothing but headers is no feed to price with, whatever its form.
+#[test]
+fn what_a_feed_lacks_is_said_and_an_error_where_nothing_is_priced() {
+    let mut headers = v1();
+    for text in headers.0.values_mut() {
+        *text = text.lines().next().unwrap().to_owned() + "\n";
+    }
+    let (feed, findings) = headers.read();
+    assert!(feed.is_none());
+    let of = |found: &[fare::feed::Finding]| -> Vec<String> {
+        found.iter().map(|f| f.file.clone()).collect()
+    };
+    assert_eq!(of(&findings.errors), ["fare_products.txt", "stops.txt"]);
+    assert_eq!(
+        of(&findings.warnings),
+        ["agency.txt", "routes.txt", "stop_times.txt"]
+    );
+    assert_eq!(one(&base()).0, "fare_products.txt", "no fare at all");
+    let products = "fare_product_id,amount,currency\np,1.00,CNY\n";
+    let unused = base().with("fare_products.txt", products);
+    assert_eq!(one(&unused).0, "fare_products.txt", "no rule sells it");
+}
+
 /// Rows about what an excerpt left out have no effect; unknown columns and files are no errors.
 #[test]
 fn what_no_price_depends_on_is_a_warning() {

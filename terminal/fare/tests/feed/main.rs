@@ -4,6 +4,7 @@
 
 mod build;
 mod check;
+mod city;
 mod fixtures;
 mod properties;
 mod v1;

@@ -1,0 +1,102 @@
+//! A city's folder, tariffs in TOML beside the feed: what its check says.
+
+use std::{fs, path::Path};
+
+use fare::feed::{Feed, Findings};
+use tempfile::TempDir;
+
+/// A copy of the example data with texts replaced in files of Fuzhou.
+fn fuzhou(changes: &[(&str, &str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/fujian");
+    for file in ["operators.toml", "transit/calendar.toml"] {
+        fs::create_dir_all(dir.path().join("transit/fuzhou/gtfs")).unwrap();
+        fs::copy(data.join(file), dir.path().join(file)).unwrap();
+    }
+    for below in ["transit/fuzhou", "transit/fuzhou/gtfs"] {
+        for entry in fs::read_dir(data.join(below)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let name = path.file_name().unwrap();
+                fs::copy(&path, dir.path().join(below).join(name)).unwrap();
+            }
+        }
+    }
+    for (file, from, to) in changes {
+        let path = dir.path().join("transit/fuzhou").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no `{from}`");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    }
+    dir
+}
+
+fn check(dir: &TempDir) -> (Option<Feed>, Findings) {
+    Feed::open(&dir.path().join("transit/fuzhou")).unwrap()
+}
+
+/// File, text of the line and field of every error.
+fn errors(dir: &TempDir) -> Vec<(String, String, String)> {
+    let (feed, findings) = check(dir);
+    assert_eq!(feed.is_some(), findings.is_ok());
+    let city = dir.path().join("transit/fuzhou");
+    let told = findings.errors.into_iter().map(|f| {
+        let below = [city.join(&f.file), city.join("gtfs").join(&f.file)];
+        let path = below.iter().find(|path| path.is_file());
+        let text = fs::read_to_string(path.unwrap_or_else(|| panic!("{f}"))).unwrap();
+        let line = f.line.unwrap_or_else(|| panic!("no line: {f}")) as usize;
+        let line = text.lines().nth(line - 1).unwrap().to_owned();
+        (f.file, line, f.field)
+    });
+    told.collect()
+}
+
+#[test]
+fn every_mistake_is_found_in_tariffs_and_feed() {
+    assert_eq!(errors(&fuzhou(&[])), []);
+    let dir = fuzhou(&[
+        ("bus.toml", "pay_percent = 90", "pay_percent = 190"),
+        ("bus.toml", "id = \"FZB17\"", "id = \"FZB18\""),
+        ("metro.toml", "fare = \"3.00\"", "fare = 3"),
+        ("metro.toml", "metres = 1336", "metres = \"far\""),
+        ("taxi.toml", "chosen = \"as-distance\"", "chosen = \"x\""),
+        ("transfer.toml", "off = \"0.50\"", "of = \"0.50\""),
+        ("transfer.toml", "off = \"0.50\"", "off = \"-0.50\""),
+        ("gtfs/stops.txt", "FZM103,103", "FZM103,x"),
+    ]);
+    let found = errors(&dir);
+    let found: Vec<_> = found.iter().map(|(a, b, c)| [&**a, b, c]).collect();
+    let route = "route `FZB18`";
+    let segment =
+        r#"    { from = "FZM101", to = "FZM102", metres = "far", status = "published" },"#;
+    let expected = [
+        [
+            "bus.toml",
+            "pay_percent = 190",
+            "discount `t-union-10`, pay_percent",
+        ],
+        ["bus.toml", "id = \"FZB18\"", route],
+        ["metro.toml", "    { up_to_m = 10000, fare = 3 },", "fare"],
+        ["metro.toml", segment, "metres"],
+        [
+            "stops.txt",
+            "FZM103,x,罗汉山,,26.130,119.313,0",
+            "stop_code",
+        ],
+        ["taxi.toml", "chosen = \"x\"", "low_speed.chosen"],
+        ["transfer.toml", "of = \"0.50\"", "of"],
+        ["transfer.toml", "off = \"-0.50\"", "off"],
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_city_without_a_tariff_for_its_routes_prices_nothing() {
+    let dir = fuzhou(&[]);
+    for file in ["bus.toml", "metro.toml", "contracts.toml"] {
+        fs::remove_file(dir.path().join("transit/fuzhou").join(file)).unwrap();
+    }
+    let (feed, findings) = check(&dir);
+    assert!(feed.is_none());
+    assert_eq!(findings.errors[0].file, "agency.txt", "{findings:?}");
+}
