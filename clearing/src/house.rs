@@ -9,6 +9,7 @@ use card_spec::{Fen, id::Pan, time::CardDate};
 use clearing_api::{
     day::CardShadow,
     hotlist::{Base, Key},
+    mode::SignedOrders,
     pension::Pension,
     registry::{Hotlist, HotlistEntry, ListCard},
 };
@@ -94,8 +95,11 @@ pub struct House<S> {
     pub(crate) rules: Arc<Rules>,
     pub(crate) ledger_key: SigningKey,
     pub(crate) limits: TopUpLimits,
-    /// Written by one publication at a time.
+    /// What prices sales again. One publication at a time writes it.
     pub(crate) tariffs: tokio::sync::RwLock<Timeline>,
+    pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// The mode orders of the newest version, signed.
+    pub(crate) signed_orders: tokio::sync::Mutex<Option<(u64, SignedOrders)>>,
     /// One top-up at a time between hold and grant.
     pub(crate) loading: tokio::sync::Mutex<()>,
     /// One national call at a time, so that a double click waits for its first answer.
@@ -125,6 +129,8 @@ impl<S: Store> House<S> {
             rules,
             ledger_key,
             limits,
+            publishing: tokio::sync::Mutex::new(()),
+            signed_orders: tokio::sync::Mutex::new(None),
             loading: tokio::sync::Mutex::new(()),
             national: tokio::sync::Mutex::new(()),
             signed_hotlists: tokio::sync::Mutex::default(),

@@ -4,12 +4,19 @@ use crate::error::{Refusal, Result};
 use crate::house::House;
 use crate::store::{Effect, Store};
 use crate::tariffs::Timeline;
-use clearing_api::parameters::{
-    Bundle, ParametersAnswer, ParametersRequest, Proposal, Proposed, SignedBundle, SignedTime,
-    signing_bytes,
+use card_spec::time::CardTime;
+use clearing_api::{
+    limits::Limits,
+    mode::{self, Mode, ModeOrder, Orders, SignedOrders},
+    parameters::{
+        Bundle, ParametersAnswer, ParametersRequest, Proposal, Proposed, SignedBundle, SignedTime,
+        signing_bytes,
+    },
 };
 use hsm_client::SignPurpose;
-use std::collections::BTreeMap;
+
+/// Longest reason of a refusal that is kept, in characters.
+const REASON_MAX: usize = 200;
 
 impl<S: Store> House<S> {
     /// One person proposes. What could not be carried out is refused now.
@@ -17,8 +24,20 @@ impl<S: Store> House<S> {
         let what = match proposal {
             Proposal::Publish(bundle) => {
                 let mut trial = self.tariffs.read().await.clone();
-                self.complete(bundle.clone(), &mut trial).await?;
-                format!("proposes parameters {}", bundle.version)
+                let (bundle, withdrawn) = self.complete(bundle.clone(), &mut trial).await?;
+                let withdrawn = withdrawn.map_or(String::new(), |version| {
+                    format!(
+                        "; version {version}, which waits, is withdrawn by it: publish that again"
+                    )
+                });
+                format!("proposes parameters {}{withdrawn}", bundle.version)
+            }
+            Proposal::Mode { mode, from } => {
+                let order = self.order(*mode, *from)?;
+                match from {
+                    Some(_) => format!("proposes mode {} from {}", mode.name(), order.from),
+                    None => format!("proposes mode {} from the agreement on", mode.name()),
+                }
             }
             Proposal::Unlist { pan, generation } => {
                 format!(
@@ -51,13 +70,19 @@ impl<S: Store> House<S> {
         self.attribute(who, &what).await?;
         match proposal {
             Proposal::Publish(bundle) => {
-                // Held over the whole: versions are published one after the other.
-                let mut tariffs = self.tariffs.write().await;
-                let mut next = tariffs.clone();
-                let bundle = self.complete(bundle, &mut next).await?;
+                // Versions are published one after the other; sales are rated meanwhile.
+                let _turn = self.publishing.lock().await;
+                let mut next = self.tariffs.read().await.clone();
+                let (bundle, _) = self.complete(bundle, &mut next).await?;
                 let effect = self.sign(&bundle).await?;
                 self.carry_out(number, who, &effect).await?;
-                *tariffs = next;
+                *self.tariffs.write().await = next;
+            }
+            Proposal::Mode { mode, from } => {
+                let _turn = self.publishing.lock().await;
+                let order = self.order(mode, from)?;
+                self.carry_out(number, who, &Effect::Mode(order)).await?;
+                self.tariffs.write().await.order(order);
             }
             Proposal::Unlist { pan, generation } => {
                 let effect = Effect::Unlist { pan, generation };
@@ -91,53 +116,114 @@ impl<S: Store> House<S> {
         })
     }
 
-    /// Checks a bundle against those published, and fills in the tariffs of the newest where it brings
-    /// none; adds to the timeline those that it brings.
-    async fn complete(&self, mut bundle: Bundle, timeline: &mut Timeline) -> Result<Bundle> {
+    /// An order, as it begins when it is carried out now.
+    fn order(&self, mode: Mode, from: Option<CardTime>) -> Result<ModeOrder> {
+        let now = self.clock.now();
+        let from = from.unwrap_or(now);
+        if mode == Mode::Degraded {
+            let why = "degraded is what a device finds itself to be: order another mode";
+            return Err(Refusal::invalid(why).into());
+        }
+        if from < now {
+            let why =
+                "a mode begins now or later: leave its time out to order it from the agreement on";
+            return Err(Refusal::invalid(why).into());
+        }
+        Ok(ModeOrder { mode, from })
+    }
+
+    /// Checks a bundle against those published and fills in what it leaves as it was; adds its tariffs
+    /// to the timeline. Tells which version that waits it takes the place of.
+    async fn complete(
+        &self,
+        mut bundle: Bundle,
+        timeline: &mut Timeline,
+    ) -> Result<(Bundle, Option<u64>)> {
         if i64::try_from(bundle.version).is_err() || bundle.version == 0 {
             return Err(Refusal::invalid("version must be 1 or more").into());
         }
-        let newest = match self.store.newest_parameters(0).await? {
-            Some(newest) => Some(read(&newest)?),
-            None => None,
-        };
-        if newest.as_ref().is_some_and(|n| n.version >= bundle.version) {
+        let now = self.clock.now();
+        if bundle.starts <= now {
+            let why = "starts must be to come: no sale that was made changes";
+            return Err(Refusal::invalid(why).into());
+        }
+        let published = self.store.published().await?;
+        let published: Vec<Bundle> = published.iter().map(read).collect::<Result<_>>()?;
+        let newest = published.last();
+        if newest.is_some_and(|n| n.version >= bundle.version) {
             return Err(Refusal::conflict("this version or a later one is published").into());
         }
-        let now = self.clock.now();
-        let waiting = newest.as_ref().filter(|newest| newest.starts > now);
-        if let Some(why) = waiting.and_then(|waiting| displaced(waiting, &bundle)) {
+        // A device has one waiting place.
+        let waiting = newest.filter(|newest| newest.starts > now);
+        if let Some(Bundle {
+            version, starts, ..
+        }) = waiting.filter(|w| w.starts < bundle.starts)
+        {
+            let why = format!(
+                "version {version} waits for {starts} on the devices and would never begin: publish with the same start, or after it"
+            );
             return Err(Refusal::conflict(why).into());
         }
-        if !bundle.tariffs.is_empty() {
-            if bundle.starts <= now {
-                let why = "starts must be to come: tariffs change no sale that was made";
-                return Err(Refusal::invalid(why).into());
+        let withdrawn = waiting.filter(|waiting| waiting.starts > bundle.starts);
+        let base = match withdrawn {
+            // What is in force when this one begins.
+            Some(_) => published.iter().rev().find(|before| before.starts <= now),
+            None => newest,
+        };
+        if let Some(base) = base {
+            let mut limits = base.limits.clone();
+            limits.append(&mut bundle.limits);
+            bundle.limits = limits;
+            if bundle.tariffs.is_empty() {
+                bundle.tariffs.clone_from(&base.tariffs);
             }
-            timeline
-                .publish(&bundle)
-                .map_err(|why| Refusal::invalid(format!("tariffs: {why}")))?;
-        } else if let Some(newest) = newest {
-            bundle.tariffs = newest.tariffs;
         }
-        Ok(bundle)
+        Limits::default()
+            .overlaid(&bundle.limits)
+            .map_err(|why| Refusal::invalid(why.to_string()))?;
+        timeline
+            .publish(&bundle)
+            .map_err(|why| Refusal::invalid(format!("tariffs: {why}")))?;
+        Ok((bundle, withdrawn.map(|bundle| bundle.version)))
     }
 
-    /// Takes the tariffs that were published before this start of the service.
+    /// Takes what was published before this start of the service.
     pub async fn recall_tariffs(&self) -> Result<()> {
         let mut timeline = self.tariffs.write().await;
-        let mut last = BTreeMap::new();
         for signed in self.store.published().await? {
             let bundle = read(&signed)?;
-            if bundle.tariffs != last {
-                timeline.publish(&bundle).map_err(|why| {
-                    let version = bundle.version;
-                    Refusal::conflict(format!("published parameters {version}: {why}"))
-                })?;
-            }
-            last = bundle.tariffs;
+            timeline.publish(&bundle).map_err(|why| {
+                let version = bundle.version;
+                Refusal::conflict(format!("published parameters {version}: {why}"))
+            })?;
+        }
+        for order in self.store.mode_orders().await? {
+            timeline.order(order);
         }
         Ok(())
+    }
+
+    /// The mode orders, signed, for a device that has another version of them.
+    async fn signed_orders(&self, known: u64) -> Result<Option<SignedOrders>> {
+        let version = self.store.mode_orders().await?.len() as u64;
+        if version == known {
+            return Ok(None);
+        }
+        let mut kept = self.signed_orders.lock().await;
+        if let Some((_, orders)) = kept.as_ref().filter(|(of, _)| *of == version) {
+            return Ok(Some(orders.clone()));
+        }
+        let orders = self.tariffs.read().await.orders(self.clock.now()).to_vec();
+        let body = serde_json::to_string(&Orders { version, orders })
+            .map_err(|why| Refusal::malformed(why.to_string()))?;
+        let bytes = mode::signing_bytes(&body);
+        let signature = self
+            .hsm(move |hsm| hsm.sign(SignPurpose::Parameters, &bytes))
+            .await?;
+        let signature = hex::encode(signature);
+        let orders = SignedOrders { body, signature };
+        *kept = Some((version, orders.clone()));
+        Ok(Some(orders))
     }
 
     /// What each device told last.
@@ -147,7 +233,7 @@ impl<S: Store> House<S> {
 
     /// Answers a device: what is newer than it knows, and the time.
     pub async fn parameters(&self, body: &[u8], signature: &[u8]) -> Result<ParametersAnswer> {
-        let request: ParametersRequest =
+        let mut request: ParametersRequest =
             serde_json::from_slice(body).map_err(|why| Refusal::malformed(why.to_string()))?;
         let device = self.store.device(request.device).await?;
         let is_genuine =
@@ -157,6 +243,11 @@ impl<S: Store> House<S> {
         }
         if request.nonce.len() != 32 || !request.nonce.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(Refusal::invalid("nonce must be 32 hex digits").into());
+        }
+        // Shown to staff.
+        if let Some(refused) = &mut request.refused {
+            let plain = refused.why.chars().filter(|c| !c.is_control());
+            refused.why = plain.take(REASON_MAX).collect();
         }
         let now = self.clock.now();
         self.store.note_report(&request, now).await?;
@@ -175,27 +266,15 @@ impl<S: Store> House<S> {
             Ok(_) => self.store.newest_parameters(known).await?,
             Err(_) => None,
         };
-        Ok(ParametersAnswer { bundle, clock })
+        let orders = self.signed_orders(request.orders).await?;
+        Ok(ParametersAnswer {
+            bundle,
+            orders,
+            clock,
+        })
     }
 }
 
 fn read(signed: &SignedBundle) -> Result<Bundle> {
     Ok(serde_json::from_str(&signed.body).map_err(|why| Refusal::conflict(why.to_string()))?)
-}
-
-/// What would be lost if `next` took the place of a bundle that waits: a device has one such place.
-fn displaced(waiting: &Bundle, next: &Bundle) -> Option<String> {
-    let Bundle {
-        version, starts, ..
-    } = waiting;
-    if next.starts > *starts {
-        let why = "would never begin: publish after that";
-        return Some(format!(
-            "version {version} waits for {starts} on the devices and {why}"
-        ));
-    }
-    (next.tariffs.is_empty() && !waiting.tariffs.is_empty()).then(|| {
-        let why = "send tariffs too, and publish that version's again later";
-        format!("version {version} waits on the devices with tariffs, which would be lost: {why}")
-    })
 }

@@ -60,9 +60,11 @@ pub enum Clearing {
         #[arg(long)]
         json: bool,
     },
-    /// Propose limits, tariffs and a mode for every device 参数发布
+    /// Propose limits and tariffs for every device 参数发布
     #[command(disable_version_flag = true)]
     Publish(publish::Publish),
+    /// Propose a mode for every device 运营模式
+    Mode(publish::Order),
     /// Propose to take a card off the hotlist 解除黑名单
     Unlist(publish::Unlist),
     /// Agree to another person's proposal, which is carried out 复核
@@ -106,6 +108,7 @@ pub fn run(command: &Clearing) -> Done {
         } => report(config, *day, *close, *json),
         Clearing::Devices { config, json } => publish::devices(config, *json),
         Clearing::Publish(args) => publish::publish(args),
+        Clearing::Mode(args) => publish::mode_order(args),
         Clearing::Unlist(args) => publish::unlist(args),
         Clearing::Approve(args) => publish::approve(args),
         Clearing::Statement { day, party, config } => {

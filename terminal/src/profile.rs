@@ -7,17 +7,16 @@ pub use example::example;
 use std::path::{Path, PathBuf};
 
 use card_spec::{
-    Fen,
     id::{DeviceNo, RegionCode, SamNo},
     keys::class,
 };
+pub use clearing_api::limits::Limits;
 use clearing_api::{Client, Tls, TlsError};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     admit::Acceptance,
-    journal,
     machine::{Operator, Text},
     names::Names,
     tap::Setup,
@@ -279,43 +278,6 @@ pub struct HospitalProfile {
     pub access_key: String,
     /// File with its secret key.
     pub secret_key_file: PathBuf,
-}
-
-/// Limits of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Highest single price, fen.
-    pub per_tap_max_fen: Fen,
-    /// Highest single top-up, fen.
-    pub load_max_fen: Fen,
-    /// Passback interval.
-    pub passback_seconds: u32,
-    /// How long "same card again" is shown.
-    pub same_card_seconds: u32,
-    /// How long a returning torn card is let through for its old ride.
-    pub torn_ride_seconds: u32,
-    /// Size of the journal.
-    pub journal_bytes: u64,
-    /// Most records in one upload.
-    pub batch_records: usize,
-    /// Pause between uploads.
-    pub upload_seconds: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            per_tap_max_fen: Fen::yuan(200),
-            load_max_fen: Fen::yuan(1_000),
-            passback_seconds: 3,
-            same_card_seconds: 15,
-            torn_ride_seconds: 1_800,
-            journal_bytes: journal::limit::DEFAULT,
-            batch_records: 200,
-            upload_seconds: 30,
-        }
-    }
 }
 
 impl DeviceProfile {

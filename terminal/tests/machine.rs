@@ -54,6 +54,7 @@ fn machine(model: Model, operators: Vec<Operator>) -> Machine {
         place: Text::new("样机", "Sample"),
         same_card_seconds: 15,
         operators,
+        station: Vec::new(),
     };
     Machine::new(setup, time(START))
 }

@@ -33,7 +33,6 @@ fn bundle(version: u64, starts: &str, per_tap_max: i64) -> Bundle {
         starts: at(starts),
         limits: limits.as_object().unwrap().clone(),
         tariffs: BTreeMap::new(),
-        mode: None,
     }
 }
 
@@ -96,7 +95,10 @@ impl<S: Storage> Device<S> {
             by: None,
         };
         let by = &mut device.by;
-        device.parameters.begin(&mut |c| take(by, c)).unwrap();
+        device
+            .parameters
+            .begin(at("2026-11-25T12:00:00"), &mut |c| take(by, c))
+            .unwrap();
         device
     }
 

@@ -140,8 +140,12 @@ impl Site {
     fn publish(&self, version: &str, starts: CardTime, more: &[&str]) {
         let starts = starts.to_string();
         let publish = ["clearing", "publish", "--version", version, "--starts"];
-        self.good(&[&publish[..], &[&starts], more].concat());
-        self.good(&["clearing", "approve", version]);
+        self.agreed(version, &[&publish[..], &[&starts], more].concat());
+    }
+
+    fn agreed(&self, number: &str, proposal: &[&str]) {
+        self.good(proposal);
+        self.good(&["clearing", "approve", number]);
     }
 }
 
@@ -163,6 +167,17 @@ fn tariffs(folder: &Path, file: &str, from: &str, to: &str) -> String {
             text
         };
         std::fs::write(path, changed).expect("written");
+    }
+    folder.display().to_string()
+}
+
+/// The same, with a bus route under another name in every file.
+fn tariffs_without(folder: &Path, route: &str) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/fujian");
+    for (name, text) in fare::Tariffs::texts(&source).expect("tariffs") {
+        let path = folder.join(&name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text.replace(route, "FZB17X")).expect("written");
     }
     folder.display().to_string()
 }
@@ -241,47 +256,41 @@ fn a_bus_sends_up_and_takes_down_over_https() {
     assert_eq!(begun["state"], "in-effect", "{begun}");
     assert_eq!(tap()["amount"], 400);
 
-    // Without its route the bus cannot work: it goes back, and staff can see why.
-    let bus = "transit/fuzhou/bus.toml";
-    let without = tariffs(&root.join("without"), bus, "\"FZB17\"", "\"FZB18\"");
-    let refused = site.run(&[
-        "clearing",
-        "publish",
-        "--version",
-        "2",
-        "--starts",
-        "2099-01-01T00:00:00",
-        "--tariffs",
-        &without,
-    ]);
-    let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.contains("FZB18"), "{refused}");
+    // What cannot be is refused at once; a bundle without the bus's route is none that it can work by:
+    // it goes back, and staff can see why.
     let limits = root.join("limits.toml");
     std::fs::write(&limits, "per_tap_max_fenn = 1\n").expect("written");
     let limits = limits.display().to_string();
-    site.publish("2", in_seconds(-60), &["--limits", &limits]);
+    let publish = ["clearing", "publish", "--version", "2"];
+    let starts = ["--starts", "2099-01-01T00:00:00", "--limits", &limits];
+    let refused = site.run(&[&publish[..], &starts].concat());
+    let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.contains("per_tap_max_fenn"), "{refused}");
+    let other = tariffs_without(&root.join("without"), "FZB17");
+    site.publish("2", in_seconds(5), &["--tariffs", &other]);
+    assert_eq!(lines.line("parameters")["state"], "waiting");
     let back = lines.line("parameters");
     assert_eq!(
-        (&back["state"], &back["version"]),
-        (&"refused".into(), &2.into())
+        (&back["state"], &back["to"]),
+        (&"rolled-back".into(), &1.into()),
+        "{back}"
     );
     let told = until(|| {
         let output = site.run(&["clearing", "devices"]);
-        match String::from_utf8_lossy(&output.stdout).contains("per_tap_max_fenn") {
+        match String::from_utf8_lossy(&output.stdout).contains("no route FZB17") {
             true => output,
             false => site.run(&["clearing", "day", "no day"]),
         }
     });
     assert!(told.status.success(), "a device's refusal is shown");
-
     let mode = || lines.line("mode")["mode"].clone();
     assert_eq!(mode(), "degraded", "it works by an old version");
 
-    // A mode begins at once and keeps the tariffs; a card is not served in it.
-    site.publish("3", in_seconds(-1), &["--mode", "closed"]);
+    // A mode is an order of its own: it begins at once, and the tariff stays.
+    site.agreed("3", &["clearing", "mode", "closed"]);
     assert_eq!(mode(), "closed");
-    site.publish("4", in_seconds(-1), &["--mode", "normal"]);
-    assert_eq!(mode(), "normal");
+    site.agreed("4", &["clearing", "mode", "normal"]);
+    assert_eq!(mode(), "degraded");
     assert_eq!(tap()["amount"], 400);
     stop(&mut terminal);
 }

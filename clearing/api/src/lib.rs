@@ -8,6 +8,7 @@
 pub mod client;
 pub mod day;
 pub mod hotlist;
+pub mod limits;
 pub mod mode;
 pub mod national;
 pub mod outcome;

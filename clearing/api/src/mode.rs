@@ -1,6 +1,10 @@
 //! Modes of operation 运营模式, as devices work in them and staff order them.
 
+use card_spec::time::CardTime;
+use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
+
+use crate::parameters::{SignedError, verify};
 
 /// How a device works at present.
 #[derive(
@@ -68,5 +72,47 @@ impl Mode {
             Self::EmergencyRelease => "Emergency release",
             Self::Test => "Test",
         }
+    }
+}
+
+/// An order to work in a mode from a time on, until the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeOrder {
+    /// The mode.
+    pub mode: Mode,
+    /// From when on.
+    pub from: CardTime,
+}
+
+/// The orders for every device: to come, in force, and of the days by which journeys are judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orders {
+    /// Rises with every order.
+    pub version: u64,
+    /// Oldest first.
+    pub orders: Vec<ModeOrder>,
+}
+
+/// Orders as they travel: the exact text that was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedOrders {
+    /// [`Orders`] as JSON.
+    pub body: String,
+    /// Ed25519 of the HSM's parameter key over [`signing_bytes`], hex.
+    pub signature: String,
+}
+
+/// What the signature of orders covers.
+pub fn signing_bytes(body: &str) -> Vec<u8> {
+    [b"onecard-modes-v1|", body.as_bytes()].concat()
+}
+
+impl SignedOrders {
+    /// The orders, if the HSM signed them.
+    pub fn open(&self, key: &VerifyingKey) -> Result<Orders, SignedError> {
+        verify(key, &signing_bytes(&self.body), &self.signature)?;
+        serde_json::from_str(&self.body).map_err(|why| SignedError::Form(why.to_string()))
     }
 }

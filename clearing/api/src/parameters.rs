@@ -9,7 +9,7 @@ use card_spec::{
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use crate::mode::Mode;
+use crate::mode::{Mode, SignedOrders};
 
 /// What devices do from a time on. The newest published waits at a device until it starts; a later
 /// version takes its place.
@@ -20,16 +20,14 @@ pub struct Bundle {
     pub version: u64,
     /// When it takes effect.
     pub starts: CardTime,
-    /// Limits of the device profile that it sets; others stay as the profile says.
+    /// Limits of the device profile that it sets ([`crate::limits::Limits`]); others stay as the profile
+    /// says. Those of the version before that are not proposed are published again.
     #[serde(default)]
     pub limits: serde_json::Map<String, serde_json::Value>,
     /// Tariff files by their path in the data folder, all that pricing reads. Where none are proposed,
     /// those of the version before are published again; none at all: the device's own.
     #[serde(default)]
     pub tariffs: BTreeMap<String, String>,
-    /// Mode that devices work in from its start on; none: the mode stays.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<Mode>,
 }
 
 /// A bundle as it travels: the exact text that was signed.
@@ -61,7 +59,7 @@ pub enum SignedError {
     Replayed,
 }
 
-fn verify(key: &VerifyingKey, bytes: &[u8], signature: &str) -> Result<(), SignedError> {
+pub(crate) fn verify(key: &VerifyingKey, bytes: &[u8], signature: &str) -> Result<(), SignedError> {
     let signature: [u8; 64] = hex::decode(signature)
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
@@ -84,6 +82,13 @@ impl SignedBundle {
 pub enum Proposal {
     /// Parameters for every device.
     Publish(Bundle),
+    /// A mode for every device.
+    Mode {
+        /// Which.
+        mode: Mode,
+        /// From when on; without it, from the agreement.
+        from: Option<CardTime>,
+    },
     /// A card off the hotlist.
     Unlist {
         /// Card number.
@@ -124,6 +129,8 @@ pub struct ParametersRequest {
     pub known: u64,
     /// What it refused or rolled back last.
     pub refused: Option<Refused>,
+    /// Version of the mode orders that it has; 0: none since its start.
+    pub orders: u64,
     /// Its clock.
     pub at: CardTime,
     /// Drawn for this question; the time's answer names it. 32 hex digits.
@@ -136,6 +143,8 @@ pub struct ParametersRequest {
 pub struct ParametersAnswer {
     /// The newest version above the one that the device knows.
     pub bundle: Option<SignedBundle>,
+    /// The mode orders, when the device does not have them.
+    pub orders: Option<SignedOrders>,
     /// The time.
     pub clock: SignedTime,
 }

@@ -1,5 +1,6 @@
 //! Bearer tokens by role. Only their SHA-256 is configured and held.
 
+use super::peer::Peer;
 use crate::error::{Refusal, Result};
 use actix_web::{HttpRequest, http::header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
@@ -48,6 +49,11 @@ impl Token {
 /// Lets the request pass when its bearer token has one of the roles; says who asks: the role and the
 /// beginning of the token's hash, which tells two holders of a role apart.
 pub(super) fn allow(request: &HttpRequest, tokens: &[Token], roles: &[Role]) -> Result<String> {
+    if let Some(Peer::Device(device)) = request.conn_data() {
+        let why =
+            format!("the certificate is device {device}'s: staff and services have their own");
+        return Err(Refusal::forbidden(why).into());
+    }
     let given = request
         .headers()
         .get(AUTHORIZATION)

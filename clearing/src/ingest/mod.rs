@@ -7,7 +7,7 @@ mod rating;
 
 pub(crate) use admission::is_signed_by;
 pub use checks::judge;
-pub use rating::{Rated, rate};
+pub use rating::Rated;
 
 use crate::ledger::{Account, Postings};
 use crate::store::Judged;

@@ -3,6 +3,7 @@
 
 use super::checks::holder_age;
 use crate::store::Facts;
+use crate::tariffs::Terms;
 use card_spec::{
     Fen,
     purse::files::{CardKind, Journey},
@@ -41,12 +42,8 @@ const fn maximum(service: &Service) -> Fen {
     }
 }
 
-/// Prices a purchase again, by the tariffs in force and those that still may have been.
-pub fn rate(
-    (in_force, before): (&Tariffs, Option<&Tariffs>),
-    purchase: &Purchase,
-    facts: &Facts,
-) -> Rated {
+/// Prices a purchase again.
+pub(crate) fn rate(terms: Terms<'_>, purchase: &Purchase, facts: &Facts) -> Rated {
     let maximum = maximum(&purchase.service);
     if purchase.amount > maximum {
         return Rated::Implausible(format!(
@@ -54,13 +51,16 @@ pub fn rate(
             purchase.amount
         ));
     }
-    let doubt = |tariffs| match quote(tariffs, purchase, facts) {
+    let modes = terms.modes(&OperatorId::from(purchase.service.operator()));
+    let doubt = |tariffs| match quote(tariffs, &modes, purchase, facts) {
         Ok(price) if price == purchase.amount => None,
         Ok(price) => Some(format!("charged {}, the fare is {price}", purchase.amount)),
         Err(why) => Some(format!("cannot be priced: {why}")),
     };
-    match doubt(in_force) {
-        Some(why) if before.is_none_or(|before| doubt(before).is_some()) => Rated::Queried(why),
+    match doubt(terms.in_force) {
+        Some(why) if terms.before.is_none_or(|before| doubt(before).is_some()) => {
+            Rated::Queried(why)
+        }
         _ => Rated::Same,
     }
 }
@@ -97,7 +97,12 @@ fn vehicle_class(text: &str) -> Result<VehicleClass, String> {
         .map_err(|why| why.to_string())
 }
 
-fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, String> {
+fn quote(
+    tariffs: &Tariffs,
+    modes: &ModeHistory,
+    purchase: &Purchase,
+    facts: &Facts,
+) -> Result<Fen, String> {
     let at = purchase.time;
     let id = |text: &String| OperatorId::from(text.as_str());
     let quote = match &purchase.service {
@@ -174,7 +179,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
                 area: if *paid_area { Area::Paid } else { Area::Unpaid },
                 named: named.as_deref().map(Into::into),
             };
-            match tariffs.desk(&visit, &passage, &ModeHistory::default()) {
+            match tariffs.desk(&visit, &passage, modes) {
                 Ok(DeskAdvice::CloseJourney { quote }) => Ok(*quote),
                 Ok(DeskAdvice::WriteEntry { .. } | DeskAdvice::UseTheGate) => return Ok(Fen::ZERO),
                 Err(why) => Err(why),
@@ -207,7 +212,7 @@ fn quote(tariffs: &Tariffs, purchase: &Purchase, facts: &Facts) -> Result<Fen, S
                     maximum: Fen::ZERO,
                 },
             };
-            match tariffs.decide_exit(&exit, &passage, &ModeHistory::default()) {
+            match tariffs.decide_exit(&exit, &passage, modes) {
                 Ok(ExitDecision::Leave { quote, .. }) => Ok(*quote),
                 Ok(ExitDecision::OpenWritesNothing | ExitDecision::Refuse { .. }) => {
                     return Err("the gate would not have sold this exit".to_owned());

@@ -16,6 +16,7 @@ use card_spec::{
 };
 use clearing_api::{
     BatchAnswer,
+    mode::ModeOrder,
     parameters::{ParametersRequest, SignedBundle},
     record::Batch,
     registry::{Card, Device, Hotlist, HotlistEntry, ListCard},
@@ -73,6 +74,8 @@ pub trait Store: Send + Sync + 'static {
         effect: &Effect,
         now: CardTime,
     ) -> impl Future<Output = Result<bool>> + Send;
+    /// All mode orders, in the order in which they were given: their count is the version of the list.
+    fn mode_orders(&self) -> impl Future<Output = Result<Vec<ModeOrder>>> + Send;
     /// All published parameters, oldest first.
     fn published(&self) -> impl Future<Output = Result<Vec<SignedBundle>>> + Send;
     /// The newest published parameters above a version.

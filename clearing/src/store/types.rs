@@ -10,6 +10,7 @@ use card_spec::{
 use clearing_api::{
     BatchAnswer, Outcome,
     day::Pending,
+    mode::ModeOrder,
     parameters::SignedBundle,
     record::{Batch, Record},
     registry::{Card, Device, Insured, Operator, Sam},
@@ -62,6 +63,8 @@ pub enum Effect {
         /// Signed.
         bundle: SignedBundle,
     },
+    /// Orders a mode.
+    Mode(ModeOrder),
     /// Takes a card off the hotlist.
     Unlist {
         /// Card number.

@@ -7,6 +7,7 @@ use clearing_api::{
     Outcome,
     client::sign_body,
     hotlist::{Base, Key},
+    mode::{Mode, ModeOrder, SignedOrders},
     parameters::{Bundle, ParametersAnswer, ParametersRequest, Proposal},
     record::{Event, Service},
     registry::{Device, ListCard, Operator, OperatorKind, Sam},
@@ -26,7 +27,6 @@ fn bundle(version: u64) -> Bundle {
         starts: time("2026-11-24T04:30:00"),
         limits: Default::default(),
         tariffs: Default::default(),
-        mode: None,
     }
 }
 
@@ -40,6 +40,7 @@ async fn ask(
         held: 0,
         known,
         refused: None,
+        orders: 0,
         at: time("2026-11-23T09:59:00"),
         nonce: NONCE.to_owned(),
     };
@@ -221,47 +222,154 @@ async fn sales_are_priced_again_by_the_tariff_of_their_time() {
     }
 }
 
+/// The same tariffs with an earlier start, and then a restart: the earlier start counts.
 #[tokio::test]
-async fn what_waits_on_devices_is_not_pushed_out_and_tariffs_stay() {
-    let world = World::new().await;
-    let refused = async |bundle: Bundle| match publish(&world, bundle).await.unwrap_err() {
+async fn a_start_that_was_brought_forward_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clearing.db");
+    let open = async || World::with_store(SqliteStore::open(Some(&file)).await.unwrap()).await;
+    let world = open().await;
+    world.clock.set(time("2026-11-23T00:00:00"));
+    for (version, starts) in [(1, "2026-12-01T04:30:00"), (2, "2026-11-23T04:30:00")] {
+        publish(&world, from(version, starts, &dearer()))
+            .await
+            .unwrap();
+    }
+    drop(world);
+    let world = open().await;
+    world.house.recall_tariffs().await.unwrap();
+    let outcomes = [Outcome::PriceQueried, Outcome::Accepted];
+    assert_eq!(rides(&world, [1, 2]).await, outcomes);
+}
+
+async fn refused(world: &World, bundle: Bundle) -> (u16, String) {
+    match publish(world, bundle).await.unwrap_err() {
         clearing::ClearingError::Refused(refusal) => (refusal.status, refusal.detail),
         other => panic!("{other}"),
-    };
-    // Tariffs never begin in the past, nor when they do not load.
-    let (status, why) = refused(from(1, "2026-11-23T10:00:00", &dearer())).await;
+    }
+}
+
+fn limits(bundle: Bundle, name: &str, value: i64) -> Bundle {
+    let limits = [(name.to_owned(), value.into())].into_iter().collect();
+    Bundle { limits, ..bundle }
+}
+
+#[tokio::test]
+async fn what_no_device_could_work_by_is_not_published() {
+    let world = World::new().await;
+    let nothing = BTreeMap::new();
+    let (status, why) = refused(&world, from(1, "2026-11-23T10:00:00", &dearer())).await;
     assert!(status == 422 && why.contains("to come"), "{status} {why}");
     let mut broken = dearer();
     broken.insert("operators.toml".into(), "= none".into());
-    let (status, why) = refused(from(1, "2026-11-23T12:00:00", &broken)).await;
-    assert!(
-        status == 422 && why.contains("operators.toml"),
-        "{status} {why}"
-    );
+    let (status, why) = refused(&world, from(1, "2026-11-23T12:00:00", &broken)).await;
+    assert!(status == 422 && why.contains("operators.toml"), "{why}");
+    for (name, value) in [("per_tap_max_fenn", 1), ("upload_seconds", 0)] {
+        let bundle = limits(from(1, "2026-11-23T12:00:00", &nothing), name, value);
+        let (status, why) = refused(&world, bundle).await;
+        assert!(status == 422 && why.contains(name), "{status} {why}");
+    }
+}
 
-    publish(&world, from(1, "2026-11-23T12:00:00", &dearer()))
+async fn newest(world: &World) -> Bundle {
+    let answer = ask(world, 0, &device_key(1)).await.unwrap();
+    answer.bundle.unwrap().open(&hsm_key()).unwrap()
+}
+
+/// What a version leaves as it was is published again; a device has one waiting place.
+#[tokio::test]
+async fn versions_build_on_those_before() {
+    let world = World::new().await;
+    let nothing = BTreeMap::new();
+    let first = from(1, "2026-11-23T12:00:00", &dearer());
+    publish(&world, limits(first, "per_tap_max_fen", 500))
         .await
         .unwrap();
-    let nothing = BTreeMap::new();
-    let (status, why) = refused(from(2, "2026-11-23T13:00:00", &dearer())).await;
+    // With the same start it amends what waits.
+    let second = from(2, "2026-11-23T12:00:00", &nothing);
+    publish(&world, limits(second, "upload_seconds", 60))
+        .await
+        .unwrap();
+    let bundle = newest(&world).await;
+    assert_eq!((bundle.version, &bundle.tariffs), (2, &dearer()));
+    assert_eq!(bundle.limits["per_tap_max_fen"], 500);
+    assert_eq!(bundle.limits["upload_seconds"], 60);
+    let (status, why) = refused(&world, from(3, "2026-11-23T13:00:00", &dearer())).await;
     assert!(
         status == 409 && why.contains("never begin"),
         "{status} {why}"
     );
-    let (status, why) = refused(from(2, "2026-11-23T11:00:00", &nothing)).await;
-    assert!(
-        status == 409 && why.contains("send tariffs too"),
-        "{status} {why}"
-    );
 
-    // Once they have begun, limits or a mode alone leave them in force.
+    // Once it has begun, another builds on it; one that begins before one that waits withdraws that,
+    // with all that came with it.
     world.clock.set(time("2026-11-23T12:00:01"));
-    publish(&world, from(2, "2026-11-23T12:00:00", &nothing))
+    let third = from(
+        3,
+        "2026-12-01T04:30:00",
+        &fare::Tariffs::texts(&data()).unwrap(),
+    );
+    publish(&world, limits(third, "per_tap_max_fen", 900))
         .await
         .unwrap();
-    let answer = ask(&world, 1, &device_key(1)).await.unwrap();
-    let bundle = answer.bundle.unwrap().open(&hsm_key()).unwrap();
-    assert_eq!((bundle.version, bundle.tariffs), (2, dearer()));
+    let fourth = Proposal::Publish(from(4, "2026-11-23T12:30:00", &nothing));
+    let proposed = world.house.propose("Staff:lin", &fourth).await.unwrap();
+    assert!(proposed.what.contains("version 3"), "{}", proposed.what);
+    world
+        .house
+        .approve("Staff:chen", proposed.number)
+        .await
+        .unwrap();
+    let bundle = newest(&world).await;
+    assert_eq!((bundle.version, bundle.tariffs), (4, dearer()));
+    assert_eq!(bundle.limits["per_tap_max_fen"], 500);
+}
+
+/// Modes have a list of their own: nothing that waits stands in their way, and a device that was
+/// away learns those that are over too.
+#[tokio::test]
+async fn modes_are_ordered_by_two_persons_and_come_as_one_list() {
+    let world = World::new().await;
+    publish(&world, from(1, "2026-12-01T04:30:00", &dearer()))
+        .await
+        .unwrap();
+    assert_eq!(ask(&world, 1, &device_key(1)).await.unwrap().orders, None);
+    let order = async |mode, from: Option<&str>| {
+        let from = from.map(time);
+        let proposal = Proposal::Mode { mode, from };
+        let proposed = world.house.propose("Staff:lin", &proposal).await?;
+        world.house.approve("Staff:chen", proposed.number).await
+    };
+    order(Mode::TrainFailure, None).await.unwrap();
+    world.clock.set(time("2026-11-23T11:00:00"));
+    order(Mode::Normal, Some("2026-11-23T12:00:00"))
+        .await
+        .unwrap();
+    for (mode, from) in [
+        (Mode::Degraded, None),
+        (Mode::Closed, Some("2026-11-23T10:59:59")),
+    ] {
+        assert_eq!(status(order(mode, from).await.unwrap_err()), 422);
+    }
+    let signed = ask(&world, 1, &device_key(1))
+        .await
+        .unwrap()
+        .orders
+        .unwrap();
+    let list = signed.open(&hsm_key()).unwrap();
+    let of = |mode, from: &str| ModeOrder {
+        mode,
+        from: time(from),
+    };
+    let expected = [
+        of(Mode::TrainFailure, "2026-11-23T10:00:00"),
+        of(Mode::Normal, "2026-11-23T12:00:00"),
+    ];
+    assert_eq!((list.version, list.orders.as_slice()), (2, &expected[..]));
+    let forged = SignedOrders {
+        body: signed.body.replace("normal", "closed"),
+        ..signed
+    };
+    assert!(forged.open(&hsm_key()).is_err());
 }
 
 /// A free exit of a train failure is right where the failure was published, and queried elsewhere.
@@ -311,10 +419,26 @@ from = "2026-11-23T08:00:00"
         .await
         .unwrap();
     world.clock.set(time("2026-11-23T10:00:00"));
-    for (card, to, outcome) in [
-        (1, "FZM103", Outcome::Accepted),
-        (2, "FZM104", Outcome::PriceQueried),
+    let mut card = 0;
+    for (to, ordered, outcome) in [
+        ("FZM103", false, Outcome::Accepted),
+        ("FZM104", false, Outcome::PriceQueried),
+        ("FZM104", true, Outcome::Accepted),
     ] {
+        card += 1;
+        if ordered {
+            let mode = Mode::TrainFailure;
+            let from = Some(time("2026-11-23T08:00:00"));
+            let proposal = Proposal::Mode { mode, from };
+            world.clock.set(time("2026-11-23T07:00:00"));
+            let proposed = world.house.propose("Staff:lin", &proposal).await.unwrap();
+            world
+                .house
+                .approve("Staff:chen", proposed.number)
+                .await
+                .unwrap();
+            world.clock.set(time("2026-11-23T10:00:00"));
+        }
         let free = Tap {
             card,
             seq: 0,

@@ -124,6 +124,11 @@ fn a_device_speaks_for_itself_alone() {
     assert!(why.contains("--device"), "{why}");
 
     let own = client(&running, &authority.device(1));
+    // Nor do a device's certificate and a token make staff.
+    let staff = own.clone().with_token("staff-token");
+    assert!(
+        matches!(staff.day(today()), Err(ClientError::Refused(problem)) if problem.status == 403)
+    );
     assert_eq!(upload(&own, 1).unwrap(), BatchOutcome::Admitted);
     assert_eq!(upload(&own, 1).unwrap(), BatchOutcome::Repeated);
 }

@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A bundle of limits, tariffs and a mode.
+/// A bundle of limits and tariffs.
 #[derive(Args)]
 pub struct Publish {
     /// Version, above all published
@@ -37,9 +37,20 @@ pub struct Publish {
     /// Folder of tariff data, all of it
     #[arg(long, value_name = "DIR")]
     tariffs: Option<PathBuf>,
-    /// Mode that devices work in from then on: normal, closed, train-failure, emergency-release, test
-    #[arg(long, value_parser = mode)]
-    mode: Option<Mode>,
+    /// Configuration file
+    #[arg(long, default_value = "onecard.toml")]
+    config: PathBuf,
+}
+
+/// A mode for every device.
+#[derive(Args)]
+pub struct Order {
+    /// normal, closed, train-failure, emergency-release, test
+    #[arg(value_parser = mode)]
+    mode: Mode,
+    /// When it begins, YYYY-MM-DDThh:mm:ss; without it, when another person agrees
+    #[arg(long, value_name = "TIME")]
+    from: Option<CardTime>,
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
@@ -96,8 +107,15 @@ pub(super) fn publish(args: &Publish) -> Done {
         starts: args.starts,
         limits,
         tariffs,
-        mode: args.mode,
     });
+    propose(&args.config, &proposal)
+}
+
+pub(super) fn mode_order(args: &Order) -> Done {
+    let proposal = Proposal::Mode {
+        mode: args.mode,
+        from: args.from,
+    };
     propose(&args.config, &proposal)
 }
 

@@ -36,13 +36,8 @@ const RESERVE: u64 = 512 * 1024;
 /// More than the intent of any sale.
 const SALE_MAX: u64 = 8 * 1024;
 
-/// Smallest and default limits of a journal, bytes.
-pub mod limit {
-    /// Below this no journal can work.
-    pub const MIN: u64 = 2 * 1024 * 1024;
-    /// Enough for about 60,000 taps not yet uploaded.
-    pub const DEFAULT: u64 = 64 * 1024 * 1024;
-}
+/// Smallest limit of a journal, bytes: below this none can work.
+pub const MIN_BYTES: u64 = 2 * 1024 * 1024;
 
 /// The journal of one device.
 #[derive(Debug)]
@@ -61,6 +56,7 @@ pub struct Journal<S> {
     unsealed: Option<Chain>,
     next: u64,
     pending: Option<Record>,
+    newest: Option<CardTime>,
     waiting: VecDeque<Record>,
     unresolved: BTreeMap<u64, Record>,
     loads: BTreeMap<u64, LoadNote>,
@@ -96,6 +92,7 @@ impl<S: Storage> Journal<S> {
 
     fn remember(&mut self, record: Record) {
         self.next = record.journal_seq + 1;
+        self.newest = self.newest.max(Some(record.at));
         if let Some(torn) = record.completes {
             self.unresolved.remove(&torn);
         }
@@ -180,6 +177,11 @@ impl<S: Storage> Journal<S> {
     /// Whether there may be no room for a further sale.
     pub const fn is_full(&self) -> bool {
         self.length + SALE_MAX + RESERVE > self.max_bytes
+    }
+
+    /// The latest time of a record in the file, answered or not.
+    pub const fn newest(&self) -> Option<CardTime> {
+        self.newest
     }
 
     /// The open intent, if a sale is between its intent and its commit.

@@ -6,10 +6,10 @@ use card_spec::id::DeviceNo;
 use clearing_api::record::Debit;
 
 use super::{
-    Journal, JournalError, Storage,
+    Journal, JournalError, MIN_BYTES, Storage,
     error::corrupt,
     frame::{self, Entry, Parsed},
-    limit, with_debit,
+    with_debit,
 };
 
 impl<S: Storage> Journal<S> {
@@ -20,7 +20,7 @@ impl<S: Storage> Journal<S> {
         let mut journal = Self {
             storage,
             device,
-            max_bytes: max_bytes.max(limit::MIN),
+            max_bytes: max_bytes.max(MIN_BYTES),
             length: frame::MAGIC.len() as u64,
             chain: frame::genesis(),
             deferred: Vec::new(),
@@ -29,6 +29,7 @@ impl<S: Storage> Journal<S> {
             unsealed: None,
             next: 1,
             pending: None,
+            newest: None,
             waiting: VecDeque::new(),
             unresolved: BTreeMap::new(),
             loads: BTreeMap::new(),

@@ -372,7 +372,7 @@ fn a_full_journal_stops_sales_and_an_upload_frees_it() {
             Err(other) => panic!("{other}"),
         }
     };
-    assert!(disk.bytes().len() as u64 <= limit::MIN);
+    assert!(disk.bytes().len() as u64 <= MIN_BYTES);
     let last = journal.next_seq() - 1;
     assert_eq!(waiting as u64, last);
     while let Some(batch) = journal.batch(1_000) {

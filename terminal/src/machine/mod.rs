@@ -26,7 +26,7 @@ pub use action::{Action, Barrier, Tone};
 pub use event::{Digit, Event, Key, Presence, Store, TariffState, UnknownKey};
 pub use gallery::gallery;
 pub use kind::Model;
-pub use mode::{Mode, ModeOrder, Modes};
+pub use mode::{Mode, ModeOrder, Modes, StationSpan};
 pub use screen::{Amount, Colour, Face, Field, Row, Screen, SoftKey, Status, Text};
 pub use shift::{Operator, Shift, Sum, Totals};
 pub use state::{Kept, Machine, Setup};

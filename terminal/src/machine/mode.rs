@@ -1,19 +1,29 @@
 //! Modes of operation 运营模式.
 
 use card_spec::time::CardTime;
-pub use clearing_api::mode::Mode;
+pub use clearing_api::mode::{Mode, ModeOrder};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// An order to work in a mode from a time on. The orders kept of the last seven days are the mode
-/// history by which gates accept unfinished journeys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModeOrder {
+/// A mode that the tariffs name for the device's station. It holds where no other mode is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StationSpan {
     /// The mode.
     pub mode: Mode,
-    /// From when on.
+    /// Its beginning, included.
     pub from: CardTime,
+    /// Its end, excluded; `None` while it lasts.
+    pub to: Option<CardTime>,
+}
+
+impl StationSpan {
+    /// The mode of several at `now`: open barriers before anything else.
+    pub(super) fn at(spans: &[Self], now: CardTime) -> Mode {
+        let on = |span: &&Self| span.from <= now && span.to.is_none_or(|to| now < to);
+        let modes = spans.iter().filter(on).map(|span| span.mode);
+        modes.max().unwrap_or_default()
+    }
 }
 
 /// How long past modes are remembered: unfinished journeys are accepted for seven days.
@@ -22,7 +32,7 @@ const HISTORY_SECONDS: i64 = 7 * 86_400;
 /// Most orders kept; beyond it the oldest goes.
 const ORDERS_MAX: usize = 256;
 
-/// The orders of a device: what holds, what held in the last seven days, what is to come.
+/// The orders of a device, by which its gates accept unfinished journeys too: what holds, what held in the last seven days, what is to come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Modes(Vec<ModeOrder>);
 

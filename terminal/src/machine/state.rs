@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Barrier, Colour, Event, Face, Key, Mode, Modes, Operator, Presence, Screen, Served,
-    Shift, SoftKey, Status, Task, Text, Tone,
+    Shift, SoftKey, StationSpan, Status, Task, Text, Tone,
     availability::Faults,
     event::TariffState,
     face,
@@ -37,6 +37,8 @@ pub struct Setup {
     pub same_card_seconds: u32,
     /// Who may open a shift. Where somebody is named, nobody is served without an open shift.
     pub operators: Vec<Operator>,
+    /// Modes of its station that came with the tariffs.
+    pub station: Vec<StationSpan>,
 }
 
 /// What outlives a restart of the device.
@@ -98,6 +100,7 @@ pub struct Machine {
     touched: CardTime,
     faults: Faults,
     modes: Modes,
+    station: Vec<StationSpan>,
     told_mode: Mode,
     shift: Option<Shift>,
 }
@@ -118,6 +121,7 @@ impl Machine {
             touched: now,
             faults: Faults::default(),
             modes: Modes::default(),
+            station: setup.station,
             told_mode: Mode::Normal,
             shift: None,
         }
@@ -227,11 +231,16 @@ impl Machine {
         self.place = setup.place;
         self.same_card_seconds = setup.same_card_seconds;
         self.operators = setup.operators;
+        self.station = setup.station;
     }
 
     /// How it works now.
     pub fn mode(&self) -> Mode {
-        match self.modes.at(self.now) {
+        let ordered = match self.modes.at(self.now) {
+            Mode::Normal => StationSpan::at(&self.station, self.now),
+            ordered => ordered,
+        };
+        match ordered {
             Mode::Normal if self.faults.is_degraded() => Mode::Degraded,
             mode => mode,
         }

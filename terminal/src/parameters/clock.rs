@@ -1,8 +1,8 @@
 //! The device's clock: steady between corrections, corrected by signed time within bounds.
 //!
 //! The computer's wall clock is read once, at the start. From then on time passes by the steady
-//! (monotonic) clock, so that a wall clock set back or forward changes no fare; the difference is
-//! told. Only the clearing house's signed time corrects, at most [`CORRECTION_MAX`] at once.
+//! clock, so that a wall clock set back or forward changes no fare; the difference is told. Only the
+//! clearing house's signed time corrects, at most [`CORRECTION_MAX`] a day.
 
 use card_spec::time::CardTime;
 
@@ -10,9 +10,11 @@ use crate::clock::elapsed;
 
 /// Differences up to this are nobody's business.
 pub const TOLERANCE: i64 = 5;
-/// Largest correction that is taken over unasked. More is a matter for staff: a wrong clearing
-/// house must not move a fleet into another tariff day.
+/// Most that is taken over unasked in a day, all corrections together. More is a matter for staff: a
+/// wrong clearing house must not move a fleet into another tariff day.
 pub const CORRECTION_MAX: i64 = 15 * 60;
+
+const DAY: i64 = 86_400;
 
 /// What a device tells about its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +51,12 @@ pub struct DeviceClock {
     origin: i64,
     /// What the wall clock was ahead of us when last told.
     wall_ahead: i64,
-    /// Never to be gone behind.
+    /// The time last told, never to be gone behind, and the steady clock then.
     last: i64,
+    last_steady: i64,
+    /// Seconds corrected since a day began, by the steady clock.
+    moved: i64,
+    day_began: i64,
 }
 
 impl DeviceClock {
@@ -63,12 +69,23 @@ impl DeviceClock {
             origin: now - steady_seconds,
             wall_ahead: wall - now,
             last: now,
+            last_steady: steady_seconds,
+            moved: 0,
+            day_began: steady_seconds,
         }
     }
 
-    /// The time now. It never goes back: after a correction backward it stands until it is reached.
+    /// The time now. It never goes back: after a correction backward it passes at half its pace until
+    /// the time is reached, so that what is counted down still ends.
     pub fn now(&mut self, steady_seconds: i64) -> Option<CardTime> {
-        self.last = self.last.max(self.origin + steady_seconds);
+        let right = self.origin + steady_seconds;
+        if right >= self.last {
+            (self.last, self.last_steady) = (right, steady_seconds);
+        } else {
+            let half = (steady_seconds - self.last_steady) / 2;
+            self.last += half;
+            self.last_steady += 2 * half;
+        }
         CardTime::from_seconds(self.last)
     }
 
@@ -90,9 +107,13 @@ impl DeviceClock {
         if by.abs() <= TOLERANCE {
             return None;
         }
-        if by.abs() > CORRECTION_MAX {
+        if steady_seconds - self.day_began >= DAY {
+            (self.moved, self.day_began) = (0, steady_seconds);
+        }
+        if self.moved + by.abs() > CORRECTION_MAX {
             return Some(ClockEvent::Beyond(by));
         }
+        self.moved += by.abs();
         self.origin += by;
         self.wall_ahead -= by;
         Some(ClockEvent::Corrected(by))
@@ -128,16 +149,25 @@ mod tests {
         let beyond = clock.correct(at("2026-11-23T08:15:01"), 0);
         assert_eq!(beyond, Some(ClockEvent::Beyond(901)));
         assert_eq!(clock.now(0), Some(at("2026-11-23T08:00:00")));
-        let ahead = clock.correct(at("2026-11-23T08:15:00"), 0);
-        assert_eq!(ahead, Some(ClockEvent::Corrected(900)));
-        assert_eq!(clock.now(1), Some(at("2026-11-23T08:15:01")));
-        // Back by ten minutes: it stands until that time is reached again, then goes on.
-        let back = clock.correct(at("2026-11-23T08:05:01"), 1);
+        let ahead = clock.correct(at("2026-11-23T08:05:00"), 0);
+        assert_eq!(ahead, Some(ClockEvent::Corrected(300)));
+        assert_eq!(clock.now(1), Some(at("2026-11-23T08:05:01")));
+        // Back by ten minutes: half the pace until that time is reached, then the whole again.
+        let back = clock.correct(at("2026-11-23T07:55:01"), 1);
         assert_eq!(back, Some(ClockEvent::Corrected(-600)));
-        assert_eq!(clock.now(60), Some(at("2026-11-23T08:15:01")));
-        assert_eq!(clock.now(700), Some(at("2026-11-23T08:16:40")));
+        for steady in 2..=60 {
+            clock.now(steady);
+        }
+        assert_eq!(clock.now(61), Some(at("2026-11-23T08:05:31")));
+        assert_eq!(clock.now(1_201), Some(at("2026-11-23T08:15:01")));
+        assert_eq!(clock.now(1_301), Some(at("2026-11-23T08:16:41")));
         // The correction is no setting of the wall clock.
-        assert_eq!(clock.watch(at("2026-11-23T08:11:40"), 700), None);
+        assert_eq!(clock.watch(at("2026-11-23T08:21:41"), 1_301), None);
+        // The day's measure is full; the next day has its own.
+        let more = clock.correct(at("2026-11-23T08:16:51"), 1_301);
+        assert_eq!(more, Some(ClockEvent::Beyond(10)));
+        let next = clock.correct(at("2026-11-24T07:55:10"), 86_400);
+        assert_eq!(next, Some(ClockEvent::Corrected(10)));
     }
 
     /// The journal's last record is from 2026; a clock without battery says 2000.

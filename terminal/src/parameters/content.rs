@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use clearing_api::parameters::Bundle;
+use clearing_api::{limits::LimitsError, parameters::Bundle};
 use fare::Tariffs;
 
-use crate::{machine::ModeOrder, profile::Limits};
+use crate::profile::Limits;
 
 /// Why a bundle cannot be used on this device. Trying again helps nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentError {
     /// A limit is unknown or has an impossible value.
-    #[error("limits: {0}")]
-    Limits(serde_json::Error),
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// The tariffs do not load.
     #[error("tariffs: {0}")]
     Tariffs(#[from] fare::FareError),
@@ -30,8 +30,6 @@ pub struct Content {
     pub limits: Limits,
     /// Tariffs, where the bundle brings any.
     pub tariffs: Option<Arc<Tariffs>>,
-    /// The mode that it orders.
-    pub mode: Option<ModeOrder>,
 }
 
 impl Content {
@@ -41,7 +39,6 @@ impl Content {
             version: 0,
             limits,
             tariffs: None,
-            mode: None,
         }
     }
 
@@ -53,20 +50,8 @@ impl Content {
         };
         Ok(Self {
             version: bundle.version,
-            limits: overlaid(limits, bundle)?,
+            limits: limits.overlaid(&bundle.limits)?,
             tariffs,
-            mode: bundle.mode.map(|mode| ModeOrder {
-                mode,
-                from: bundle.starts,
-            }),
         })
     }
-}
-
-fn overlaid(limits: Limits, bundle: &Bundle) -> Result<Limits, ContentError> {
-    let mut all = serde_json::to_value(limits).map_err(ContentError::Limits)?;
-    if let Some(all) = all.as_object_mut() {
-        all.extend(bundle.limits.clone());
-    }
-    serde_json::from_value(all).map_err(ContentError::Limits)
 }

@@ -90,7 +90,9 @@ pub struct Parameters<S> {
     key: VerifyingKey,
     limits: Limits,
     state: State,
-    /// Version and start of the waiting bundle: looked at far more often than it changes.
+    /// Version in effect, version and start of the waiting bundle: looked at far more often than they
+    /// change.
+    held: u64,
     waiting: Option<(u64, CardTime)>,
 }
 
@@ -123,9 +125,10 @@ impl<S: Storage> Parameters<S> {
             key,
             limits,
             state,
+            held: 0,
             waiting: None,
         };
-        parameters.note_waiting();
+        parameters.note_versions();
         Ok((parameters, fault))
     }
 
@@ -133,11 +136,13 @@ impl<S: Storage> Parameters<S> {
         let bytes = serde_json::to_vec(&state).map_err(std::io::Error::other)?;
         self.storage.replace(&bytes)?;
         self.state = state;
-        self.note_waiting();
+        self.note_versions();
         Ok(())
     }
 
-    fn note_waiting(&mut self) {
+    fn note_versions(&mut self) {
+        let current = self.bundle(self.state.current.as_ref());
+        self.held = current.map_or(0, |bundle| bundle.version);
         let staged = self.bundle(self.state.staged.as_ref());
         self.waiting = staged.map(|bundle| (bundle.version, bundle.starts));
     }
@@ -157,20 +162,16 @@ impl<S: Storage> Parameters<S> {
         signed.and_then(|signed| signed.open(&self.key).ok())
     }
 
-    fn version(&self, signed: Option<&SignedBundle>) -> u64 {
-        self.bundle(signed).map_or(0, |bundle| bundle.version)
-    }
-
     /// Version in effect; 0: what the profile says.
-    pub fn held(&self) -> u64 {
-        self.version(self.state.current.as_ref())
+    pub const fn held(&self) -> u64 {
+        self.held
     }
 
     /// Newest version known: in effect, waiting or refused.
     pub fn known(&self) -> u64 {
         let refused = self.state.refused.as_ref().map_or(0, |r| r.version);
         let staged = self.waiting.map_or(0, |(version, _)| version);
-        self.held().max(staged).max(refused)
+        self.held.max(staged).max(refused)
     }
 
     /// What was refused or rolled back last.
@@ -234,15 +235,30 @@ impl<S: Storage> Parameters<S> {
                 refused: old.refused,
             })?;
         }
-        self.begin(take_over).map(Some)
+        self.begin(at, take_over).map(Some)
+    }
+
+    /// A version in effect whose start is still to come waits again: the clock was fast when it began.
+    fn wait_again(&mut self, at: CardTime) -> Result<(), ParametersError> {
+        let current = self.bundle(self.state.current.as_ref());
+        if current.is_none_or(|bundle| bundle.starts <= at) {
+            return Ok(());
+        }
+        let mut state = self.state.clone();
+        let current = state.current.take();
+        state.staged = state.staged.or(current);
+        (state.current, state.on_trial) = (state.previous.take(), false);
+        self.keep(state)
     }
 
     /// Makes a device that starts work by what is in effect; goes back to the version before, and at
     /// last to the profile, when that fails.
     pub fn begin(
         &mut self,
+        at: CardTime,
         take_over: &mut dyn FnMut(&Content) -> Result<(), String>,
     ) -> Result<Switched, ParametersError> {
+        self.wait_again(at)?;
         let mut failed = None;
         loop {
             let Some(bundle) = self.bundle(self.state.current.as_ref()) else {
@@ -281,7 +297,11 @@ impl<S: Storage> Parameters<S> {
                     let refused = Refused { version, why };
                     let mut state = self.state.clone();
                     (state.current, state.on_trial) = (state.previous.take(), false);
-                    state.refused = Some(refused.clone());
+                    // The newest refused, or it would be offered again.
+                    let known = state.refused.as_ref().map_or(0, |known| known.version);
+                    if known <= version {
+                        state.refused = Some(refused.clone());
+                    }
                     self.keep(state)?;
                     failed.get_or_insert(refused);
                 }

@@ -1,12 +1,7 @@
 //! A running device goes over to other parameters, between two sales and as a whole.
 
 use super::{courier::Courier, work::Device};
-use crate::{
-    journal::Storage,
-    machine::{Machine, ModeOrder},
-    parameters::Content,
-    profile::DeviceProfile,
-};
+use crate::{journal::Storage, machine::Machine, parameters::Content, profile::DeviceProfile};
 
 /// What works by parameters.
 pub(super) struct Governed<'d, S> {
@@ -14,8 +9,6 @@ pub(super) struct Governed<'d, S> {
     pub(super) device: &'d mut Device<S>,
     pub(super) machine: &'d mut Machine,
     pub(super) courier: &'d mut Courier,
-    /// The mode ordered by what it works by.
-    pub(super) order: &'d mut Option<ModeOrder>,
 }
 
 impl<S: Storage> Governed<'_, S> {
@@ -30,7 +23,6 @@ impl<S: Storage> Governed<'_, S> {
         self.device.learn(self.machine.modes());
         self.machine.adopt(self.device.machine(&profile));
         self.courier.adopt(&profile.limits);
-        *self.order = content.mode;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use ed25519_dalek::SigningKey;
 use super::{Line, RunError, Surroundings, adopt::Governed, line::ParametersNews};
 use crate::{
     journal::{FileStorage, Storage},
-    machine::TariffState,
+    machine::{ModeOrder, TariffState},
     parameters::{
         Parameters, ParametersError, Switched,
         clock::{ClockEvent, DeviceClock, TOLERANCE},
@@ -28,11 +28,20 @@ const AGAIN_SECONDS: i64 = 60;
 /// A device's clock and parameters.
 pub(super) struct Downlink {
     clock: DeviceClock,
-    is_beyond_told: bool,
+    /// Signed time that came, by the steady clock: taken over between two cards.
+    signed: Option<(CardTime, i64)>,
+    /// Signed time differs by more than is taken over.
+    is_beyond: bool,
     parameters: Option<Parameters<FileStorage>>,
     damage: Option<ParametersError>,
+    /// What was kept is lost, and nothing came since.
+    is_damaged: bool,
     /// When the disk last prevented a switch.
     failed: Option<CardTime>,
+    /// Version of the mode orders that came since the start.
+    orders: u64,
+    /// Those still to be obeyed.
+    new_orders: Vec<ModeOrder>,
 }
 
 /// One question for parameters and time, signed.
@@ -64,10 +73,14 @@ impl Downlink {
         let (parameters, damage) = opened.map_or((None, None), |(p, damage)| (Some(p), damage));
         Ok(Self {
             clock: DeviceClock::start((around.now)()?, (around.steady)(), newest),
-            is_beyond_told: false,
+            signed: None,
+            is_beyond: false,
             parameters,
+            is_damaged: damage.is_some(),
             damage,
             failed: None,
+            orders: 0,
+            new_orders: Vec::new(),
         })
     }
 
@@ -87,10 +100,29 @@ impl Downlink {
         }
     }
 
-    /// Whether the tariff that prices is the newest that was sent.
+    /// Takes signed time over, where a correction ends nobody's waiting.
+    pub(super) fn settle(&mut self, around: &mut Surroundings<'_>) -> Result<(), RunError> {
+        let Some((time, at)) = self.signed.take() else {
+            return Ok(());
+        };
+        let steady = (around.steady)();
+        let Some(time) = CardTime::from_seconds(time.seconds() + steady - at) else {
+            return Ok(());
+        };
+        let event = self.clock.correct(time, steady);
+        let is_beyond = matches!(event, Some(ClockEvent::Beyond(_)));
+        let is_told = std::mem::replace(&mut self.is_beyond, is_beyond) && is_beyond;
+        match event.filter(|_| !is_told) {
+            Some(event) => around.print(&Line::clock(event)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the tariff that prices is the newest that was sent, and for the right day.
     pub(super) fn tariff(&self) -> TariffState {
         let refused = |p: &Parameters<_>| p.refused().is_some_and(|r| r.version > p.held());
-        match self.parameters.as_ref().is_some_and(refused) {
+        let is_refused = self.parameters.as_ref().is_some_and(refused);
+        match is_refused || self.is_beyond || self.is_damaged {
             true => TariffState::Old,
             false => TariffState::Current,
         }
@@ -113,6 +145,7 @@ impl Downlink {
             held: parameters.held(),
             known: parameters.known(),
             refused: parameters.refused().cloned(),
+            orders: self.orders,
             at,
             nonce: nonce.clone(),
         };
@@ -142,20 +175,29 @@ impl Downlink {
         let steady = (around.steady)();
         // What was long on its way says how late it is, not how late the device.
         if steady - question.asked <= TOLERANCE {
-            let event = self.clock.correct(time, steady);
-            let is_beyond = matches!(event, Some(ClockEvent::Beyond(_)));
-            let is_told = std::mem::replace(&mut self.is_beyond_told, is_beyond) && is_beyond;
-            if let Some(event) = event.filter(|_| !is_told) {
-                around.print(&Line::clock(event))?;
+            self.signed = Some((time, steady));
+        }
+        if let Some(signed) = answer.orders {
+            match signed.open(parameters.key()) {
+                // An older list, kept and sent again, says less than this device knows.
+                Ok(new) if new.version > self.orders => {
+                    self.orders = new.version;
+                    self.new_orders = new.orders;
+                }
+                Ok(_) => {}
+                Err(why) => return Ok(Err(format!("mode orders: {why}"))),
             }
         }
         let Some(bundle) = answer.bundle else {
             return Ok(Ok(()));
         };
         let news = match parameters.stage(bundle) {
-            Ok(_) => parameters
-                .waiting()
-                .map(|(version, starts)| ParametersNews::Waiting { version, starts }),
+            Ok(_) => {
+                self.is_damaged = false;
+                parameters
+                    .waiting()
+                    .map(|(version, starts)| ParametersNews::Waiting { version, starts })
+            }
             Err(ParametersError::Refused { version, why }) => {
                 let why = why.to_string();
                 Some(ParametersNews::Refused { version, why })
@@ -166,9 +208,15 @@ impl Downlink {
             .map(Ok)
     }
 
+    /// The mode orders that came since the last call.
+    pub(super) fn take_orders(&mut self) -> Vec<ModeOrder> {
+        std::mem::take(&mut self.new_orders)
+    }
+
     /// Makes a device that starts work by what is in effect.
     pub(super) fn begin<S: Storage>(
         &mut self,
+        at: CardTime,
         governed: &mut Governed<'_, S>,
         around: &mut Surroundings<'_>,
     ) -> Result<(), RunError> {
@@ -180,7 +228,7 @@ impl Downlink {
         let Some(parameters) = &mut self.parameters else {
             return Ok(());
         };
-        let begun = parameters.begin(&mut |content| governed.adopt(content));
+        let begun = parameters.begin(at, &mut |content| governed.adopt(content));
         self.tell(begun.map(Some), around)
     }
 

@@ -25,11 +25,12 @@ use std::{
     io::{self, BufRead, Write},
     sync::{atomic::AtomicBool, mpsc},
     thread::Thread,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use card_reader::{PcscReader, ReaderError};
 use card_spec::time::CardTime;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     journal::{FileStorage, Journal, JournalError},
@@ -136,11 +137,10 @@ pub fn run_with(
         changes,
     };
     let client = profile.client()?;
-    let started = Instant::now();
     let mut surroundings = Surroundings {
         now: &wall_clock,
         meter,
-        steady: &|| i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX),
+        steady: &steady_clock,
         random: &mut || {
             let mut bytes = [0; 16];
             getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -200,6 +200,11 @@ impl Lines {
             self.device.unpark();
         });
     }
+}
+
+/// Seconds since the machine was started, asleep or awake.
+fn steady_clock() -> i64 {
+    clock_gettime(ClockId::Boottime).tv_sec
 }
 
 /// Local time in Fujian, UTC+8 all year.

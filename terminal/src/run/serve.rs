@@ -32,7 +32,7 @@ use crate::{
     code::{Code, Verdict},
     hotlist::HotlistStore,
     journal::Storage,
-    machine::{Action, Event, Machine, ModeOrder, Presence, Served, Store, TariffState, Task},
+    machine::{Action, Event, Machine, Presence, Served, Store, TariffState, Task},
     meter::{Cost, Meter},
     profile::DeviceProfile,
     result::{Refusal, TapResult},
@@ -90,8 +90,7 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
     client: Client,
     around: &mut Surroundings<'_>,
 ) -> Result<Option<TapResult>, RunError> {
-    let newest = device.journal().waiting().last().map(|record| record.at);
-    let mut downlink = Downlink::open(profile, newest, around)?;
+    let mut downlink = Downlink::open(profile, device.journal().newest(), around)?;
     let meter = around.meter.clone();
     let counted = |inside| CountedSam {
         inside,
@@ -127,15 +126,13 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
     let mut machine = Machine::resume(device.machine(profile), keeper.kept().clone(), now);
     device.learn(machine.modes());
     let mut courier = Courier::new(client.clone(), profile, store);
-    let mut order = None;
     let mut governed = Governed {
         profile,
         device: &mut *device,
         machine: &mut machine,
         courier: &mut courier,
-        order: &mut order,
     };
-    downlink.begin(&mut governed, around)?;
+    downlink.begin(now, &mut governed, around)?;
     let mut running = Running {
         machine,
         keeper,
@@ -158,7 +155,6 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
         last: None,
     };
     running.show()?;
-    running.obey(order)?;
     while !running.is_over() {
         running.turn()?;
     }
@@ -236,31 +232,25 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
     /// Goes over to parameters whose start has come, between two sales.
     fn govern(&mut self, now: CardTime) -> Result<(), RunError> {
         if self.machine.is_idle() {
-            let mut order = None;
+            self.downlink.settle(self.around)?;
             let mut governed = Governed {
                 profile: self.profile,
                 device: &mut *self.device,
                 machine: &mut self.machine,
                 courier: &mut self.courier,
-                order: &mut order,
             };
             if self.downlink.switch(now, &mut governed, self.around)? {
                 self.show()?;
-                self.obey(order)?;
             }
+        }
+        for order in self.downlink.take_orders() {
+            self.feed(Event::Mode(order))?;
         }
         let tariff = self.downlink.tariff();
         if std::mem::replace(&mut self.tariff, tariff) != tariff {
             self.feed(Event::Tariff(tariff))?;
         }
         Ok(())
-    }
-
-    /// Takes the modes that came: of the bundle, and of the station in the tariffs.
-    fn obey(&mut self, order: Option<ModeOrder>) -> Result<(), RunError> {
-        let station = self.device.station_orders(self.profile);
-        let mut orders = order.into_iter().chain(station);
-        orders.try_for_each(|order| self.feed(Event::Mode(order)))
     }
 
     fn read_lines(&mut self, now: CardTime) -> Result<(), RunError> {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use fare::{Tariffs, VehicleClass, ZoneClass};
+use card_spec::time::CardTime;
+use fare::{
+    CarParkStay, MeterStay, ParkId, Quote, QuoteError, Tariffs, TaxiTrip, VehicleClass, ZoneClass,
+};
 
 use super::RunError;
 use crate::{
@@ -80,23 +83,58 @@ impl Trade {
                 Self::Sells(Box::new(gate.map_err(RunError::Place)?))
             }
             Kind::CarParkEntry => {
-                let park = park()?.as_str().into();
+                let park: ParkId = park()?.as_str().into();
+                priced(tariffs()?.quote_car_park(&trial_stay(&site, &park, vehicle)))?;
                 Self::Sells(Box::new(CarParkEntry::new(site, tariffs()?, park, vehicle)))
             }
             Kind::CarParkExit => {
-                let park = park()?.as_str().into();
+                let park: ParkId = park()?.as_str().into();
+                priced(tariffs()?.quote_car_park(&trial_stay(&site, &park, vehicle)))?;
                 Self::Sells(Box::new(CarParkExit::new(site, tariffs()?, park, vehicle)))
             }
             Kind::Taxi => {
                 profile.need("plate", profile.plate.as_deref())?;
+                priced(tariffs()?.quote_taxi(&TaxiTrip {
+                    operator: site.operator.as_str().into(),
+                    metres: 1_000,
+                    low_speed_seconds: 0,
+                    started_at: CardTime::MIN,
+                    ended_at: CardTime::MIN,
+                }))?;
                 Self::Taxi
             }
             Kind::ParkingMeter => {
-                Self::Meter(needed("zone", &profile.zone)?.as_str().into(), vehicle)
+                let class: ZoneClass = needed("zone", &profile.zone)?.as_str().into();
+                priced(tariffs()?.quote_meter(&MeterStay {
+                    operator: site.operator.as_str().into(),
+                    class: class.clone(),
+                    vehicle,
+                    from: CardTime::MIN,
+                    to: CardTime::MIN,
+                    permit: None,
+                }))?;
+                Self::Meter(class, vehicle)
             }
             Kind::Pos => Self::Pos,
             Kind::Kiosk => Self::Kiosk,
             Kind::Hospital => Self::Hospital,
         })
+    }
+}
+
+/// That the tariffs price what the device sells: they would otherwise fail at the first customer.
+fn priced(quote: Result<Quote, QuoteError>) -> Result<(), RunError> {
+    let refused = |why| RunError::Place(Refusal::new(Code::TariffFault, why));
+    quote.map(drop).map_err(refused)
+}
+
+fn trial_stay(site: &Site, park: &ParkId, vehicle: VehicleClass) -> CarParkStay {
+    CarParkStay {
+        operator: site.operator.as_str().into(),
+        park: park.clone(),
+        vehicle,
+        entered_at: CardTime::MIN,
+        exited_at: CardTime::MIN,
+        permit: None,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use card_spec::{Channel, id::SamNo, time::CardTime};
 use clearing_api::{Client, national};
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use fare::{ModeHistory, ModeSpan, StationMode, Tariffs};
+use fare::{ModeHistory, StationMode, Tariffs};
 
 use super::{RunError, pool::Open, read, trade::Trade};
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     journal::{Journal, Storage},
     kiosk::Kiosk,
     load::LoadDesk,
-    machine::{self, BillOrder, Mode, ModeOrder, Model, Modes, Row, Served, Task},
+    machine::{self, BillOrder, Mode, Model, Modes, Row, Served, StationSpan, Task},
     online::NationalLink,
     person::Randoms,
     pos::Pos,
@@ -146,6 +146,7 @@ impl<S: Storage> Device<S> {
             place: profile.place_text(),
             same_card_seconds: profile.limits.same_card_seconds,
             operators: profile.operators.clone(),
+            station: self.station_spans(profile),
         }
     }
 

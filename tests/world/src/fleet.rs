@@ -31,7 +31,7 @@ use terminal::{
     },
     hospital::{Bill, BillLine},
     hotlist::Hotlist,
-    journal::{self, FileStorage},
+    journal::FileStorage,
     load::LoadDesk,
     machine::TopUp,
     online::NationalLink,
@@ -95,7 +95,7 @@ pub(crate) fn build(house: &House, sams: Vec<Option<Sam>>) -> Result<Vec<Device>
         };
         let path = house.dir.join("journals").join(format!("{no}.journal"));
         let storage = FileStorage::open(&path).map_err(WorldError::at("opening a journal"))?;
-        let journal = Journal::open(storage, no, journal::limit::DEFAULT)
+        let journal = Journal::open(storage, no, clearing_api::limits::JOURNAL_BYTES)
             .map_err(WorldError::at("opening a journal"))?;
         let machine = machine(house, post, index, region, &key, journal)?;
         let chance = Chance::stream(house.seed, &format!("terminal/{no}"));

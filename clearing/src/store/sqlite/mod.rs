@@ -20,6 +20,7 @@ use card_spec::{
 use clearing_api::{
     Outcome,
     day::Pending,
+    mode::ModeOrder,
     parameters::{ParametersRequest, SignedBundle},
     registry::Insured,
     topup::TopUpState,
@@ -218,6 +219,9 @@ impl Store for SqliteStore {
         now: CardTime,
     ) -> Result<bool> {
         parameters::carry_out(self, number, who, effect, now).await
+    }
+    async fn mode_orders(&self) -> Result<Vec<ModeOrder>> {
+        parameters::mode_orders(self).await
     }
     async fn published(&self) -> Result<Vec<SignedBundle>> {
         parameters::published(self).await

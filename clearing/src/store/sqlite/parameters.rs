@@ -65,6 +65,13 @@ pub(super) async fn carry_out(
                 .execute(&mut *tx)
                 .await?;
         }
+        Effect::Mode(order) => {
+            sqlx::query("INSERT INTO mode_orders (starts, mode) VALUES ($1, $2)")
+                .bind(order.from.to_string())
+                .bind(json("mode", &order.mode)?)
+                .execute(&mut *tx)
+                .await?;
+        }
         Effect::Unlist { pan, generation } => {
             sqlx::query(
                 "UPDATE hotlist SET removed = 1, version = (SELECT max(version) + 1 FROM hotlist)
@@ -90,6 +97,20 @@ pub(super) async fn newest(store: &SqliteStore, above: u64) -> Result<Option<Sig
     .await?
     .map(|row| bundle(&row))
     .transpose()
+}
+
+pub(super) async fn mode_orders(store: &SqliteStore) -> Result<Vec<ModeOrder>> {
+    sqlx::query("SELECT starts, mode AS body FROM mode_orders ORDER BY version")
+        .fetch_all(&store.pool)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(ModeOrder {
+                mode: body("mode", row)?,
+                from: text(row, "starts")?,
+            })
+        })
+        .collect()
 }
 
 /// All of them, oldest first.

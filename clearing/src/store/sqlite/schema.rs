@@ -3,7 +3,7 @@
 use crate::error::{ClearingError, Result};
 use sqlx::{Row, SqlitePool};
 
-const MIGRATIONS: [(i64, &str); 10] = [
+const MIGRATIONS: [(i64, &str); 11] = [
     (1, include_str!("../migrations/0001_registry.sql")),
     (2, include_str!("../migrations/0002_ingest.sql")),
     (3, include_str!("../migrations/0003_ledger.sql")),
@@ -14,6 +14,7 @@ const MIGRATIONS: [(i64, &str); 10] = [
     (8, include_str!("../migrations/0008_topup.sql")),
     (9, include_str!("../migrations/0009_acts.sql")),
     (10, include_str!("../migrations/0010_parameters.sql")),
+    (11, include_str!("../migrations/0011_mode_orders.sql")),
 ];
 
 pub(super) async fn migrate(pool: &SqlitePool) -> Result<()> {

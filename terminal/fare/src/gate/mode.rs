@@ -94,6 +94,27 @@ pub struct ModeSpan {
 pub struct ModeHistory(pub Vec<ModeSpan>);
 
 impl ModeHistory {
+    /// The modes of a whole network by orders, oldest first, each until the next; `None` is normal.
+    pub fn of_orders(
+        operator: &OperatorId,
+        orders: impl DoubleEndedIterator<Item = (Option<StationMode>, CardTime)>,
+    ) -> Self {
+        let mut to = None;
+        let spans = orders.rev().filter_map(|(mode, from)| {
+            let to = to.replace(from);
+            mode.map(|mode| ModeSpan {
+                operator: operator.clone(),
+                stops: Vec::new(),
+                mode,
+                from,
+                to,
+            })
+        });
+        let mut spans: Vec<_> = spans.collect();
+        spans.reverse();
+        Self(spans)
+    }
+
     /// For how many days after a mode cards are judged by it.
     pub const DAYS: u16 = 7;
 

@@ -44,6 +44,7 @@ pub(super) fn shots(now: CardTime) -> Vec<(&'static str, Screen)> {
             number: "1001".to_owned(),
             card: None,
         }],
+        station: Vec::new(),
     };
     let guarded = Scene::of(guarded, now);
     let (normal, student) = (CardKind::Normal, CardKind::Student);

@@ -23,6 +23,7 @@ impl Scene {
             place: Text::new(place.0, place.1),
             same_card_seconds: 15,
             operators: Vec::new(),
+            station: Vec::new(),
         };
         Self::of(setup, now)
     }
