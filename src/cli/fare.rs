@@ -249,11 +249,10 @@ fn print(quote: &FeedQuote) {
         named("medium 介质", &quote.media),
     );
     say!(
-        "each ride for itself 单独计 {}; dearest of {} prices compared 最贵 {}, saved 节省 {}",
+        "each ride for itself 单独计 {}; concessions and transfers took off 节省 {}; {} prices compared",
         money(quote.separate_minor),
-        quote.compared,
-        money(quote.dearest_minor),
         money(quote.saved_minor),
+        quote.compared,
     );
     for note in &quote.notes {
         say!("note: {note}");

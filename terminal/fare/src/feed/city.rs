@@ -12,7 +12,7 @@ use super::{
     ask::{Ask, AskError, unknown},
     money::Currency,
     network::StopIx,
-    quote::{FeedQuote, QuotedStep},
+    quote::{FeedQuote, QuotedStep, saved},
     ride::{Ride, Run},
 };
 use crate::{
@@ -143,7 +143,7 @@ impl Feed {
                 seconds: 0,
             }]);
         }
-        let (mut best, mut dearest, mut compared): (Option<Priced<'_>>, _, _) = (None, 0, 0);
+        let (mut best, mut compared): (Option<Priced<'_>>, _) = (None, 0);
         for rides in &ways {
             let Some(legs) = self.legs(tariffs, rides) else {
                 continue;
@@ -156,7 +156,6 @@ impl Feed {
                 };
                 let priced = Priced { rides, at, quotes };
                 compared += 1;
-                dearest = priced.total().max(dearest);
                 let rank = |p: &Priced<'_>| (p.total(), p.quotes.len(), p.rides.len());
                 if best.as_ref().is_none_or(|kept| rank(&priced) < rank(kept)) {
                     best = Some(priced);
@@ -172,7 +171,7 @@ impl Feed {
                 },
             );
         };
-        let mut quote = self.explain_city(&best, name, (dearest, compared));
+        let mut quote = self.explain_city(&best, name, compared);
         if ask.at.is_none() {
             quote.notes.push(format!("at the cheapest full hour of a Wednesday and a Sunday, {}; give --at for a time of your own", best.at));
         }
@@ -295,14 +294,9 @@ impl Feed {
             .map(|operator| operator.id.clone())
     }
 
-    fn explain_city(
-        &self,
-        best: &Priced<'_>,
-        rider: &str,
-        (dearest, compared): (i64, usize),
-    ) -> FeedQuote {
+    fn explain_city(&self, best: &Priced<'_>, rider: &str, compared: usize) -> FeedQuote {
         let total = best.total();
-        let steps = best.quotes.iter().flat_map(|quote| {
+        let quoted = best.quotes.iter().flat_map(|quote| {
             quote.steps.iter().map(|step| QuotedStep {
                 file: step.rule.clone(),
                 line: None,
@@ -311,6 +305,7 @@ impl Feed {
                 why: format!("{} {}", step.zh, step.en),
             })
         });
+        let steps: Vec<QuotedStep> = quoted.collect();
         let mut sources: Vec<String> = Vec::new();
         for tariff in best
             .quotes
@@ -333,10 +328,9 @@ impl Feed {
             rider: rider.to_owned(),
             media: String::new(),
             rides: self.quoted_rides(best.rides),
-            steps: steps.collect(),
+            saved_minor: saved(&steps, total),
+            steps,
             separate_minor: best.quotes.iter().map(|quote| quote.base.0).sum(),
-            dearest_minor: dearest,
-            saved_minor: dearest - total,
             compared,
             notes: sources,
         }

@@ -1,7 +1,5 @@
 //! One question, answered with its reasons.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::{
@@ -33,9 +31,7 @@ pub struct FeedQuote {
     pub steps: Vec<QuotedStep>,
     /// What the rides would cost each for itself.
     pub separate_minor: i64,
-    /// The dearest of the prices compared.
-    pub dearest_minor: i64,
-    /// `dearest_minor` less `amount_minor`.
+    /// What the steps took off: concessions, transfers, discounts.
     pub saved_minor: i64,
     /// How many ways to travel and pay were compared.
     pub compared: usize,
@@ -82,11 +78,10 @@ struct Way<'a> {
     payment: Payment,
 }
 
-/// All prices compared.
-#[derive(Default)]
-struct Compared {
-    count: usize,
-    dearest: BTreeMap<Currency, i64>,
+/// What steps took off. Of a discount larger than the fare only the fare counts: nothing is paid out.
+pub(super) fn saved(steps: &[QuotedStep], amount_minor: i64) -> i64 {
+    let charged: i64 = steps.iter().map(|step| step.amount_minor.max(0)).sum();
+    charged - amount_minor
 }
 
 impl Feed {
@@ -109,7 +104,7 @@ impl Feed {
         let times = exact.as_ref().map_or(&*self.states, |at| at);
         let journeys = self.ways(&places, route);
         let mut best: Option<Way<'_>> = None;
-        let mut compared = Compared::default();
+        let mut compared = 0;
         for rides in &journeys {
             for media in &media {
                 let payer = Payer {
@@ -120,9 +115,7 @@ impl Feed {
                     .iter()
                     .flat_map(|when| self.payments(rides, when, payer))
                 {
-                    compared.count += 1;
-                    let dearest = compared.dearest.entry(payment.currency).or_default();
-                    *dearest = payment.total().max(*dearest);
+                    compared += 1;
                     let way = Way {
                         rides,
                         media: *media,
@@ -138,7 +131,7 @@ impl Feed {
             }
         }
         let best = best.ok_or(AskError::NoFare(journeys.len()))?;
-        Ok(self.explain(ask, best, rider, &compared))
+        Ok(self.explain(ask, best, rider, compared))
     }
 
     fn rank(&self, way: &Way<'_>) -> (Option<usize>, i64, usize, Option<u64>) {
@@ -157,7 +150,7 @@ impl Feed {
         ask: &Ask<'_>,
         way: Way<'_>,
         rider: Option<&str>,
-        compared: &Compared,
+        compared: usize,
     ) -> FeedQuote {
         let Payment {
             currency,
@@ -165,14 +158,14 @@ impl Feed {
             separate,
         } = way.payment;
         let total = way.payment.total();
-        let dearest = compared.dearest.get(&currency).copied().unwrap_or(total);
-        let steps = charges.iter().map(|charge| QuotedStep {
+        let quoted = charges.iter().map(|charge| QuotedStep {
             file: charge.file.to_owned(),
             line: Some(charge.line),
             product: charge.product.to_string(),
             amount_minor: charge.minor,
             why: charge.why.clone(),
         });
+        let steps: Vec<QuotedStep> = quoted.collect();
         let mut notes = Vec::new();
         if way
             .rides
@@ -197,11 +190,10 @@ impl Feed {
             rider: rider.unwrap_or_default().to_owned(),
             media: way.media.unwrap_or_default().to_owned(),
             rides: self.quoted_rides(way.rides),
-            steps: steps.collect(),
+            saved_minor: saved(&steps, total),
+            steps,
             separate_minor: separate,
-            dearest_minor: dearest,
-            saved_minor: dearest - total,
-            compared: compared.count,
+            compared,
             notes,
         }
     }
