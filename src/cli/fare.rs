@@ -59,7 +59,7 @@ pub struct Quote {
     /// Where it ends 终点
     #[arg(long, value_name = "STOP")]
     to: String,
-    /// Where to change, in order; without it anywhere, twice at most 换乘
+    /// Where to change, in order, 8 stops at most; without it anywhere, twice at most 换乘
     #[arg(long, value_name = "STOP")]
     via: Vec<String>,
     /// On this route only, a route_id 线路
@@ -198,7 +198,9 @@ fn quote(question: &Quote) -> Done {
     };
     let answer = feed.quote(&ask).map_err(|error| {
         let code = match error {
-            AskError::NoTravel(_) | AskError::NoPlatform(_) => Code::Usage,
+            AskError::NoTravel(_) | AskError::NoPlatform(_) | AskError::TooManyVia(_) => {
+                Code::Usage
+            }
             _ => Code::NotFound,
         };
         Stop::new(code, error)

@@ -9,7 +9,7 @@ use card_spec::{purse::files::CardKind, time::CardTime};
 
 use super::{
     Feed, Finding,
-    ask::{Ask, AskError, unknown},
+    ask::{Ask, AskError, cut_off, unknown},
     money::Currency,
     network::StopIx,
     quote::{FeedQuote, QuotedStep, saved},
@@ -135,7 +135,7 @@ impl Feed {
         let mut ways = self.ways(&places, route);
         if let ([from, to], None) = (&places[..], route) {
             // A gated network joins any two of its stations, however often one changes inside.
-            ways.push(vec![Ride {
+            ways.journeys.push(vec![Ride {
                 run: Run::Any,
                 from: *from,
                 to: *to,
@@ -144,7 +144,7 @@ impl Feed {
             }]);
         }
         let (mut best, mut compared): (Option<Priced<'_>>, _) = (None, 0);
-        for rides in &ways {
+        for rides in &ways.journeys {
             let Some(legs) = self.legs(tariffs, rides) else {
                 continue;
             };
@@ -165,13 +165,19 @@ impl Feed {
         let Some(best) = best else {
             // The gated ride that was added above is no trip of the feed's.
             return Err(
-                match ways.iter().flatten().any(|ride| ride.run != Run::Any) {
-                    true => AskError::NoFare(ways.len()),
+                match ways
+                    .journeys
+                    .iter()
+                    .flatten()
+                    .any(|ride| ride.run != Run::Any)
+                {
+                    true => AskError::NoFare(ways.journeys.len(), ways.cut),
                     false => AskError::NoWay(ask.from.to_owned(), ask.to.to_owned()),
                 },
             );
         };
         let mut quote = self.explain_city(&best, name, compared);
+        quote.notes.extend(ways.cut.then(cut_off));
         if ask.at.is_none() {
             quote.notes.push(format!("at the cheapest full hour of a Wednesday and a Sunday, {}; give --at for a time of your own", best.at));
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Feed,
-    ask::{Ask, AskError},
+    ask::{Ask, AskError, cut_off},
     money::Currency,
     ride::{Payment, Ride, Run},
     timeframes::When,
@@ -102,10 +102,10 @@ impl Feed {
             [When::At(clock::days(at.date()), second)]
         });
         let times = exact.as_ref().map_or(&*self.states, |at| at);
-        let journeys = self.ways(&places, route);
+        let ways = self.ways(&places, route);
         let mut best: Option<Way<'_>> = None;
         let mut compared = 0;
-        for rides in &journeys {
+        for rides in &ways.journeys {
             for media in &media {
                 let payer = Payer {
                     rider,
@@ -130,8 +130,10 @@ impl Feed {
                 }
             }
         }
-        let best = best.ok_or(AskError::NoFare(journeys.len()))?;
-        Ok(self.explain(ask, best, rider, compared))
+        let best = best.ok_or(AskError::NoFare(ways.journeys.len(), ways.cut))?;
+        let mut quote = self.explain(ask, best, rider, compared);
+        quote.notes.extend(ways.cut.then(cut_off));
+        Ok(quote)
     }
 
     fn rank(&self, way: &Way<'_>) -> (Option<usize>, i64, usize, Option<u64>) {
