@@ -7,6 +7,7 @@
 //! pairs of stops. Where a feed has fares of both versions, V2 is used (reference,
 //! fare_attributes.txt, Versions). Money is integer minor units; nothing reads a clock.
 
+mod archive;
 mod ask;
 mod calendar;
 mod city;

@@ -12,6 +12,9 @@ use super::{
     values::{date, misfit, time},
 };
 
+/// Longest line.
+const MAX_LINE_BYTES: usize = 64 << 10;
+
 /// The header of a file: where each column stands.
 struct Header {
     spec: &'static FileSpec,
@@ -97,6 +100,15 @@ pub(super) fn read(
     let Some(text) = utf8(spec, bytes, findings) else {
         return true;
     };
+    if let Some(begins) = too_long(text) {
+        let at = Place {
+            line: Some(line_at(text.as_bytes(), begins)),
+            ..Place::file(spec.name)
+        };
+        let problem = format!("the line is longer than {MAX_LINE_BYTES} bytes");
+        findings.error(at, problem, "write each row in a line of its own");
+        return true;
+    }
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .has_headers(false)
@@ -147,6 +159,23 @@ pub(super) fn read(
     true
 }
 
+/// Where a line begins that no feed has.
+fn too_long(text: &str) -> Option<usize> {
+    let mut begins = 0;
+    for line in text.split(['\n', '\r']) {
+        if line.len() > MAX_LINE_BYTES {
+            return Some(begins);
+        }
+        begins += line.len() + 1;
+    }
+    None
+}
+
+fn line_at(text: &[u8], upto: usize) -> u64 {
+    let before = text.get(..upto).unwrap_or_default();
+    1 + before.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 /// Line numbers. Those of the csv crate lag by one where lines end in CRLF.
 struct Lines<'a> {
     text: &'a [u8],
@@ -175,10 +204,8 @@ fn utf8<'a>(spec: &FileSpec, bytes: &'a [u8], findings: &mut Findings) -> Option
         // File Requirements: a byte-order mark is acceptable.
         Ok(text) => Some(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
-            let good = &bytes[..error.valid_up_to()];
-            let line = 1 + good.iter().filter(|b| **b == b'\n').count() as u64;
             let at = Place {
-                line: Some(line),
+                line: Some(line_at(bytes, error.valid_up_to())),
                 ..Place::file(spec.name)
             };
             findings.error(at, "is not UTF-8 here", "save the file as UTF-8");
