@@ -107,21 +107,28 @@ fn source(error: SourceError) -> Stop {
 struct Checked<'a> {
     feed: String,
     ok: bool,
+    /// Years whose holidays are known, of a city's folder.
+    holiday_years: Option<String>,
     #[serde(flatten)]
     findings: &'a Findings,
 }
 
 fn check(path: &Path, as_json: bool) -> Done {
-    let (_, findings) = Feed::open(path).map_err(source)?;
+    let (feed, findings) = Feed::open(path).map_err(source)?;
+    let holiday_years = feed.as_ref().and_then(Feed::holiday_years);
     if as_json {
         json(&Checked {
             feed: path.display().to_string(),
             ok: findings.is_ok(),
+            holiday_years,
             findings: &findings,
         })?;
     } else {
         list("Errors 错误", &findings.errors);
         list("Warnings 警告", &findings.warnings);
+        if let Some(years) = holiday_years {
+            say!("Holidays 节假日 are known of {years}; other years go by weekday");
+        }
     }
     let (errors, warnings) = (findings.errors.len(), findings.warnings.len());
     if findings.is_ok() {

@@ -181,6 +181,12 @@ impl Tariffs {
         Ok(of(&self.metro, operator)?.highest())
     }
 
+    /// The years whose holidays are known, `2026, 2027`; in others days go by their weekday.
+    pub fn holiday_years(&self) -> String {
+        let years: Vec<String> = self.calendar.years.iter().map(u16::to_string).collect();
+        years.join(", ")
+    }
+
     /// All operators, by id.
     pub fn operators(&self) -> impl Iterator<Item = &Operator> {
         self.operators.values()

@@ -3,21 +3,20 @@
 //! zones from gate to gate, buses by section or flat, then concessions and transfers; a rider
 //! category is a card kind. What a card carries (caps, passes) is not part of the question.
 
-use std::path::Path;
-
 use card_spec::{purse::files::CardKind, time::CardTime};
 
 use super::{
-    Feed, Finding,
+    Feed,
     ask::{Ask, AskError, cut_off, unknown},
     money::Currency,
     network::StopIx,
+    notes,
     quote::{FeedQuote, QuotedStep, saved},
     ride::{Ride, Run},
 };
 use crate::{
-    BusRide, FareError, MetroRide, OperatorId, OperatorKind, PriorLeg, Quote, Ridden, Rider,
-    RouteId, StopId, TariffRef, Tariffs, clock,
+    BusRide, MetroRide, OperatorId, OperatorKind, PriorLeg, Quote, Ridden, Rider, RouteId, StopId,
+    Tariffs, clock,
 };
 
 /// The names of docs/fares.md.
@@ -37,54 +36,6 @@ fn hours() -> impl Iterator<Item = CardTime> {
     DAYS.into_iter()
         .flat_map(|day| (0..24).map(move |hour| day * 86_400 + hour * 3600))
         .filter_map(clock::time)
-}
-
-/// The tariffs of the data folder that a city's folder lies in (`<data>/transit/<city>`), if it is
-/// one, and what is wrong with them, files named from the city's folder.
-pub(super) fn beside(path: &Path) -> (Option<Box<Tariffs>>, Vec<Finding>) {
-    let nothing = (None, Vec::new());
-    let Ok(whole) = path.canonicalize() else {
-        return nothing;
-    };
-    let (Some(data), Some(city)) = (
-        whole.parent().and_then(Path::parent),
-        whole.file_name().and_then(|name| name.to_str()),
-    ) else {
-        return nothing;
-    };
-    if !whole.join("gtfs").is_dir() || !data.join("operators.toml").is_file() {
-        return nothing;
-    }
-    let (tariffs, errors) = match Tariffs::texts_of(data, Some(city)) {
-        Ok(texts) => Tariffs::check(&texts),
-        Err(error) => (None, vec![error]),
-    };
-    let here = format!("transit/{city}/");
-    let found = errors.into_iter().map(|error| finding(error, &here));
-    (tariffs.map(Box::new), found.collect())
-}
-
-fn finding(error: FareError, here: &str) -> Finding {
-    let (file, line, field, problem) = match error {
-        FareError::Wrong {
-            file,
-            line,
-            field,
-            problem,
-        } => (file, line, field, problem),
-        FareError::Missing { file } => (file, None, String::new(), "is missing".to_owned()),
-        FareError::Io { path, source } => (path, None, String::new(), source.to_string()),
-    };
-    let name = file.strip_prefix(here).unwrap_or(&file);
-    Finding {
-        file: name.strip_prefix("gtfs/").unwrap_or(name).to_owned(),
-        line: line.map(|line| line as u64),
-        field,
-        value: String::new(),
-        problem,
-        remedy: "see docs/fares.md for what the file may say".to_owned(),
-        times: 1,
-    }
 }
 
 /// One tap or one way from gate to gate.
@@ -177,10 +128,8 @@ impl Feed {
             );
         };
         let mut quote = self.explain_city(&best, name, compared);
+        quote.notes = notes::of(tariffs, &best.quotes, best.at, ask);
         quote.notes.extend(ways.cut.then(cut_off));
-        if ask.at.is_none() {
-            quote.notes.push(format!("at the cheapest full hour of a Wednesday and a Sunday, {}; give --at for a time of your own", best.at));
-        }
         Ok(quote)
     }
 
@@ -312,21 +261,6 @@ impl Feed {
             })
         });
         let steps: Vec<QuotedStep> = quoted.collect();
-        let mut sources: Vec<String> = Vec::new();
-        for tariff in best
-            .quotes
-            .iter()
-            .flat_map(|q| std::iter::once(&q.tariff).chain(&q.also))
-        {
-            let told = told(tariff);
-            if !sources.contains(&told) {
-                sources.push(told);
-            }
-        }
-        if best.quotes.len() > 1 {
-            sources
-                .push("time limits of transfers are held against riding time, without waits but the shortest that the transfer asks for".into());
-        }
         FeedQuote {
             amount_minor: total,
             amount: Currency::CNY.decimal(total),
@@ -338,7 +272,7 @@ impl Feed {
             steps,
             separate_minor: best.quotes.iter().map(|quote| quote.base.0).sum(),
             compared,
-            notes: sources,
+            notes: Vec::new(),
         }
     }
 
@@ -369,19 +303,4 @@ impl Feed {
         }
         best
     }
-}
-
-/// Where a tariff's figures come from and how far they can be trusted.
-fn told(tariff: &TariffRef) -> String {
-    let provenance = &tariff.provenance;
-    let status = match provenance.status {
-        crate::Status::Published => "published",
-        crate::Status::Unverified => "unverified",
-        crate::Status::Derived => "derived",
-        crate::Status::Synthetic => "synthetic",
-    };
-    format!(
-        "{}: {status}, {}, {}",
-        tariff.id, provenance.date, provenance.source
-    )
 }

@@ -9,6 +9,7 @@
 
 mod archive;
 mod ask;
+mod beside;
 mod calendar;
 mod city;
 mod findings;
@@ -17,6 +18,7 @@ mod journeys;
 mod lacks;
 mod money;
 mod network;
+mod notes;
 mod price;
 mod quote;
 mod ride;
@@ -78,8 +80,13 @@ impl Feed {
     pub fn open(path: &Path) -> Result<(Option<Self>, Findings), SourceError> {
         let mut findings = Findings::default();
         let files = Files::open(path, &mut findings)?;
-        let (tariffs, beside) = city::beside(path);
+        let (tariffs, beside) = beside::read(path);
         Ok(Self::from_files(&files, findings, (tariffs, beside)))
+    }
+
+    /// The years whose holidays are known, where tariffs stand beside the feed.
+    pub fn holiday_years(&self) -> Option<String> {
+        Some(self.tariffs.as_ref()?.holiday_years())
     }
 
     /// Reads and checks file contents by their names (`stops.txt`).

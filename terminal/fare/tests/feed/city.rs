@@ -2,8 +2,10 @@
 
 use std::{fs, path::Path};
 
-use fare::feed::{Feed, Findings};
+use fare::feed::{Feed, FeedQuote, Findings};
 use tempfile::TempDir;
+
+use crate::build::ask;
 
 /// A copy of the example data with texts replaced in files of Fuzhou.
 fn fuzhou(changes: &[(&str, &str, &str)]) -> TempDir {
@@ -99,4 +101,34 @@ fn a_city_without_a_tariff_for_its_routes_prices_nothing() {
     let (feed, findings) = check(&dir);
     assert!(feed.is_none());
     assert_eq!(findings.errors[0].file, "agency.txt", "{findings:?}");
+}
+
+fn quote(feed: &Feed, at: &str) -> FeedQuote {
+    let mut question = ask("FZM101", "FZM104");
+    (question.rider, question.at) = (Some("elderly"), Some(at.parse().unwrap()));
+    feed.quote(&question).unwrap()
+}
+
+/// The 1st of October is a holiday in every year, and known to be one in those of the calendar only.
+#[test]
+fn a_year_without_known_holidays_is_told() {
+    let feed = check(&fuzhou(&[])).0.unwrap();
+    assert_eq!(feed.holiday_years().as_deref(), Some("2026"));
+    let known = quote(&feed, "2026-10-01T08:00:00");
+    assert_eq!(known.amount_minor, 0);
+    let unknown = quote(&feed, "2027-10-01T08:00:00");
+    assert_eq!(unknown.amount_minor, 200, "a Friday");
+    let notes = |quote: &FeedQuote| -> Vec<String> {
+        let told = |note: &&String| note.contains("by its weekday");
+        quote.notes.iter().filter(told).cloned().collect()
+    };
+    assert_eq!(notes(&known), [""; 0]);
+    let [note] = &notes(&unknown)[..] else {
+        panic!("{unknown:?}")
+    };
+    assert!(
+        note.contains("holidays of 2026") && note.contains("2027-10-01"),
+        "{note}"
+    );
+    assert!(note.contains("this price asks"), "{note}");
 }
