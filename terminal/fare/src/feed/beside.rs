@@ -18,8 +18,11 @@ pub(super) fn read(path: &Path) -> (Option<Box<Tariffs>>, Vec<Finding>) {
     ) else {
         return nothing;
     };
-    if !whole.join("gtfs").is_dir() || !data.join("operators.toml").is_file() {
+    if !whole.join("gtfs").is_dir() {
         return nothing;
+    }
+    if !data.join("operators.toml").is_file() {
+        return (None, stranded(&whole));
     }
     let (tariffs, errors) = match Tariffs::texts_of(data, Some(city)) {
         Ok(texts) => Tariffs::check(&texts),
@@ -51,4 +54,25 @@ fn finding(error: FareError, here: &str) -> Finding {
         remedy: "see docs/fares.md for what the file may say".to_owned(),
         times: 1,
     }
+}
+
+/// Tariffs outside a data folder: without its operators they price nothing.
+fn stranded(city: &Path) -> Vec<Finding> {
+    let names = std::fs::read_dir(city).into_iter().flatten().flatten();
+    let mut tariffs: Vec<String> = names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
+    tariffs.sort();
+    let found = tariffs.into_iter().take(1).map(|file| Finding {
+        file,
+        line: None,
+        field: String::new(),
+        value: String::new(),
+        problem: "there is no operators.toml two folders up, and without it no tariff is read"
+            .to_owned(),
+        remedy: "put the folder where it belongs, <data>/transit/<city>".to_owned(),
+        times: 1,
+    });
+    found.collect()
 }

@@ -103,6 +103,15 @@ impl Files {
             .map(str::to_owned)
             .collect();
         let root = root_of(&names, findings);
+        let city = root.strip_suffix("gtfs/");
+        let tariff =
+            |name: &&String| name.ends_with(".toml") && city.is_some_and(|c| name.starts_with(c));
+        if let Some(tariff) = names.iter().find(tariff) {
+            let problem = "tariffs of a city are not read from a ZIP, and without them prices would be others";
+            let remedy =
+                "unpack it as <data>/transit/<city> beside operators.toml and give that folder";
+            findings.error(Place::file(tariff), problem, remedy);
+        }
         let read = |name: &&String| plain(name, &root).is_some_and(|n| schema::find(n).is_some());
         let sizes = names.iter().filter(read).map(|name| {
             let entry = zip.by_name(name);

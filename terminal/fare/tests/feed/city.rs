@@ -1,6 +1,6 @@
 //! A city's folder, tariffs in TOML beside the feed: what its check says.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use fare::feed::{Feed, FeedQuote, Findings};
 use tempfile::TempDir;
@@ -131,4 +131,40 @@ fn a_year_without_known_holidays_is_told() {
         "{note}"
     );
     assert!(note.contains("this price asks"), "{note}");
+}
+
+/// Away from its data folder, or in a ZIP, the city would be priced by its feed alone: other prices.
+#[test]
+fn a_city_whose_tariffs_cannot_be_read_is_refused() {
+    let dir = fuzhou(&[]);
+    fs::remove_file(dir.path().join("operators.toml")).unwrap();
+    let (feed, findings) = check(&dir);
+    assert!(feed.is_none());
+    assert_eq!(findings.errors[0].file, "bus.toml", "{findings:?}");
+
+    let city = dir.path().join("transit/fuzhou");
+    for folder in ["", "fuzhou/"] {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for below in ["", "gtfs/"] {
+            for entry in fs::read_dir(city.join(below)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.file_name().unwrap().to_str().unwrap();
+                    let options = zip::write::SimpleFileOptions::default();
+                    zip.start_file(format!("{folder}{below}{name}"), options)
+                        .unwrap();
+                    zip.write_all(&fs::read(&path).unwrap()).unwrap();
+                }
+            }
+        }
+        let path = dir.path().join("fuzhou.zip");
+        fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
+        let (feed, findings) = Feed::open(&path).unwrap();
+        assert!(feed.is_none());
+        let [error] = &findings.errors[..] else {
+            panic!("{findings:#?}")
+        };
+        assert_eq!(error.file, format!("{folder}bus.toml"));
+        assert!(error.problem.contains("not read from a ZIP"), "{error}");
+    }
 }
