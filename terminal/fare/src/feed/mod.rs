@@ -2,8 +2,7 @@
 //!
 //! Follows the GTFS Schedule reference (revised 27 April 2026; gtfs.org/documentation/schedule/
 //! reference), whose sections are named where they are implemented. [`Feed::open`] reads a folder
-//! or a ZIP and gives every finding; a feed with an error is refused whole, and [`Feeds`] goes on
-//! with the last good one. [`Feed::quote`] answers one question with reasons, [`Feed::table`] all
+//! or a ZIP and gives every finding; a feed with an error is refused whole. [`Feed::quote`] answers one question with reasons, [`Feed::table`] all
 //! pairs of stops. Where a feed has fares of both versions, V2 is used (reference,
 //! fare_attributes.txt, Versions). Money is integer minor units; nothing reads a clock.
 
@@ -13,7 +12,6 @@ mod beside;
 mod calendar;
 mod city;
 mod findings;
-mod hold;
 mod journeys;
 mod lacks;
 mod money;
@@ -40,7 +38,6 @@ use std::path::Path;
 pub use ask::{Ask, AskError};
 use calendar::Services;
 pub use findings::{Finding, Findings};
-pub use hold::Feeds;
 use journeys::Journeys;
 pub use money::Currency;
 use network::Network;

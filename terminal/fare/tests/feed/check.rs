@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use fare::feed::{Feed, Feeds, Findings};
+use fare::feed::{Feed, Findings};
 
-use crate::build::{Files, ask, base, base_v2, fixture, price};
+use crate::build::{Files, base, base_v2, fixture};
 
 fn errors(findings: &Findings) -> Vec<(&str, Option<u64>, &str)> {
     findings
@@ -549,30 +549,6 @@ fn what_no_price_depends_on_is_a_warning() {
     let (feed, findings) = files.read();
     assert!(feed.is_some(), "{:#?}", findings.errors);
     assert_eq!(findings.warnings.len(), 3, "{:#?}", findings.warnings);
-}
-
-#[test]
-fn a_refused_feed_leaves_the_last_good_one() {
-    let mut feeds = Feeds::default();
-    assert!(feeds.current().is_none());
-    feeds.offer(v1().read()).unwrap();
-    let dearer = v1().but("fare_attributes.txt", "2.00", "3.00");
-    let broken = dearer.clone().but("fare_rules.txt", "z1,z2", "z9,z2");
-    let findings = feeds.offer(broken.read()).unwrap_err();
-    assert_eq!(
-        errors(&findings),
-        [("fare_rules.txt", Some(2), "origin_id")]
-    );
-    let now = |feeds: &Feeds| price(feeds.current().unwrap(), &ask("A", "B"));
-    // The rule asks for z1 alone passed, so nothing prices A - B; with z2 too it does.
-    assert_eq!(now(&feeds), None);
-    let contains = |files: Files| files.but("fare_rules.txt", "z2,z1\n", "z2,z1\nf,R1,z1,z2,z2\n");
-    feeds.offer(contains(v1()).read()).unwrap();
-    assert_eq!(now(&feeds), Some(200));
-    feeds.offer(broken.read()).unwrap_err();
-    assert_eq!(now(&feeds), Some(200));
-    feeds.offer(contains(dearer).read()).unwrap();
-    assert_eq!(now(&feeds), Some(300));
 }
 
 fn zipped(files: &Files, folder: &str) -> Vec<u8> {
