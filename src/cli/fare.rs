@@ -71,6 +71,10 @@ pub struct Quote {
     /// Rider category; without it the feed's default one 乘客类别
     #[arg(long, value_name = "CAT")]
     rider: Option<String>,
+    /// Completed years, for concessions by age in a city's folder; without it they are decided by
+    /// the card's kind, and the answer says so 年龄
+    #[arg(long, value_name = "YEARS")]
+    age: Option<u8>,
     /// Fare medium; without it the cheapest 支付介质
     #[arg(long)]
     media: Option<String>,
@@ -201,6 +205,7 @@ fn quote(question: &Quote) -> Done {
         route: question.route.as_deref(),
         at: question.at,
         rider: question.rider.as_deref(),
+        age: question.age,
         media: question.media.as_deref(),
     };
     let answer = feed.quote(&ask).map_err(|error| {

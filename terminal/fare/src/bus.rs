@@ -57,10 +57,10 @@ enum Price {
 /// A bus operator's tariff.
 #[derive(Debug)]
 pub(crate) struct BusTariff {
-    tariff: TariffRef,
+    pub(crate) tariff: TariffRef,
     pub(crate) city: CityCode,
     routes: BTreeMap<RouteId, PricedRoute>,
-    discounts: Vec<Discount>,
+    pub(crate) discounts: Vec<Discount>,
 }
 
 impl BusTariff {

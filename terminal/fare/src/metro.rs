@@ -64,7 +64,7 @@ pub(crate) struct MetroTariff {
     pub(crate) double_tap_seconds: i64,
     pub(crate) correction_days: u16,
     same_station: SameStation,
-    discounts: Vec<Discount>,
+    pub(crate) discounts: Vec<Discount>,
     routes: Vec<Route>,
     stops: BTreeMap<StopId, Stop>,
 }

@@ -24,6 +24,8 @@ pub struct Ask<'a> {
     pub at: Option<CardTime>,
     /// Rider category. `None`: the feed's default one.
     pub rider: Option<&'a str>,
+    /// Completed years, where tariffs stand beside the feed. `None`: unknown.
+    pub age: Option<u8>,
     /// Fare medium. `None`: the cheapest.
     pub media: Option<&'a str>,
 }

@@ -101,7 +101,7 @@ impl Feed {
             };
             let times: Vec<CardTime> = ask.at.map_or_else(|| hours().collect(), |at| vec![at]);
             for at in times {
-                let rider = Rider::of_kind(kind);
+                let rider = Rider { kind, age: ask.age };
                 let Some(quotes) = self.price_city(tariffs, &legs, rider, at) else {
                     continue;
                 };

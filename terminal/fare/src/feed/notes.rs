@@ -3,7 +3,7 @@
 use card_spec::time::CardTime;
 
 use super::ask::Ask;
-use crate::{Quote, TariffRef, Tariffs};
+use crate::{Quote, TariffRef, Tariffs, discount::Discount};
 
 /// Sources, and what the question left open.
 pub(super) fn of(tariffs: &Tariffs, quotes: &[Quote], at: CardTime, ask: &Ask<'_>) -> Vec<String> {
@@ -15,6 +15,16 @@ pub(super) fn of(tariffs: &Tariffs, quotes: &[Quote], at: CardTime, ask: &Ask<'_
         let told = told(tariff);
         if !notes.contains(&told) {
             notes.push(told);
+        }
+    }
+    if ask.age.is_none() {
+        let mut used: Vec<&TariffRef> = Vec::new();
+        for tariff in quotes.iter().map(|quote| &quote.tariff) {
+            if !used.contains(&tariff) {
+                used.push(tariff);
+                let rules = tariffs.discounts_of(&tariff.id);
+                notes.extend(rules.iter().filter_map(|rule| without_age(tariff, rule)));
+            }
         }
     }
     if quotes.len() > 1 {
@@ -41,6 +51,18 @@ pub(super) fn of(tariffs: &Tariffs, quotes: &[Quote], at: CardTime, ask: &Ask<'_
         ));
     }
     notes
+}
+
+/// How a concession by age was decided without one.
+fn without_age(tariff: &TariffRef, rule: &Discount) -> Option<String> {
+    let (age, decided) = match (rule.min_age?, rule.kinds.is_empty()) {
+        (age, true) => (age, "does not hold"),
+        (age, false) => (age, "is decided by the card's kind alone"),
+    };
+    Some(format!(
+        "{}/{} is from {age} years: without --age it {decided}",
+        tariff.id, rule.id
+    ))
 }
 
 /// Where a tariff's figures come from and how far they can be trusted.

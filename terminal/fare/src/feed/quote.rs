@@ -181,6 +181,9 @@ impl Feed {
         if ask.at.is_none() && self.states.len() > 1 {
             notes.push("at the cheapest time; give --at for a time of your own".into());
         }
+        if ask.age.is_some() {
+            notes.push("the feed has no rule by age; give --rider instead of --age".into());
+        }
         if way.rides.len() > 1 {
             notes
                 .push("time limits of transfers are held against riding time without waits".into());

@@ -168,3 +168,43 @@ fn a_city_whose_tariffs_cannot_be_read_is_refused() {
         assert!(error.problem.contains("not read from a ZIP"), "{error}");
     }
 }
+
+/// From 70 years the metro is free off-peak, by the tariff's rule for an age and a card kind.
+#[test]
+fn a_concession_by_age_asks_for_the_age() {
+    let answer = |feed: &Feed, rider, age| {
+        let mut question = ask("FZM101", "FZM104");
+        question.at = Some("2026-11-23T10:00:00".parse().unwrap());
+        (question.rider, question.age) = (Some(rider), age);
+        let quote = feed.quote(&question).unwrap();
+        let told = quote
+            .notes
+            .into_iter()
+            .filter(|note| note.contains("--age"));
+        (quote.amount_minor, told.collect::<Vec<_>>())
+    };
+    let by_kind = check(&fuzhou(&[])).0.unwrap();
+    let age_only = [(
+        "metro.toml",
+        "kinds = [\"elderly\"]\nmin_age = 70",
+        "min_age = 70",
+    )];
+    let age_only = check(&fuzhou(&age_only)).0.unwrap();
+    for (feed, unknown, says) in [
+        (&by_kind, 0, "decided by the card's kind"),
+        (&age_only, 200, "does not hold"),
+    ] {
+        assert_eq!(answer(feed, "elderly", Some(69)), (200, vec![]));
+        assert_eq!(answer(feed, "elderly", Some(70)), (0, vec![]));
+        let (amount, told) = answer(feed, "elderly", None);
+        assert_eq!(amount, unknown);
+        let [note] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(
+            note.starts_with("fuzhou-metro/elderly-70 is from 70 years"),
+            "{note}"
+        );
+        assert!(note.contains(says), "{note}");
+    }
+}
