@@ -14,6 +14,7 @@ mod city;
 mod findings;
 mod journeys;
 mod lacks;
+mod lines;
 mod money;
 mod network;
 mod notes;

@@ -6,14 +6,12 @@ use csv::StringRecord;
 
 use super::{
     findings::{Findings, Place},
+    lines::{Lines, MAX_LINE_BYTES, line_at, too_long},
     money::{self, Currency},
     schema::{Column, FileSpec, Kind, Need},
     source::Files,
     values::{date, misfit, time},
 };
-
-/// Longest line.
-const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// The header of a file: where each column stands.
 struct Header {
@@ -114,11 +112,7 @@ pub(super) fn read(
         .has_headers(false)
         .from_reader(text.as_bytes());
     let mut record = StringRecord::new();
-    let mut lines = Lines {
-        text: text.as_bytes(),
-        upto: 0,
-        line: 1,
-    };
+    let mut lines = Lines::new(text);
     let mut header: Option<Header> = None;
     loop {
         match reader.read_record(&mut record) {
@@ -157,46 +151,6 @@ pub(super) fn read(
         findings.error(Place::file(spec.name), "is empty", remedy);
     }
     true
-}
-
-/// Where a line begins that no feed has.
-fn too_long(text: &str) -> Option<usize> {
-    let mut begins = 0;
-    for line in text.split(['\n', '\r']) {
-        if line.len() > MAX_LINE_BYTES {
-            return Some(begins);
-        }
-        begins += line.len() + 1;
-    }
-    None
-}
-
-fn line_at(text: &[u8], upto: usize) -> u64 {
-    let before = text.get(..upto).unwrap_or_default();
-    1 + before.iter().filter(|byte| **byte == b'\n').count() as u64
-}
-
-/// Line numbers. Those of the csv crate lag by one where lines end in CRLF.
-struct Lines<'a> {
-    text: &'a [u8],
-    upto: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line on which a record begins; records must be asked for in order.
-    fn of(&mut self, record: &StringRecord) -> u64 {
-        let begins = record.position().map_or(0, |p| p.byte() as usize);
-        let rest = self.text.get(begins..).unwrap_or_default();
-        let blank = rest
-            .iter()
-            .take_while(|b| matches!(b, b'\r' | b'\n'))
-            .count();
-        let passed = self.text.get(self.upto..begins + blank).unwrap_or_default();
-        self.line += passed.iter().filter(|b| **b == b'\n').count() as u64;
-        self.upto = begins + blank;
-        self.line
-    }
 }
 
 fn utf8<'a>(spec: &FileSpec, bytes: &'a [u8], findings: &mut Findings) -> Option<&'a str> {
