@@ -59,7 +59,7 @@ pub struct Quote {
     /// Where it ends 终点
     #[arg(long, value_name = "STOP")]
     to: String,
-    /// Where to change, in order; without it anywhere, twice at most 换乘
+    /// Where to change, in order, 8 stops at most; without it anywhere, twice at most 换乘
     #[arg(long, value_name = "STOP")]
     via: Vec<String>,
     /// On this route only, a route_id 线路
@@ -71,6 +71,10 @@ pub struct Quote {
     /// Rider category; without it the feed's default one 乘客类别
     #[arg(long, value_name = "CAT")]
     rider: Option<String>,
+    /// Completed years, for concessions by age in a city's folder; without it they are decided by
+    /// the card's kind, and the answer says so 年龄
+    #[arg(long, value_name = "YEARS")]
+    age: Option<u8>,
     /// Fare medium; without it the cheapest 支付介质
     #[arg(long)]
     media: Option<String>,
@@ -107,21 +111,28 @@ fn source(error: SourceError) -> Stop {
 struct Checked<'a> {
     feed: String,
     ok: bool,
+    /// Years whose holidays are known, of a city's folder.
+    holiday_years: Option<String>,
     #[serde(flatten)]
     findings: &'a Findings,
 }
 
 fn check(path: &Path, as_json: bool) -> Done {
-    let (_, findings) = Feed::open(path).map_err(source)?;
+    let (feed, findings) = Feed::open(path).map_err(source)?;
+    let holiday_years = feed.as_ref().and_then(Feed::holiday_years);
     if as_json {
         json(&Checked {
             feed: path.display().to_string(),
             ok: findings.is_ok(),
+            holiday_years,
             findings: &findings,
         })?;
     } else {
         list("Errors 错误", &findings.errors);
         list("Warnings 警告", &findings.warnings);
+        if let Some(years) = holiday_years {
+            say!("Holidays 节假日 are known of {years}; other years go by weekday");
+        }
     }
     let (errors, warnings) = (findings.errors.len(), findings.warnings.len());
     if findings.is_ok() {
@@ -194,11 +205,14 @@ fn quote(question: &Quote) -> Done {
         route: question.route.as_deref(),
         at: question.at,
         rider: question.rider.as_deref(),
+        age: question.age,
         media: question.media.as_deref(),
     };
     let answer = feed.quote(&ask).map_err(|error| {
         let code = match error {
-            AskError::NoTravel(_) | AskError::NoPlatform(_) => Code::Usage,
+            AskError::NoTravel(_) | AskError::NoPlatform(_) | AskError::TooManyVia(_) => {
+                Code::Usage
+            }
             _ => Code::NotFound,
         };
         Stop::new(code, error)
@@ -249,11 +263,10 @@ fn print(quote: &FeedQuote) {
         named("medium 介质", &quote.media),
     );
     say!(
-        "each ride for itself 单独计 {}; dearest of {} prices compared 最贵 {}, saved 节省 {}",
+        "each ride for itself 单独计 {}; concessions and transfers took off 节省 {}; {} prices compared",
         money(quote.separate_minor),
-        quote.compared,
-        money(quote.dearest_minor),
         money(quote.saved_minor),
+        quote.compared,
     );
     for note in &quote.notes {
         say!("note: {note}");

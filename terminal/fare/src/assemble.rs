@@ -13,7 +13,7 @@ use crate::{
     contract::{Contracts, ContractsFile},
     gate::ModesFile,
     gtfs::Feed,
-    load::{CALENDAR, OPERATORS, Texts},
+    load::{CALENDAR, OPERATORS, Texts, cities, missing, parsed},
     metro::MetroTariff,
     problems::Problems,
     schema::{self, FileKind, Head},
@@ -78,27 +78,6 @@ impl Tariffs {
     }
 }
 
-fn missing(file: &str) -> FareError {
-    FareError::Missing {
-        file: file.to_owned(),
-    }
-}
-
-fn parsed<F: DeserializeOwned, T>(
-    texts: &Texts,
-    file: &str,
-    errors: &mut Vec<FareError>,
-    build: impl FnOnce(&mut Problems<'_>, F) -> T,
-) -> Option<T> {
-    let Some(text) = texts.get(file) else {
-        errors.push(missing(file));
-        return None;
-    };
-    let mut problems = Problems::new(file, text, errors);
-    let raw = problems.parse()?;
-    Some(build(&mut problems, raw))
-}
-
 fn operators(
     texts: &Texts,
     errors: &mut Vec<FareError>,
@@ -118,17 +97,6 @@ fn operators(
             operators
         },
     )
-}
-
-/// The `transit/<city>/` folders that hold files.
-fn cities(texts: &Texts) -> BTreeSet<String> {
-    texts
-        .keys()
-        .filter_map(|path| {
-            let (city, _) = path.strip_prefix("transit/")?.split_once('/')?;
-            Some(format!("transit/{city}/"))
-        })
-        .collect()
 }
 
 struct Set<'t> {

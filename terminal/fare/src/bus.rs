@@ -57,7 +57,7 @@ enum Price {
 /// A bus operator's tariff.
 #[derive(Debug)]
 pub(crate) struct BusTariff {
-    tariff: TariffRef,
+    pub(crate) tariff: TariffRef,
     pub(crate) city: CityCode,
     routes: BTreeMap<RouteId, PricedRoute>,
     pub(crate) discounts: Vec<Discount>,

@@ -13,6 +13,8 @@ const MAX_HOLIDAY_DAYS: i64 = 31;
 #[derive(Debug)]
 pub(crate) struct Calendar {
     pub(crate) tariff: TariffRef,
+    /// Whose holidays are known.
+    pub(crate) years: BTreeSet<u16>,
     /// Days since 1970-01-01.
     holidays: BTreeSet<i64>,
     worked: BTreeSet<i64>,
@@ -39,6 +41,12 @@ impl Calendar {
         }
         let worked: BTreeSet<i64> = raw.worked.iter().map(|d| clock::days(*d)).collect();
         for (i, day) in raw.worked.iter().enumerate() {
+            if !raw.years.contains(&day.year()) {
+                problems.add(
+                    format!("worked[{i}]"),
+                    "outside `years`; add the year there",
+                );
+            }
             if holidays.contains(&clock::days(*day)) {
                 let problem = format!("{day} is also a holiday; keep one of the two");
                 problems.add(format!("worked[{i}]"), problem);
@@ -49,6 +57,7 @@ impl Calendar {
                 id: raw.id,
                 provenance: raw.provenance,
             },
+            years: raw.years.into_iter().collect(),
             holidays,
             worked,
         }

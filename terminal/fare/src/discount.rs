@@ -23,8 +23,8 @@ pub(crate) struct Discount {
     /// Card kinds entitled. With `min_age` too, a known age decides and the kind only speaks for
     /// a rider whose age the device does not know.
     #[serde(default)]
-    kinds: Vec<CardKind>,
-    min_age: Option<u8>,
+    pub(crate) kinds: Vec<CardKind>,
+    pub(crate) min_age: Option<u8>,
     /// Base fares it holds for; empty for all.
     #[serde(default)]
     base_fares: Vec<Yuan>,

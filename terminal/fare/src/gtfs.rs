@@ -11,9 +11,13 @@ use gtfs_structures::{
     Agency, FareAttribute, FareRule, RawStopTime, RawTranslation, RawTrip, Route as RouteRow,
     Stop as StopRow,
 };
-use serde::de::DeserializeOwned;
 
-use crate::{FareError, OperatorId, RouteId, StationCode, Stop, StopId, load::Texts, schema::Yuan};
+use crate::{
+    OperatorId, RouteId, StationCode, Stop, StopId,
+    gtfs_table::{Errors, optional, required},
+    load::Texts,
+    schema::Yuan,
+};
 
 /// A route and the stop sequences of its trips.
 #[derive(Debug)]
@@ -37,94 +41,6 @@ pub(crate) struct Feed {
     pub(crate) agencies: BTreeMap<OperatorId, u64>,
     pub(crate) stops: BTreeMap<StopId, Stop>,
     pub(crate) routes: BTreeMap<RouteId, FeedRoute>,
-}
-
-struct Row<T> {
-    line: u64,
-    value: T,
-}
-
-struct Table<T> {
-    file: String,
-    rows: Vec<Row<T>>,
-}
-
-impl<T> Table<T> {
-    fn error(&self, row: &Row<T>, field: &str, problem: impl Into<String>) -> FareError {
-        wrong(&self.file, row.line, field, problem)
-    }
-}
-
-fn wrong(file: &str, line: u64, field: &str, problem: impl Into<String>) -> FareError {
-    FareError::Wrong {
-        file: file.to_owned(),
-        line: usize::try_from(line).ok(),
-        field: field.to_owned(),
-        problem: problem.into(),
-    }
-}
-
-type Errors = Vec<FareError>;
-
-fn optional<T: DeserializeOwned>(
-    texts: &Texts,
-    dir: &str,
-    name: &str,
-    errors: &mut Errors,
-) -> Table<T> {
-    let file = format!("{dir}{name}");
-    let text = texts.get(&file).map_or("", String::as_str);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let headers = reader.headers().cloned().unwrap_or_default();
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let row = record.and_then(|record| {
-            let line = record.position().map_or(0, csv::Position::line);
-            let value = record.deserialize(Some(&headers))?;
-            Ok(Row { line, value })
-        });
-        match row {
-            Ok(row) => rows.push(row),
-            Err(error) => errors.push(syntax(&file, &headers, &error)),
-        }
-    }
-    Table { file, rows }
-}
-
-/// The complaint of the csv crate, with the column's name in place of its number.
-fn syntax(file: &str, headers: &csv::StringRecord, error: &csv::Error) -> FareError {
-    let line = error.position().map_or(1, csv::Position::line);
-    let (field, problem) = match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => {
-            let index = err.field().and_then(|i| usize::try_from(i).ok());
-            let column = index.and_then(|i| headers.get(i)).unwrap_or_default();
-            (column, err.kind().to_string())
-        }
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => {
-            let problem = format!("has {len} fields where the header has {expected_len}");
-            ("", problem)
-        }
-        _ => ("", error.to_string()),
-    };
-    wrong(file, line, field, problem)
-}
-
-fn required<T: DeserializeOwned>(
-    texts: &Texts,
-    dir: &str,
-    name: &str,
-    errors: &mut Errors,
-) -> Table<T> {
-    let file = format!("{dir}{name}");
-    if !texts.contains_key(&file) {
-        errors.push(FareError::Missing { file });
-    }
-    optional(texts, dir, name, errors)
 }
 
 impl Feed {

@@ -24,6 +24,7 @@ mod error;
 pub mod feed;
 mod gate;
 mod gtfs;
+mod gtfs_table;
 mod id;
 mod journey;
 mod leg;

@@ -6,7 +6,9 @@ use std::{
     path::Path,
 };
 
-use crate::{FareError, Tariffs};
+use serde::de::DeserializeOwned;
+
+use crate::{FareError, Tariffs, problems::Problems};
 
 /// File contents by their path inside the data folder, `/` between the parts.
 pub(crate) type Texts = BTreeMap<String, String>;
@@ -48,6 +50,39 @@ impl Tariffs {
         }
         Ok(texts)
     }
+}
+
+pub(crate) fn missing(file: &str) -> FareError {
+    FareError::Missing {
+        file: file.to_owned(),
+    }
+}
+
+/// Parses a file that must be there and builds what it says.
+pub(crate) fn parsed<F: DeserializeOwned, T>(
+    texts: &Texts,
+    file: &str,
+    errors: &mut Vec<FareError>,
+    build: impl FnOnce(&mut Problems<'_>, F) -> T,
+) -> Option<T> {
+    let Some(text) = texts.get(file) else {
+        errors.push(missing(file));
+        return None;
+    };
+    let mut problems = Problems::new(file, text, errors);
+    let raw = problems.parse()?;
+    Some(build(&mut problems, raw))
+}
+
+/// The `transit/<city>/` folders that hold files.
+pub(crate) fn cities(texts: &Texts) -> BTreeSet<String> {
+    texts
+        .keys()
+        .filter_map(|path| {
+            let (city, _) = path.strip_prefix("transit/")?.split_once('/')?;
+            Some(format!("transit/{city}/"))
+        })
+        .collect()
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> FareError {

@@ -7,7 +7,7 @@ use card_spec::{Fen, time::CardTime};
 use crate::{
     BusRide, CarParkStay, CityCode, EntryTerms, LegClass, LineCode, MeterStay, MetroEntry,
     MetroRide, ModeHistory, Operator, OperatorId, ParkId, PassOrder, PassSale, Permit, PermitOrder,
-    Quote, QuoteError, RouteId, StationCode, StopId, TaxiTrip, ZoneClass,
+    Quote, QuoteError, RouteId, StationCode, StopId, TariffId, TaxiTrip, ZoneClass,
     bus::BusTariff,
     calendar::Calendar,
     car_park::CarParkTariff,
@@ -189,6 +189,26 @@ impl Tariffs {
     /// The network's highest single fare, undiscounted.
     pub fn metro_highest_fare(&self, operator: &OperatorId) -> Result<Fen, QuoteError> {
         Ok(of(&self.metro, operator)?.highest())
+    }
+
+    /// The concessions of a bus or gate tariff.
+    pub(crate) fn discounts_of(&self, tariff: &TariffId) -> &[Discount] {
+        let bus = self
+            .bus
+            .values()
+            .map(|bus| (&bus.tariff.id, &bus.discounts));
+        let gates = self
+            .metro
+            .values()
+            .map(|metro| (&metro.tariff.id, &metro.discounts));
+        let found = bus.chain(gates).find(|(id, _)| *id == tariff);
+        found.map_or(&[], |(_, discounts)| discounts)
+    }
+
+    /// The years whose holidays are known, `2026, 2027`; in others days go by their weekday.
+    pub fn holiday_years(&self) -> String {
+        let years: Vec<String> = self.calendar.years.iter().map(u16::to_string).collect();
+        years.join(", ")
     }
 
     /// All operators, by id.

@@ -249,6 +249,12 @@ fn contradictions_are_refused() {
         (
             "transit/calendar.toml",
             "\"2026-01-04\"",
+            "\"2025-01-04\"",
+            "worked[0]: outside `years`",
+        ),
+        (
+            "transit/calendar.toml",
+            "\"2026-01-04\"",
             "\"2026-01-03\"",
             "also a holiday",
         ),

@@ -4,6 +4,7 @@ use card_spec::time::CardTime;
 
 use super::{
     Fares, Feed,
+    journeys::MOST_JOURNEYS,
     network::{RouteIx, StopIx},
     ride::{Ride, Run},
 };
@@ -23,6 +24,8 @@ pub struct Ask<'a> {
     pub at: Option<CardTime>,
     /// Rider category. `None`: the feed's default one.
     pub rider: Option<&'a str>,
+    /// Completed years, where tariffs stand beside the feed. `None`: unknown.
+    pub age: Option<u8>,
     /// Fare medium. `None`: the cheapest.
     pub media: Option<&'a str>,
 }
@@ -44,21 +47,41 @@ pub enum AskError {
     /// Nobody boards or alights there.
     #[error("`{0}` is no stop or station; name the stop where the ride begins or ends")]
     NoPlatform(String),
+    /// More stops to change at than are looked at: the ways to travel multiply with each.
+    #[error("{0} stops to change at are more than {most}; name fewer, or ask for parts of the journey", most = MOST_VIA)]
+    TooManyVia(usize),
     /// Start and end are one place.
     #[error("`{0}` is both start and end; name two places")]
     NoTravel(String),
     /// No rule of the feed prices it.
     #[error(
-        "the feed prices no such journey ({0} ways to travel looked at); try another rider, medium, \
-         time or route, or `onecard fare table` for what it prices"
+        "the feed prices no such journey ({} ways to travel looked at{}); try another rider, medium, \
+         time or route, or `onecard fare table` for what it prices", .0, if *.1 { ", there are more" } else { "" }
     )]
-    NoFare(usize),
+    NoFare(usize, bool),
     /// No trips join the two.
     #[error(
         "no trips lead from `{0}` to `{1}` with two changes at most; where one changes between two \
          stops stands in transfers.txt, and `--via` names stops to change at"
     )]
     NoWay(String, String),
+}
+
+/// Most stops to change at in one question.
+const MOST_VIA: usize = 8;
+
+/// What a quote says whose search was cut off.
+pub(super) fn cut_off() -> String {
+    format!(
+        "there are more than {MOST_JOURNEYS} ways to travel and only so many were priced: another may be cheaper; name --route or where to change with --via"
+    )
+}
+
+/// Ways to travel; `cut` when there are more than were looked at.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    pub(super) journeys: Vec<Vec<Ride>>,
+    pub(super) cut: bool,
 }
 
 struct Near<'a>(&'a [String]);
@@ -75,6 +98,9 @@ impl core::fmt::Display for Near<'_> {
 impl Feed {
     /// The stops that the journey goes through, in order.
     pub(super) fn places(&self, ask: &Ask<'_>) -> Result<Vec<StopIx>, AskError> {
+        if ask.via.len() > MOST_VIA {
+            return Err(AskError::TooManyVia(ask.via.len()));
+        }
         let ids = std::iter::once(ask.from)
             .chain(ask.via.iter().map(String::as_str))
             .chain([ask.to]);
@@ -140,45 +166,47 @@ impl Feed {
     }
 
     /// The journeys that answer a question.
-    pub(super) fn ways(&self, places: &[StopIx], route: Option<RouteIx>) -> Vec<Vec<Ride>> {
+    pub(super) fn ways(&self, places: &[StopIx], route: Option<RouteIx>) -> Ways {
         let changes = if places.len() == 2 && route.is_none() {
             2
         } else {
             0
         };
-        let mut ways = vec![Vec::new()];
+        let mut ways = Ways {
+            journeys: vec![Vec::new()],
+            cut: false,
+        };
         for pair in places.windows(2) {
             let legs = self.leg_ways(pair[0], pair[1], route, changes);
-            let joined = ways.iter().flat_map(|way: &Vec<Ride>| {
-                legs.iter()
-                    .map(move |leg| way.iter().chain(leg).cloned().collect())
+            let many = ways.journeys.len() * legs.journeys.len();
+            let joined = ways.journeys.iter().flat_map(|way: &Vec<Ride>| {
+                let legs = legs.journeys.iter();
+                legs.map(move |leg| way.iter().chain(leg).cloned().collect())
             });
-            ways = joined.take(super::journeys::MOST_JOURNEYS).collect();
+            ways = Ways {
+                journeys: joined.take(MOST_JOURNEYS).collect(),
+                cut: ways.cut || legs.cut || many > MOST_JOURNEYS,
+            };
         }
         ways
     }
 
-    fn leg_ways(
-        &self,
-        from: StopIx,
-        to: StopIx,
-        route: Option<RouteIx>,
-        changes: usize,
-    ) -> Vec<Vec<Ride>> {
+    fn leg_ways(&self, from: StopIx, to: StopIx, route: Option<RouteIx>, changes: usize) -> Ways {
         let (from, to) = (self.network.platforms(from), self.network.platforms(to));
         let class = |stop| self.class(stop);
         let mut ways = self
             .journeys
             .between(&self.network, (&from, &to), changes, class);
-        let silent = ways.is_empty();
+        let silent = ways.journeys.is_empty();
         if let Some(route) = route {
-            ways.retain(|way| way.iter().all(|ride| ride.run == Run::Route(route)));
+            ways.journeys
+                .retain(|way| way.iter().all(|ride| ride.run == Run::Route(route)));
         }
         if !silent {
             return ways;
         }
         let pairs = from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b)));
-        match route {
+        let journeys = match route {
             Some(ix) if self.network.routes[ix as usize].timetabled => Vec::new(),
             Some(ix) => pairs
                 .map(|(from, to)| {
@@ -195,6 +223,10 @@ impl Feed {
                 .flat_map(|(from, to)| self.untimetabled(from, to))
                 .map(|ride| vec![ride])
                 .collect(),
+        };
+        Ways {
+            journeys,
+            cut: false,
         }
     }
 }

@@ -3,21 +3,20 @@
 //! zones from gate to gate, buses by section or flat, then concessions and transfers; a rider
 //! category is a card kind. What a card carries (caps, passes) is not part of the question.
 
-use std::path::Path;
-
 use card_spec::{purse::files::CardKind, time::CardTime};
 
 use super::{
-    Feed, Finding,
-    ask::{Ask, AskError, unknown},
+    Feed,
+    ask::{Ask, AskError, cut_off, unknown},
     money::Currency,
     network::StopIx,
-    quote::{FeedQuote, QuotedStep},
+    notes,
+    quote::{FeedQuote, QuotedStep, saved},
     ride::{Ride, Run},
 };
 use crate::{
-    BusRide, FareError, MetroRide, OperatorId, OperatorKind, PriorLeg, Quote, Ridden, Rider,
-    RouteId, StopId, TariffRef, Tariffs, clock,
+    BusRide, MetroRide, OperatorId, OperatorKind, PriorLeg, Quote, Ridden, Rider, RouteId, StopId,
+    Tariffs, clock,
 };
 
 /// The names of docs/fares.md.
@@ -37,54 +36,6 @@ fn hours() -> impl Iterator<Item = CardTime> {
     DAYS.into_iter()
         .flat_map(|day| (0..24).map(move |hour| day * 86_400 + hour * 3600))
         .filter_map(clock::time)
-}
-
-/// The tariffs of the data folder that a city's folder lies in (`<data>/transit/<city>`), if it is
-/// one, and what is wrong with them, files named from the city's folder.
-pub(super) fn beside(path: &Path) -> (Option<Box<Tariffs>>, Vec<Finding>) {
-    let nothing = (None, Vec::new());
-    let Ok(whole) = path.canonicalize() else {
-        return nothing;
-    };
-    let (Some(data), Some(city)) = (
-        whole.parent().and_then(Path::parent),
-        whole.file_name().and_then(|name| name.to_str()),
-    ) else {
-        return nothing;
-    };
-    if !whole.join("gtfs").is_dir() || !data.join("operators.toml").is_file() {
-        return nothing;
-    }
-    let (tariffs, errors) = match Tariffs::texts_of(data, Some(city)) {
-        Ok(texts) => Tariffs::check(&texts),
-        Err(error) => (None, vec![error]),
-    };
-    let here = format!("transit/{city}/");
-    let found = errors.into_iter().map(|error| finding(error, &here));
-    (tariffs.map(Box::new), found.collect())
-}
-
-fn finding(error: FareError, here: &str) -> Finding {
-    let (file, line, field, problem) = match error {
-        FareError::Wrong {
-            file,
-            line,
-            field,
-            problem,
-        } => (file, line, field, problem),
-        FareError::Missing { file } => (file, None, String::new(), "is missing".to_owned()),
-        FareError::Io { path, source } => (path, None, String::new(), source.to_string()),
-    };
-    let name = file.strip_prefix(here).unwrap_or(&file);
-    Finding {
-        file: name.strip_prefix("gtfs/").unwrap_or(name).to_owned(),
-        line: line.map(|line| line as u64),
-        field,
-        value: String::new(),
-        problem,
-        remedy: "see docs/fares.md for what the file may say".to_owned(),
-        times: 1,
-    }
 }
 
 /// One tap or one way from gate to gate.
@@ -135,7 +86,7 @@ impl Feed {
         let mut ways = self.ways(&places, route);
         if let ([from, to], None) = (&places[..], route) {
             // A gated network joins any two of its stations, however often one changes inside.
-            ways.push(vec![Ride {
+            ways.journeys.push(vec![Ride {
                 run: Run::Any,
                 from: *from,
                 to: *to,
@@ -143,20 +94,19 @@ impl Feed {
                 seconds: 0,
             }]);
         }
-        let (mut best, mut dearest, mut compared): (Option<Priced<'_>>, _, _) = (None, 0, 0);
-        for rides in &ways {
+        let (mut best, mut compared): (Option<Priced<'_>>, _) = (None, 0);
+        for rides in &ways.journeys {
             let Some(legs) = self.legs(tariffs, rides) else {
                 continue;
             };
             let times: Vec<CardTime> = ask.at.map_or_else(|| hours().collect(), |at| vec![at]);
             for at in times {
-                let rider = Rider::of_kind(kind);
+                let rider = Rider { kind, age: ask.age };
                 let Some(quotes) = self.price_city(tariffs, &legs, rider, at) else {
                     continue;
                 };
                 let priced = Priced { rides, at, quotes };
                 compared += 1;
-                dearest = priced.total().max(dearest);
                 let rank = |p: &Priced<'_>| (p.total(), p.quotes.len(), p.rides.len());
                 if best.as_ref().is_none_or(|kept| rank(&priced) < rank(kept)) {
                     best = Some(priced);
@@ -166,16 +116,20 @@ impl Feed {
         let Some(best) = best else {
             // The gated ride that was added above is no trip of the feed's.
             return Err(
-                match ways.iter().flatten().any(|ride| ride.run != Run::Any) {
-                    true => AskError::NoFare(ways.len()),
+                match ways
+                    .journeys
+                    .iter()
+                    .flatten()
+                    .any(|ride| ride.run != Run::Any)
+                {
+                    true => AskError::NoFare(ways.journeys.len(), ways.cut),
                     false => AskError::NoWay(ask.from.to_owned(), ask.to.to_owned()),
                 },
             );
         };
-        let mut quote = self.explain_city(&best, name, (dearest, compared));
-        if ask.at.is_none() {
-            quote.notes.push(format!("at the cheapest full hour of a Wednesday and a Sunday, {}; give --at for a time of your own", best.at));
-        }
+        let mut quote = self.explain_city(&best, name, compared);
+        quote.notes = notes::of(tariffs, &best.quotes, best.at, ask);
+        quote.notes.extend(ways.cut.then(cut_off));
         Ok(quote)
     }
 
@@ -295,14 +249,9 @@ impl Feed {
             .map(|operator| operator.id.clone())
     }
 
-    fn explain_city(
-        &self,
-        best: &Priced<'_>,
-        rider: &str,
-        (dearest, compared): (i64, usize),
-    ) -> FeedQuote {
+    fn explain_city(&self, best: &Priced<'_>, rider: &str, compared: usize) -> FeedQuote {
         let total = best.total();
-        let steps = best.quotes.iter().flat_map(|quote| {
+        let quoted = best.quotes.iter().flat_map(|quote| {
             quote.steps.iter().map(|step| QuotedStep {
                 file: step.rule.clone(),
                 line: None,
@@ -311,21 +260,7 @@ impl Feed {
                 why: format!("{} {}", step.zh, step.en),
             })
         });
-        let mut sources: Vec<String> = Vec::new();
-        for tariff in best
-            .quotes
-            .iter()
-            .flat_map(|q| std::iter::once(&q.tariff).chain(&q.also))
-        {
-            let told = told(tariff);
-            if !sources.contains(&told) {
-                sources.push(told);
-            }
-        }
-        if best.quotes.len() > 1 {
-            sources
-                .push("time limits of transfers are held against riding time, without waits but the shortest that the transfer asks for".into());
-        }
+        let steps: Vec<QuotedStep> = quoted.collect();
         FeedQuote {
             amount_minor: total,
             amount: Currency::CNY.decimal(total),
@@ -333,12 +268,11 @@ impl Feed {
             rider: rider.to_owned(),
             media: String::new(),
             rides: self.quoted_rides(best.rides),
-            steps: steps.collect(),
+            saved_minor: saved(&steps, total),
+            steps,
             separate_minor: best.quotes.iter().map(|quote| quote.base.0).sum(),
-            dearest_minor: dearest,
-            saved_minor: dearest - total,
             compared,
-            notes: sources,
+            notes: Vec::new(),
         }
     }
 
@@ -369,19 +303,4 @@ impl Feed {
         }
         best
     }
-}
-
-/// Where a tariff's figures come from and how far they can be trusted.
-fn told(tariff: &TariffRef) -> String {
-    let provenance = &tariff.provenance;
-    let status = match provenance.status {
-        crate::Status::Published => "published",
-        crate::Status::Unverified => "unverified",
-        crate::Status::Derived => "derived",
-        crate::Status::Synthetic => "synthetic",
-    };
-    format!(
-        "{}: {status}, {}, {}",
-        tariff.id, provenance.date, provenance.source
-    )
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    ask::Ways,
     network::{Network, RouteIx, StopIx},
     ride::{Ride, Run},
 };
@@ -136,7 +137,7 @@ impl Journeys {
         (from, to): (&[StopIx], &[StopIx]),
         changes: usize,
         class: impl Fn(StopIx) -> u32,
-    ) -> Vec<Vec<Ride>> {
+    ) -> Ways {
         let first: Vec<Ride> = from.iter().flat_map(|s| self.onward(network, *s)).collect();
         let mut last: BTreeMap<StopIx, Vec<Ride>> = BTreeMap::new();
         for ride in to.iter().flat_map(|s| self.back(network, *s)) {
@@ -149,7 +150,7 @@ impl Journeys {
             }
         }
         if changes == 0 {
-            return found.journeys;
+            return found.ways;
         }
         for a in &first {
             for b in self.changes[a.to as usize]
@@ -161,7 +162,7 @@ impl Journeys {
             }
         }
         if changes == 1 {
-            return found.journeys;
+            return found.ways;
         }
         let mut middles: BTreeMap<StopIx, BTreeSet<Ride>> = BTreeMap::new();
         for a in &first {
@@ -180,15 +181,15 @@ impl Journeys {
                 for b in middle.iter() {
                     let ends = self.changes[b.to as usize].iter();
                     for c in ends.filter_map(|s| last.get(s)).flatten() {
-                        if found.is_full() {
-                            return found.journeys;
+                        if found.ways.cut {
+                            return found.ways;
                         }
                         found.keep(&[a, b, c]);
                     }
                 }
             }
         }
-        found.journeys
+        found.ways
     }
 }
 
@@ -197,7 +198,7 @@ type Key = (RouteIx, u32, u32, Option<BTreeSet<Box<str>>>);
 struct Kept<F> {
     class: F,
     seen: BTreeSet<Vec<Key>>,
-    journeys: Vec<Vec<Ride>>,
+    ways: Ways,
 }
 
 impl<F: Fn(StopIx) -> u32> Kept<F> {
@@ -205,17 +206,13 @@ impl<F: Fn(StopIx) -> u32> Kept<F> {
         Self {
             class,
             seen: BTreeSet::new(),
-            journeys: Vec::new(),
+            ways: Ways::default(),
         }
-    }
-
-    fn is_full(&self) -> bool {
-        self.journeys.len() >= MOST_JOURNEYS
     }
 
     fn keep(&mut self, rides: &[&Ride]) {
         let changes = rides.windows(2).all(|pair| pair[0].run != pair[1].run);
-        if !changes || self.is_full() {
+        if !changes || self.ways.cut {
             return;
         }
         let key = rides.iter().filter_map(|ride| match ride.run {
@@ -225,8 +222,13 @@ impl<F: Fn(StopIx) -> u32> Kept<F> {
             }
             Run::Network(_) | Run::Any => None,
         });
-        if self.seen.insert(key.collect()) {
-            self.journeys
+        if !self.seen.insert(key.collect()) {
+            return;
+        }
+        self.ways.cut = self.ways.journeys.len() == MOST_JOURNEYS;
+        if !self.ways.cut {
+            self.ways
+                .journeys
                 .push(rides.iter().map(|ride| (*ride).clone()).collect());
         }
     }

@@ -2,20 +2,22 @@
 //!
 //! Follows the GTFS Schedule reference (revised 27 April 2026; gtfs.org/documentation/schedule/
 //! reference), whose sections are named where they are implemented. [`Feed::open`] reads a folder
-//! or a ZIP and gives every finding; a feed with an error is refused whole, and [`Feeds`] goes on
-//! with the last good one. [`Feed::quote`] answers one question with reasons, [`Feed::table`] all
+//! or a ZIP and gives every finding; a feed with an error is refused whole. [`Feed::quote`] answers one question with reasons, [`Feed::table`] all
 //! pairs of stops. Where a feed has fares of both versions, V2 is used (reference,
 //! fare_attributes.txt, Versions). Money is integer minor units; nothing reads a clock.
 
+mod archive;
 mod ask;
+mod beside;
 mod calendar;
 mod city;
 mod findings;
-mod hold;
 mod journeys;
 mod lacks;
+mod lines;
 mod money;
 mod network;
+mod notes;
 mod price;
 mod quote;
 mod ride;
@@ -37,7 +39,6 @@ use std::path::Path;
 pub use ask::{Ask, AskError};
 use calendar::Services;
 pub use findings::{Finding, Findings};
-pub use hold::Feeds;
 use journeys::Journeys;
 pub use money::Currency;
 use network::Network;
@@ -77,8 +78,13 @@ impl Feed {
     pub fn open(path: &Path) -> Result<(Option<Self>, Findings), SourceError> {
         let mut findings = Findings::default();
         let files = Files::open(path, &mut findings)?;
-        let (tariffs, beside) = city::beside(path);
+        let (tariffs, beside) = beside::read(path);
         Ok(Self::from_files(&files, findings, (tariffs, beside)))
+    }
+
+    /// The years whose holidays are known, where tariffs stand beside the feed.
+    pub fn holiday_years(&self) -> Option<String> {
+        Some(self.tariffs.as_ref()?.holiday_years())
     }
 
     /// Reads and checks file contents by their names (`stops.txt`).

@@ -1,12 +1,10 @@
 //! One question, answered with its reasons.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::{
     Feed,
-    ask::{Ask, AskError},
+    ask::{Ask, AskError, cut_off},
     money::Currency,
     ride::{Payment, Ride, Run},
     timeframes::When,
@@ -33,9 +31,7 @@ pub struct FeedQuote {
     pub steps: Vec<QuotedStep>,
     /// What the rides would cost each for itself.
     pub separate_minor: i64,
-    /// The dearest of the prices compared.
-    pub dearest_minor: i64,
-    /// `dearest_minor` less `amount_minor`.
+    /// What the steps took off: concessions, transfers, discounts.
     pub saved_minor: i64,
     /// How many ways to travel and pay were compared.
     pub compared: usize,
@@ -82,11 +78,10 @@ struct Way<'a> {
     payment: Payment,
 }
 
-/// All prices compared.
-#[derive(Default)]
-struct Compared {
-    count: usize,
-    dearest: BTreeMap<Currency, i64>,
+/// What steps took off. Of a discount larger than the fare only the fare counts: nothing is paid out.
+pub(super) fn saved(steps: &[QuotedStep], amount_minor: i64) -> i64 {
+    let charged: i64 = steps.iter().map(|step| step.amount_minor.max(0)).sum();
+    charged - amount_minor
 }
 
 impl Feed {
@@ -107,10 +102,10 @@ impl Feed {
             [When::At(clock::days(at.date()), second)]
         });
         let times = exact.as_ref().map_or(&*self.states, |at| at);
-        let journeys = self.ways(&places, route);
+        let ways = self.ways(&places, route);
         let mut best: Option<Way<'_>> = None;
-        let mut compared = Compared::default();
-        for rides in &journeys {
+        let mut compared = 0;
+        for rides in &ways.journeys {
             for media in &media {
                 let payer = Payer {
                     rider,
@@ -120,9 +115,7 @@ impl Feed {
                     .iter()
                     .flat_map(|when| self.payments(rides, when, payer))
                 {
-                    compared.count += 1;
-                    let dearest = compared.dearest.entry(payment.currency).or_default();
-                    *dearest = payment.total().max(*dearest);
+                    compared += 1;
                     let way = Way {
                         rides,
                         media: *media,
@@ -137,8 +130,10 @@ impl Feed {
                 }
             }
         }
-        let best = best.ok_or(AskError::NoFare(journeys.len()))?;
-        Ok(self.explain(ask, best, rider, &compared))
+        let best = best.ok_or(AskError::NoFare(ways.journeys.len(), ways.cut))?;
+        let mut quote = self.explain(ask, best, rider, compared);
+        quote.notes.extend(ways.cut.then(cut_off));
+        Ok(quote)
     }
 
     fn rank(&self, way: &Way<'_>) -> (Option<usize>, i64, usize, Option<u64>) {
@@ -157,7 +152,7 @@ impl Feed {
         ask: &Ask<'_>,
         way: Way<'_>,
         rider: Option<&str>,
-        compared: &Compared,
+        compared: usize,
     ) -> FeedQuote {
         let Payment {
             currency,
@@ -165,14 +160,14 @@ impl Feed {
             separate,
         } = way.payment;
         let total = way.payment.total();
-        let dearest = compared.dearest.get(&currency).copied().unwrap_or(total);
-        let steps = charges.iter().map(|charge| QuotedStep {
+        let quoted = charges.iter().map(|charge| QuotedStep {
             file: charge.file.to_owned(),
             line: Some(charge.line),
             product: charge.product.to_string(),
             amount_minor: charge.minor,
             why: charge.why.clone(),
         });
+        let steps: Vec<QuotedStep> = quoted.collect();
         let mut notes = Vec::new();
         if way
             .rides
@@ -186,6 +181,9 @@ impl Feed {
         if ask.at.is_none() && self.states.len() > 1 {
             notes.push("at the cheapest time; give --at for a time of your own".into());
         }
+        if ask.age.is_some() {
+            notes.push("the feed has no rule by age; give --rider instead of --age".into());
+        }
         if way.rides.len() > 1 {
             notes
                 .push("time limits of transfers are held against riding time without waits".into());
@@ -197,11 +195,10 @@ impl Feed {
             rider: rider.unwrap_or_default().to_owned(),
             media: way.media.unwrap_or_default().to_owned(),
             rides: self.quoted_rides(way.rides),
-            steps: steps.collect(),
+            saved_minor: saved(&steps, total),
+            steps,
             separate_minor: separate,
-            dearest_minor: dearest,
-            saved_minor: dearest - total,
-            compared: compared.count,
+            compared,
             notes,
         }
     }

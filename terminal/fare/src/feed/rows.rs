@@ -6,6 +6,7 @@ use csv::StringRecord;
 
 use super::{
     findings::{Findings, Place},
+    lines::{Lines, MAX_LINE_BYTES, line_at, too_long},
     money::{self, Currency},
     schema::{Column, FileSpec, Kind, Need},
     source::Files,
@@ -97,16 +98,21 @@ pub(super) fn read(
     let Some(text) = utf8(spec, bytes, findings) else {
         return true;
     };
+    if let Some(begins) = too_long(text) {
+        let at = Place {
+            line: Some(line_at(text.as_bytes(), begins)),
+            ..Place::file(spec.name)
+        };
+        let problem = format!("the line is longer than {MAX_LINE_BYTES} bytes");
+        findings.error(at, problem, "write each row in a line of its own");
+        return true;
+    }
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .has_headers(false)
         .from_reader(text.as_bytes());
     let mut record = StringRecord::new();
-    let mut lines = Lines {
-        text: text.as_bytes(),
-        upto: 0,
-        line: 1,
-    };
+    let mut lines = Lines::new(text);
     let mut header: Option<Header> = None;
     loop {
         match reader.read_record(&mut record) {
@@ -147,38 +153,13 @@ pub(super) fn read(
     true
 }
 
-/// Line numbers. Those of the csv crate lag by one where lines end in CRLF.
-struct Lines<'a> {
-    text: &'a [u8],
-    upto: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line on which a record begins; records must be asked for in order.
-    fn of(&mut self, record: &StringRecord) -> u64 {
-        let begins = record.position().map_or(0, |p| p.byte() as usize);
-        let rest = self.text.get(begins..).unwrap_or_default();
-        let blank = rest
-            .iter()
-            .take_while(|b| matches!(b, b'\r' | b'\n'))
-            .count();
-        let passed = self.text.get(self.upto..begins + blank).unwrap_or_default();
-        self.line += passed.iter().filter(|b| **b == b'\n').count() as u64;
-        self.upto = begins + blank;
-        self.line
-    }
-}
-
 fn utf8<'a>(spec: &FileSpec, bytes: &'a [u8], findings: &mut Findings) -> Option<&'a str> {
     match core::str::from_utf8(bytes) {
         // File Requirements: a byte-order mark is acceptable.
         Ok(text) => Some(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
-            let good = &bytes[..error.valid_up_to()];
-            let line = 1 + good.iter().filter(|b| **b == b'\n').count() as u64;
             let at = Place {
-                line: Some(line),
+                line: Some(line_at(bytes, error.valid_up_to())),
                 ..Place::file(spec.name)
             };
             findings.error(at, "is not UTF-8 here", "save the file as UTF-8");

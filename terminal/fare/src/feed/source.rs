@@ -3,19 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::Read,
+    io::{Read, Seek},
     path::Path,
 };
 
 use super::{
+    archive,
     findings::{Findings, Place},
     schema,
 };
 
 /// Most that is read of a feed, bytes: a ZIP's entry may claim less than it unpacks to.
 const MAX_BYTES: u64 = 2 << 30;
-/// Most entries of a ZIP that are looked at.
-const MAX_ENTRIES: usize = 10_000;
 
 /// Why a feed could not be looked at, let alone checked.
 #[derive(Debug, thiserror::Error)]
@@ -88,13 +87,12 @@ impl Files {
         Ok(files)
     }
 
-    fn zip(shown: &str, file: impl Read + std::io::Seek, findings: &mut Findings) -> Self {
+    fn zip(shown: &str, file: impl Read + Seek, findings: &mut Findings) -> Self {
         let mut files = Self::default();
         let remedy = "zip the feed's files again; nothing of it can be read";
-        let mut zip = match zip::ZipArchive::new(file) {
+        let mut zip = match archive::open(file) {
             Ok(zip) => zip,
-            Err(error) => {
-                let problem = format!("is neither a folder nor a readable ZIP ({error})");
+            Err(problem) => {
                 findings.error(Place::file(shown), problem, remedy);
                 return files;
             }
@@ -102,16 +100,46 @@ impl Files {
         let names: BTreeSet<String> = zip
             .file_names()
             .filter(|name| !name.ends_with('/') && !name.starts_with("__MACOSX/"))
-            .take(MAX_ENTRIES)
             .map(str::to_owned)
             .collect();
         let root = root_of(&names, findings);
+        let city = root.strip_suffix("gtfs/");
+        let tariff =
+            |name: &&String| name.ends_with(".toml") && city.is_some_and(|c| name.starts_with(c));
+        if let Some(tariff) = names.iter().find(tariff) {
+            let problem = "tariffs of a city are not read from a ZIP, and without them prices would be others";
+            let remedy =
+                "unpack it as <data>/transit/<city> beside operators.toml and give that folder";
+            findings.error(Place::file(tariff), problem, remedy);
+        }
+        let read = |name: &&String| plain(name, &root).is_some_and(|n| schema::find(n).is_some());
+        let sizes = names.iter().filter(read).map(|name| {
+            let entry = zip.by_name(name);
+            entry.map_or(0, |entry| entry.size())
+        });
+        let unpacked = sizes.fold(0, u64::saturating_add);
+        if unpacked > MAX_BYTES {
+            let problem = format!("unpacks to {unpacked} bytes, more than {MAX_BYTES}");
+            findings.error(Place::file(shown), problem, "split the feed");
+            return files;
+        }
         for name in names {
             let Some(plain) = plain(&name, &root) else {
                 continue;
             };
             match zip.by_name(&name) {
-                Ok(entry) => files.take(plain, entry, findings),
+                Ok(entry) => {
+                    let size = entry.size();
+                    files.take(plain, entry.take(size.saturating_add(1)), findings);
+                    if files
+                        .texts
+                        .get(plain)
+                        .is_some_and(|text| text.len() as u64 > size)
+                    {
+                        let problem = "unpacks to more than the ZIP says";
+                        findings.error(Place::file(plain), problem, remedy);
+                    }
+                }
                 Err(error) => {
                     let problem = format!("cannot be unpacked ({error})");
                     findings.error(Place::file(plain), problem, remedy);

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use fare::feed::{Feed, Feeds, Findings};
+use fare::feed::{Feed, Findings};
 
-use crate::build::{Files, ask, base, base_v2, fixture, price};
+use crate::build::{Files, base, base_v2, fixture};
 
 fn errors(findings: &Findings) -> Vec<(&str, Option<u64>, &str)> {
     findings
@@ -551,30 +551,6 @@ fn what_no_price_depends_on_is_a_warning() {
     assert_eq!(findings.warnings.len(), 3, "{:#?}", findings.warnings);
 }
 
-#[test]
-fn a_refused_feed_leaves_the_last_good_one() {
-    let mut feeds = Feeds::default();
-    assert!(feeds.current().is_none());
-    feeds.offer(v1().read()).unwrap();
-    let dearer = v1().but("fare_attributes.txt", "2.00", "3.00");
-    let broken = dearer.clone().but("fare_rules.txt", "z1,z2", "z9,z2");
-    let findings = feeds.offer(broken.read()).unwrap_err();
-    assert_eq!(
-        errors(&findings),
-        [("fare_rules.txt", Some(2), "origin_id")]
-    );
-    let now = |feeds: &Feeds| price(feeds.current().unwrap(), &ask("A", "B"));
-    // The rule asks for z1 alone passed, so nothing prices A - B; with z2 too it does.
-    assert_eq!(now(&feeds), None);
-    let contains = |files: Files| files.but("fare_rules.txt", "z2,z1\n", "z2,z1\nf,R1,z1,z2,z2\n");
-    feeds.offer(contains(v1()).read()).unwrap();
-    assert_eq!(now(&feeds), Some(200));
-    feeds.offer(broken.read()).unwrap_err();
-    assert_eq!(now(&feeds), Some(200));
-    feeds.offer(contains(dearer).read()).unwrap();
-    assert_eq!(now(&feeds), Some(300));
-}
-
 fn zipped(files: &Files, folder: &str) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, text) in &files.0 {
@@ -583,6 +559,64 @@ fn zipped(files: &Files, folder: &str) -> Vec<u8> {
         zip.write_all(text.as_bytes()).unwrap();
     }
     zip.finish().unwrap().into_inner()
+}
+
+/// What a ZIP with these bytes is refused for.
+fn refused(bytes: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("feed.zip");
+    std::fs::write(&path, bytes).unwrap();
+    let (feed, findings) = Feed::open(&path).unwrap();
+    assert!(feed.is_none());
+    let texts = findings.errors.iter().map(ToString::to_string);
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The ZIP with another unpacked size of stops.txt in its directory.
+fn claiming(size: u32) -> Vec<u8> {
+    let mut zip = zipped(&v1(), "");
+    let name = zip.windows(9).rposition(|w| w == b"stops.txt").unwrap();
+    zip[name - 46 + 24..name - 46 + 28].copy_from_slice(&size.to_le_bytes());
+    zip
+}
+
+#[test]
+fn a_zip_bomb_is_refused_before_it_is_unpacked() {
+    let says = refused(&claiming(u32::MAX - 1));
+    assert!(says.contains("unpacks to 429496"), "{says}");
+    let says = refused(&claiming(3));
+    assert!(says.contains("stops.txt: unpacks to more than"), "{says}");
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for n in 0..=10_000 {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(n.to_string(), options).unwrap();
+    }
+    let says = refused(&zip.finish().unwrap().into_inner());
+    assert!(says.contains("more than 10000 entries"), "{says}");
+}
+
+#[test]
+fn a_zip_with_one_name_twice_is_refused() {
+    let twice = v1().with("stopz.txt", &v1().0["stops.txt"]);
+    let mut zip = zipped(&twice, "");
+    while let Some(at) = zip.windows(9).position(|w| w == b"stopz.txt") {
+        zip[at + 4] = b's';
+    }
+    let says = refused(&zip);
+    assert!(says.contains("has `stops.txt` twice"), "{says}");
+}
+
+#[test]
+fn a_line_without_end_is_refused() {
+    let files = v1().but("stops.txt", "Gamma", &"x".repeat(70_000));
+    let (_, findings) = files.read();
+    let first = &findings.errors[0];
+    let long = findings
+        .errors
+        .iter()
+        .find(|f| f.problem.contains("longer"));
+    let long = long.unwrap_or_else(|| panic!("{first}"));
+    assert_eq!((&*long.file, long.line), ("stops.txt", Some(4)));
 }
 
 #[test]

@@ -72,7 +72,8 @@ fn agree(feed: &Feed) {
                         };
                         assert!(price(feed, &direct).is_none());
                     }
-                    assert!(quote.dearest_minor >= quote.amount_minor);
+                    let off = quote.steps.iter().map(|s| -s.amount_minor.min(0));
+                    assert!((0..=off.sum()).contains(&quote.saved_minor), "{quote:?}");
                 }
                 (None, Some(quote)) => assert!(quote.rides.len() > 1),
                 (Some(_), None) => {

@@ -1,6 +1,6 @@
 //! Fares V1: what the reference says of fare_attributes.txt and fare_rules.txt.
 
-use fare::feed::Feed;
+use fare::feed::{Ask, AskError, Feed};
 
 use crate::build::{ask, base, price, table};
 
@@ -119,12 +119,9 @@ fn the_explanation_names_rule_product_and_saving() {
         ("f", "fare_rules.txt", Some(2))
     );
     assert_eq!(
-        (
-            quote.amount_minor,
-            quote.separate_minor,
-            quote.dearest_minor
-        ),
-        (200, 400, 1100)
+        (quote.amount_minor, quote.separate_minor, quote.saved_minor),
+        (200, 400, 0),
+        "a dearer fare that nobody has to buy is no saving"
     );
 }
 
@@ -156,4 +153,54 @@ fn a_fare_of_one_agency_is_not_the_others() {
         .feed();
     assert_eq!(price(&feed, &ask("A", "B")), Some(200));
     assert_eq!(price(&feed, &ask("C", "D")), None);
+}
+
+/// Several routes along one line of stops: the ways multiply with every stop to change at.
+fn parallel(routes: usize) -> Feed {
+    let mut files = base();
+    let stops: Vec<String> = (0..=21).map(|n| format!("S{n}")).collect();
+    let mut rows = "stop_id,stop_name,stop_lat,stop_lon\n".to_owned();
+    let mut lines = "route_id,agency_id,route_short_name,route_type\n".to_owned();
+    let mut trips = "route_id,service_id,trip_id\n".to_owned();
+    let mut times = "trip_id,arrival_time,departure_time,stop_id,stop_sequence\n".to_owned();
+    for stop in &stops {
+        rows += &format!("{stop},{stop},26,119\n");
+    }
+    for route in 0..routes {
+        lines += &format!("P{route},X,{route},3\n");
+        trips += &format!("P{route},wk,T{route}\n");
+        for (n, stop) in stops.iter().enumerate() {
+            times += &format!("T{route},08:{n:02}:00,08:{n:02}:00,{stop},{n}\n");
+        }
+    }
+    for (name, text) in [
+        ("stops.txt", rows),
+        ("routes.txt", lines),
+        ("trips.txt", trips),
+        ("stop_times.txt", times),
+    ] {
+        files = files.with(name, &text);
+    }
+    let fare = "fare_id,price,currency_type,payment_method,transfers\nf,2.00,CNY,0,0\n";
+    files.with("fare_attributes.txt", fare).feed()
+}
+
+#[test]
+fn a_search_is_bounded_and_says_where_it_was_cut_off() {
+    let via: Vec<String> = (1..=20).map(|n| format!("S{n}")).collect();
+    let question = |via| Ask {
+        via,
+        ..ask("S0", "S21")
+    };
+    for (routes, cut) in [(2, false), (4, true)] {
+        let feed = parallel(routes);
+        assert_eq!(
+            feed.quote(&question(&via)).unwrap_err(),
+            AskError::TooManyVia(20)
+        );
+        let quote = feed.quote(&question(&via[..8])).unwrap();
+        assert_eq!(quote.amount_minor, 9 * 200);
+        let told = quote.notes.iter().any(|note| note.contains("20000 ways"));
+        assert_eq!(told, cut, "{:?}", quote.notes);
+    }
 }

@@ -257,6 +257,8 @@ fn never_below_nothing() {
     let products = format!("{}off,,,-7.00,CNY\n", files.0["fare_products.txt"]);
     let feed = files.with("fare_products.txt", &products).feed();
     assert_eq!(price(&feed, &ask("A", "D")), Some(0));
+    let quote = feed.quote(&ask("A", "D")).unwrap();
+    assert_eq!(quote.saved_minor, 200, "no more than the two fares");
 }
 
 /// fare_leg_join_rules.txt: joined legs are one leg of the first's area and the last's.
