@@ -21,6 +21,7 @@ use rustls::{
 };
 use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// Organisational unit of devices' certificates.
 pub const DEVICE_UNIT: &str = "device";
@@ -160,6 +161,12 @@ impl Identity {
     /// The own certificate, then intermediate ones.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
+    }
+
+    /// When the own certificate ends, seconds since 1970.
+    pub fn ends(&self) -> Option<i64> {
+        let (_, certificate) = X509Certificate::from_der(self.chain.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     /// The key, for TLS.

@@ -74,7 +74,7 @@ pub enum Subject {
     },
 }
 
-/// A certificate to issue. The key pair is made where it will be used; only its public half is here.
+/// A certificate to issue. The key pair is made by who asks; only its public half is here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateRequest {
     /// Whose.

@@ -5,6 +5,7 @@
 //! one request a service: [`crate::machine::Trip`] and its neighbours.
 
 mod adopt;
+mod certificate;
 mod courier;
 mod downlink;
 mod kept;

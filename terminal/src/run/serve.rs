@@ -20,6 +20,7 @@ use clearing_api::Client;
 use super::{
     Line, Place, RunError, Slot, Slots,
     adopt::Governed,
+    certificate::Certificate,
     courier::Courier,
     downlink::Downlink,
     kept::Keeper,
@@ -139,6 +140,7 @@ pub fn serve<S: Storage, R: Slot, M: Slot>(
         courier,
         downlink,
         tariff: TariffState::default(),
+        certificate: Certificate::of(profile)?,
         profile,
         device,
         field: Field::new(slots.readers.len()),
@@ -179,6 +181,7 @@ struct Running<'r, 'a, S, R: Slot, M: Slot> {
     courier: Courier,
     downlink: Downlink,
     tariff: TariffState,
+    certificate: Certificate,
     client: Client,
     around: &'r mut Surroundings<'a>,
     presence: Presence,
@@ -245,6 +248,9 @@ impl<S: Storage, R: Slot, M: Slot> Running<'_, '_, S, R, M> {
         }
         for order in self.downlink.take_orders() {
             self.feed(Event::Mode(order))?;
+        }
+        if let Some(message) = self.certificate.warning(now) {
+            self.around.print(&Line::Fault { message })?;
         }
         let tariff = self.downlink.tariff();
         if std::mem::replace(&mut self.tariff, tariff) != tariff {
