@@ -9,6 +9,7 @@ use card_spec::{SuiteId, keys::class, ssse::Profile};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::Duration,
@@ -71,18 +72,8 @@ fn a_terminal_outlives_its_card_its_sam_and_pcscd() {
     std::fs::write(&profile, text).expect("written");
     let mut card: Slot<VirtualCard> = Slot::new(PORTS[0]);
     let mut sam: Slot<VirtualCard> = Slot::new(PORTS[1]);
-    let number = "350100000017".parse().expect("a SAM number");
-    let psam = sample_sam(SampleSam::Purse(class::TRANSIT), number, [2; 32]).expect("a SAM");
-    sam.insert(psam).expect("the SAM's slot");
-    let mut terminal = Service(
-        Command::new(env!("CARGO_BIN_EXE_onecard"))
-            .args(["terminal", "bus", "--profile"])
-            .arg(&profile)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the terminal starts"),
-    );
+    sam.insert(transit_sam()).expect("the SAM's slot");
+    let mut terminal = start(&profile);
     let lines = Lines::of(&mut terminal);
     lines.next("ready");
 
@@ -123,6 +114,21 @@ fn a_terminal_outlives_its_card_its_sam_and_pcscd() {
     } else {
         stop(&mut terminal);
     }
+}
+
+pub(crate) fn transit_sam() -> VirtualCard {
+    let number = "350100000017".parse().expect("a SAM number");
+    sample_sam(SampleSam::Purse(class::TRANSIT), number, [2; 32]).expect("a SAM")
+}
+
+pub(crate) fn start(profile: &Path) -> Service {
+    let terminal = Command::new(env!("CARGO_BIN_EXE_onecard"))
+        .args(["terminal", "bus", "--profile"])
+        .arg(profile)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    Service(terminal.expect("the terminal starts"))
 }
 
 pub(crate) fn stop(terminal: &mut Service) {

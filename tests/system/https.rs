@@ -2,11 +2,11 @@
 
 use crate::{
     commands::{Service, config_address, configure, onecard, pcscd, temporary, until},
-    hotplug::{Lines, stop},
+    hotplug::{Lines, start, stop, transit_sam},
     reader::bus_profile,
 };
 use card_reader::pcscd;
-use card_spec::{SuiteId, keys::class, ssse::Profile, time::CardTime};
+use card_spec::{SuiteId, ssse::Profile, time::CardTime};
 use clearing::Clock as _;
 use clearing_api::{
     Client, Tls,
@@ -20,7 +20,7 @@ use std::{
 };
 use virtual_card::{
     VirtualCard,
-    sample::{Sample, SampleSam, sample_sam},
+    sample::Sample,
     vpcd::{PORTS, Slot},
 };
 
@@ -220,18 +220,8 @@ fn a_bus_sends_up_and_takes_down_over_https() {
 
     let mut card: Slot<VirtualCard> = Slot::new(PORTS[0]);
     let mut sam: Slot<VirtualCard> = Slot::new(PORTS[1]);
-    let number = "350100000017".parse().expect("a SAM number");
-    let psam = sample_sam(SampleSam::Purse(class::TRANSIT), number, [2; 32]).expect("a SAM");
-    sam.insert(psam).expect("the SAM's slot");
-    let mut terminal = Service(
-        Command::new(env!("CARGO_BIN_EXE_onecard"))
-            .args(["terminal", "bus", "--profile"])
-            .arg(&profile)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the terminal starts"),
-    );
+    sam.insert(transit_sam()).expect("the SAM's slot");
+    let mut terminal = start(&profile);
     let lines = Lines::of(&mut terminal);
     lines.line("ready");
     let mut holder = Some(

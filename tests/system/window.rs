@@ -2,10 +2,11 @@
 
 use crate::{
     commands::{Service, pcscd, temporary},
+    hotplug::transit_sam,
     reader::bus_profile,
 };
 use card_reader::pcscd;
-use card_spec::{SuiteId, keys::class, ssse::Profile};
+use card_spec::{SuiteId, ssse::Profile};
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use std::{
 };
 use virtual_card::{
     VirtualCard,
-    sample::{Sample, SampleSam, sample_sam},
+    sample::Sample,
     vpcd::{PORTS, Slot},
 };
 
@@ -99,9 +100,7 @@ fn a_validator_shows_what_happens_and_is_touched() {
     let display = Display::start(directory.path());
     let mut card: Slot<VirtualCard> = Slot::new(PORTS[0]);
     let mut sam: Slot<VirtualCard> = Slot::new(PORTS[1]);
-    let number = "350100000017".parse().expect("a SAM number");
-    let psam = sample_sam(SampleSam::Purse(class::TRANSIT), number, [2; 32]).expect("a SAM");
-    sam.insert(psam).expect("the SAM's slot");
+    sam.insert(transit_sam()).expect("the SAM's slot");
     let mut terminal = Service(
         Command::new(program())
             .args(["bus", "--profile"])
