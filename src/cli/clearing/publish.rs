@@ -40,6 +40,9 @@ pub struct Publish {
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
 }
 
 /// A mode for every device.
@@ -54,6 +57,9 @@ pub struct Order {
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
 }
 
 /// A mode that can be ordered: degraded is what a device finds itself to be.
@@ -75,6 +81,9 @@ pub struct Unlist {
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
 }
 
 /// Another person's agreement.
@@ -88,6 +97,9 @@ pub struct Approve {
     /// Configuration file
     #[arg(long, default_value = "onecard.toml")]
     config: PathBuf,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn publish(args: &Publish) -> Done {
@@ -108,7 +120,7 @@ pub(super) fn publish(args: &Publish) -> Done {
         limits,
         tariffs,
     });
-    propose(&args.config, &proposal)
+    propose(&args.config, &proposal, args.json)
 }
 
 pub(super) fn mode_order(args: &Order) -> Done {
@@ -116,7 +128,7 @@ pub(super) fn mode_order(args: &Order) -> Done {
         mode: args.mode,
         from: args.from,
     };
-    propose(&args.config, &proposal)
+    propose(&args.config, &proposal, args.json)
 }
 
 pub(super) fn unlist(args: &Unlist) -> Done {
@@ -124,11 +136,14 @@ pub(super) fn unlist(args: &Unlist) -> Done {
         pan: args.pan,
         generation: Generation(args.generation),
     };
-    propose(&args.config, &proposal)
+    propose(&args.config, &proposal, args.json)
 }
 
-fn propose(config: &Path, proposal: &Proposal) -> Done {
+fn propose(config: &Path, proposal: &Proposal, as_json: bool) -> Done {
     let proposed = client(config, 1)?.propose(proposal).map_err(stop)?;
+    if as_json {
+        return json(&proposed);
+    }
     let number = proposed.number;
     say!("proposal {number}: {}", proposed.what);
     say!("Next, by another person: onecard clearing approve {number}");
@@ -138,6 +153,9 @@ fn propose(config: &Path, proposal: &Proposal) -> Done {
 pub(super) fn approve(args: &Approve) -> Done {
     let client = client(&args.config, args.person.into())?;
     let done = client.approve(args.number).map_err(stop)?;
+    if args.json {
+        return json(&done);
+    }
     say!("{}: done", done.what);
     Ok(())
 }
