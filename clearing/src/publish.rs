@@ -1,4 +1,4 @@
-//! What two persons must agree to: parameters for devices, cards taken off the hotlist.
+//! What two persons must agree to: parameters and modes for devices, cards taken off the hotlist.
 
 use crate::error::{Refusal, Result};
 use crate::house::House;
