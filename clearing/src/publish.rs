@@ -17,6 +17,8 @@ use hsm_client::SignPurpose;
 
 /// Longest reason of a refusal that is kept, in characters.
 const REASON_MAX: usize = 200;
+/// Most places that are named where some are gone.
+const GONE_MAX: usize = 10;
 
 impl<S: Store> House<S> {
     /// One person proposes. What could not be carried out is refused now.
@@ -24,13 +26,8 @@ impl<S: Store> House<S> {
         let what = match proposal {
             Proposal::Publish(bundle) => {
                 let mut trial = self.tariffs.read().await.clone();
-                let (bundle, withdrawn) = self.complete(bundle.clone(), &mut trial).await?;
-                let withdrawn = withdrawn.map_or(String::new(), |version| {
-                    format!(
-                        "; version {version}, which waits, is withdrawn by it: publish that again"
-                    )
-                });
-                format!("proposes parameters {}{withdrawn}", bundle.version)
+                let (_, notes) = self.complete(bundle.clone(), &mut trial).await?;
+                format!("proposes parameters {}{notes}", bundle.version)
             }
             Proposal::Mode { mode, from } => {
                 let order = self.order(*mode, *from)?;
@@ -66,17 +63,18 @@ impl<S: Store> House<S> {
         }
         let proposal: Proposal = serde_json::from_str(&row.body)
             .map_err(|why| Refusal::conflict(format!("propose it anew: {why}")))?;
-        let what = format!("agrees to proposal {number}");
+        let mut what = format!("agrees to proposal {number}");
         self.attribute(who, &what).await?;
         match proposal {
             Proposal::Publish(bundle) => {
                 // Versions are published one after the other; sales are rated meanwhile.
                 let _turn = self.publishing.lock().await;
                 let mut next = self.tariffs.read().await.clone();
-                let (bundle, _) = self.complete(bundle, &mut next).await?;
+                let (bundle, notes) = self.complete(bundle, &mut next).await?;
                 let effect = self.sign(&bundle).await?;
                 self.carry_out(number, who, &effect).await?;
                 *self.tariffs.write().await = next;
+                what.push_str(&notes);
             }
             Proposal::Mode { mode, from } => {
                 let _turn = self.publishing.lock().await;
@@ -133,12 +131,13 @@ impl<S: Store> House<S> {
     }
 
     /// Checks a bundle against those published and fills in what it leaves as it was; adds its tariffs
-    /// to the timeline. Tells which version that waits it takes the place of.
+    /// to the timeline. Notes what two persons should know: a version that waits is withdrawn, places
+    /// are gone.
     async fn complete(
         &self,
         mut bundle: Bundle,
         timeline: &mut Timeline,
-    ) -> Result<(Bundle, Option<u64>)> {
+    ) -> Result<(Bundle, String)> {
         if i64::try_from(bundle.version).is_err() || bundle.version == 0 {
             return Err(Refusal::invalid("version must be 1 or more").into());
         }
@@ -181,10 +180,24 @@ impl<S: Store> House<S> {
         Limits::default()
             .overlaid(&bundle.limits)
             .map_err(|why| Refusal::invalid(why.to_string()))?;
-        timeline
+        let gone = timeline
             .publish(&bundle)
             .map_err(|why| Refusal::invalid(format!("tariffs: {why}")))?;
-        Ok((bundle, withdrawn.map(|bundle| bundle.version)))
+        let mut notes = String::new();
+        if let Some(Bundle { version, .. }) = withdrawn {
+            notes.push_str(&format!(
+                "; version {version}, which waits, is withdrawn by it: publish that again"
+            ));
+        }
+        if !gone.is_empty() {
+            let first: Vec<&str> = gone.iter().take(GONE_MAX).map(String::as_str).collect();
+            notes.push_str(&format!(
+                "; {} places are gone, whose devices stay with the version before: {}",
+                gone.len(),
+                first.join(", ")
+            ));
+        }
+        Ok((bundle, notes))
     }
 
     /// Takes what was published before this start of the service.

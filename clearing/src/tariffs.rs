@@ -58,14 +58,28 @@ impl Timeline {
 
     /// Adds what a bundle brings. One that started no earlier never began anywhere: the new one took
     /// its waiting place on the devices.
-    pub(crate) fn publish(&mut self, bundle: &Bundle) -> Result<(), FareError> {
+    /// Answers the places that the tariffs before have and these have not: devices there go back to
+    /// those before.
+    pub(crate) fn publish(&mut self, bundle: &Bundle) -> Result<Vec<String>, FareError> {
         let tariffs = match bundle.tariffs.is_empty() {
             true => Arc::clone(&self.own),
             false => Arc::new(Tariffs::from_texts(&bundle.tariffs)?),
         };
         self.published.retain(|(starts, _)| *starts < bundle.starts);
+        let before = self
+            .published
+            .last()
+            .map_or(&self.own, |(_, before)| before);
+        let gone = match Arc::ptr_eq(before, &tariffs) {
+            true => Vec::new(),
+            false => before
+                .places()
+                .difference(&tariffs.places())
+                .cloned()
+                .collect(),
+        };
         self.published.push((bundle.starts, tariffs));
-        Ok(())
+        Ok(gone)
     }
 
     /// Adds an order; one for the same moment takes the place of the earlier.

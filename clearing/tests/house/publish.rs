@@ -285,7 +285,14 @@ async fn versions_build_on_those_before() {
     publish(&world, limits(first, "per_tap_max_fen", 500))
         .await
         .unwrap();
-    // With the same start it amends what waits.
+    // With the same start it amends what waits. Who publishes less than there was is told.
+    let mut less = dearer();
+    less.retain(|file, _| file != "transit/fuzhou/taxi.toml");
+    let proposal = Proposal::Publish(from(2, "2026-11-23T12:00:00", &less));
+    let proposed = world.house.propose("Staff:lin", &proposal).await.unwrap();
+    let told = "1 places are gone";
+    assert!(proposed.what.contains(told), "{}", proposed.what);
+    assert!(proposed.what.contains("FZTAXI taxi"), "{}", proposed.what);
     let second = from(2, "2026-11-23T12:00:00", &nothing);
     publish(&world, limits(second, "upload_seconds", 60))
         .await

@@ -38,7 +38,7 @@ pub(crate) struct CarParkTariff {
     pub(crate) tariff: TariffRef,
     day: DailyWindow,
     vehicle: VehicleFactors,
-    parks: BTreeMap<ParkId, Park>,
+    pub(crate) parks: BTreeMap<ParkId, Park>,
     pub(crate) permits: Permits,
 }
 

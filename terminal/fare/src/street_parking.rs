@@ -51,7 +51,7 @@ pub(crate) struct StreetParkingTariff {
     paid: DailyWindow,
     unit_seconds: i64,
     vehicle: VehicleFactors,
-    classes: BTreeMap<ZoneClass, StreetClass>,
+    pub(crate) classes: BTreeMap<ZoneClass, StreetClass>,
     pub(crate) permits: Permits,
 }
 

@@ -1,6 +1,6 @@
 //! The whole set of networks and tariffs, and the questions it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use card_spec::{Fen, time::CardTime};
 
@@ -214,6 +214,36 @@ impl Tariffs {
     /// All operators, by id.
     pub fn operators(&self) -> impl Iterator<Item = &Operator> {
         self.operators.values()
+    }
+
+    /// Where something is sold: every route, station, taxi company, kind of space and car park with its
+    /// operator. A device of a place that another set does not have cannot work by that set.
+    pub fn places(&self) -> BTreeSet<String> {
+        let mut places = BTreeSet::new();
+        for id in self.operators.keys() {
+            let mut add = |place: &dyn std::fmt::Display| places.insert(format!("{id} {place}"));
+            for route in self.routes(id) {
+                add(&route.id);
+            }
+            for stop in self.stations(id) {
+                add(&stop.id);
+            }
+            if self.taxi.contains_key(id) {
+                add(&"taxi");
+            }
+            for class in self
+                .street_parking
+                .get(id)
+                .iter()
+                .flat_map(|t| t.classes.keys())
+            {
+                add(class);
+            }
+            for park in self.car_park.get(id).iter().flat_map(|t| t.parks.keys()) {
+                add(park);
+            }
+        }
+        places
     }
 
     /// One operator.
