@@ -13,7 +13,7 @@ use terminal::{
     Code, TapResult, Verdict,
     machine::{
         Action, Amount, Barrier, Colour, Event, Machine, Mode, ModeOrder, Model, Operator,
-        Presence, Sale, Served, Setup, Store, TariffState, Task, Text, gallery,
+        Presence, Sale, Served, Setup, StationSpan, Store, TariffState, Task, Text, gallery,
     },
 };
 
@@ -340,4 +340,45 @@ fn a_kiosk_asks_how_it_is_paid_and_once_more_before_a_card_is_stopped() {
     ] {
         assert!(serve(typed).is_none(), "{typed}");
     }
+}
+
+/// The end of a station's mode ends no order, and of two at a time open barriers come first.
+#[test]
+fn a_mode_of_the_station_gives_way_to_an_order() {
+    let span = |mode, from, to| StationSpan {
+        mode,
+        from: after(from),
+        to: Some(after(to)),
+    };
+    let setup = Setup {
+        model: Model::Pos,
+        place: Text::new("样机", "Sample"),
+        same_card_seconds: 15,
+        operators: Vec::new(),
+        station: vec![
+            span(Mode::EmergencyRelease, 10, 20),
+            span(Mode::TrainFailure, 5, 30),
+        ],
+    };
+    let mut machine = Machine::new(setup, time(START));
+    let mut at = |seconds| {
+        machine.on(Event::Tick(after(seconds)));
+        if seconds == 25 {
+            let (mode, from) = (Mode::Closed, after(25));
+            machine.on(Event::Mode(ModeOrder { mode, from }));
+        }
+        machine.mode()
+    };
+    let modes = [4, 5, 10, 20, 25, 30, 99].map(&mut at);
+    use Mode::{Closed, EmergencyRelease, Normal, TrainFailure};
+    let expected = [
+        Normal,
+        TrainFailure,
+        EmergencyRelease,
+        TrainFailure,
+        Closed,
+        Closed,
+        Closed,
+    ];
+    assert_eq!(modes, expected);
 }

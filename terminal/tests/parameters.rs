@@ -339,3 +339,27 @@ fn a_kept_answer_is_no_time() {
     time.now = at("2026-11-24T04:30:01");
     assert!(time.open(&verifying, nonce).is_err());
 }
+
+/// A version that began because the clock was a month fast waits again at the next start.
+#[test]
+fn what_a_fast_clock_began_waits_again() {
+    let disk = Disk::default();
+    let mut device = Device::start(disk.clone());
+    for (version, starts, limit) in [
+        (5, "2026-11-24T04:30:00", 500),
+        (6, "2026-12-24T04:30:00", 600),
+    ] {
+        let next = sign(&bundle(version, starts, limit));
+        device.parameters.stage(next).unwrap();
+        // By then it is January for this device.
+        device.switch("2027-01-01T00:00:00").unwrap();
+    }
+    assert_eq!(device.limit(), Fen(600));
+    // Started anew with the right clock, in November.
+    let mut device = Device::start(disk);
+    assert_eq!((device.parameters.held(), device.limit()), (5, Fen(500)));
+    assert_eq!(device.parameters.known(), 6);
+    assert_eq!(device.switch("2026-12-24T04:29:59").unwrap(), None);
+    let begun = device.switch("2026-12-24T04:30:00").unwrap();
+    assert_eq!((begun, device.limit()), (Some(Switched::To(6)), Fen(600)));
+}
